@@ -1,0 +1,102 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// Apache Arrow C++ comes from the pyarrow wheel; `make setup` unpacks it here (see Scripts/setup).
+let arrow = "\(Context.packageDirectory)/.deps/arrow"
+
+let swiftSettings: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+// Ground floor first: a target depends only on targets listed above it.
+let package = Package(
+  name: "milvault",
+  platforms: [.macOS(.v15)],
+  products: [
+    .library(name: "MilvaultKit", targets: ["MilvaultKit"]),
+    .executable(name: "milvault", targets: ["milvault"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-async-algorithms", from: "1.1.4"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+    .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
+    .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
+    .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.1"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+  ],
+  targets: [
+    .target(
+      name: "CArrowBridge",
+      cxxSettings: [.unsafeFlags(["-isystem", "\(arrow)/include"])],
+      linkerSettings: [
+        .unsafeFlags([
+          "-L\(arrow)/lib",
+          "-Xlinker", "-rpath", "-Xlinker", "$ORIGIN/../lib/milvault",
+          "-Xlinker", "-rpath", "-Xlinker", "\(arrow)/lib",
+        ]),
+        .linkedLibrary("arrow"), .linkedLibrary("parquet"),
+      ]),
+    .target(
+      name: "RowBatches",
+      dependencies: [.product(name: "Crypto", package: "swift-crypto")],
+      swiftSettings: swiftSettings),
+    .target(
+      name: "RowFormats",
+      dependencies: ["CArrowBridge", "RowBatches"],
+      swiftSettings: swiftSettings),
+    .target(
+      name: "ObjectStorage",
+      dependencies: [.product(name: "Crypto", package: "swift-crypto")],
+      swiftSettings: swiftSettings),
+    .target(
+      name: "MilvusProto",
+      dependencies: [
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+        .product(name: "GRPCCore", package: "grpc-swift-2"),
+        .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
+      ],
+      exclude: ["milvus.proto"],
+      swiftSettings: [.enableUpcomingFeature("ExistentialAny")]),
+    .target(
+      name: "MilvusClient",
+      dependencies: [
+        "RowBatches", "MilvusProto",
+        .product(name: "GRPCCore", package: "grpc-swift-2"),
+        .product(name: "GRPCNIOTransportHTTP2", package: "grpc-swift-nio-transport"),
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+      ],
+      swiftSettings: swiftSettings),
+    .target(
+      name: "BackupRepository",
+      dependencies: [
+        "RowBatches", "RowFormats", "ObjectStorage", "MilvusClient",
+        .product(name: "Crypto", package: "swift-crypto"),
+      ],
+      swiftSettings: swiftSettings),
+    .target(
+      name: "MilvaultKit",
+      dependencies: [
+        "BackupRepository", "MilvusClient", "RowBatches", "RowFormats", "ObjectStorage",
+        .product(name: "AsyncAlgorithms", package: "swift-async-algorithms"),
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Subprocess", package: "swift-subprocess"),
+        .product(name: "SystemPackage", package: "swift-system"),
+        .product(name: "Yams", package: "Yams"),
+      ],
+      swiftSettings: swiftSettings),
+    .executableTarget(
+      name: "milvault",
+      dependencies: [
+        "MilvaultKit",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: swiftSettings),
+  ],
+  cxxLanguageStandard: .cxx20
+)

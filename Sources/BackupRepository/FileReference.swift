@@ -1,0 +1,48 @@
+import Crypto
+public import Foundation
+
+/// A data file, named by its content: the SHA-256 of its bytes and what it holds.
+public struct FileReference: Sendable, Hashable, Codable {
+  /// `<64 hex digits>.<kind>`: the file's name below `data/<first two digits>/`.
+  public let name: String
+  public let bytes: Int
+
+  public enum Kind: String, Sendable {
+    case rows = "rows.parquet"
+    case digests = "digests.parquet"
+    case segments = "segments.json"
+  }
+
+  public init(sha256: String, kind: Kind, bytes: Int) {
+    name = "\(sha256).\(kind.rawValue)"
+    self.bytes = bytes
+  }
+
+  /// - Throws: a decoding error if the name is not a digest and a kind: a manifest must not lead out of the repository.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    name = try container.decode(String.self, forKey: .name)
+    bytes = try container.decode(Int.self, forKey: .bytes)
+    let digest = name.prefix(64)
+    let whole = digest.utf8.count == 64 && digest.utf8.allSatisfy { Self.hexDigits.contains($0) }
+    guard whole, Kind(rawValue: String(name.dropFirst(65))) != nil, name.dropFirst(64).first == ".", bytes >= 0 else {
+      throw DecodingError.dataCorruptedError(forKey: .name, in: container, debugDescription: "\"\(name)\" is no data file's name")
+    }
+  }
+
+  private static let hexDigits = Set("0123456789abcdef".utf8)
+  private enum CodingKeys: String, CodingKey { case name, bytes }
+
+  public var sha256: String { String(name.prefix(64)) }
+  public var key: String { "data/\(name.prefix(2))/\(name)" }
+}
+
+extension SHA256.Digest {
+  var hex: String { hexString(self) }
+}
+
+/// Bytes as hex digits.
+func hexString(_ bytes: some Sequence<UInt8>) -> String {
+  let digits = Array("0123456789abcdef".utf8)
+  return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+}

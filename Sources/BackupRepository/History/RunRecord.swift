@@ -1,0 +1,45 @@
+public import Foundation
+
+/// What became of one run of a command: `history/<time>-<verb>.json`. Failures are kept too.
+public struct RunRecord: Sendable, Codable {
+  public enum Outcome: String, Sendable, Codable { case done, failed, damage }
+  public var verb: String
+  public var started: Timestamp
+  public var finished: Timestamp
+  public var outcome: Outcome
+  /// The failure, in the words the user saw.
+  public var error: String?
+  public var backup: String?
+  public var collections: [String]
+  public var rows: Int
+  public var bytes: Int
+  public var seconds: [String: Double]
+  public var tool: String
+  public var host: String
+
+  public init(
+    verb: String, started: Timestamp, outcome: Outcome, error: String? = nil, backup: String? = nil, collections: [String] = [],
+    rows: Int = 0, bytes: Int = 0, seconds: [String: Double] = [:]
+  ) {
+    self.verb = verb
+    self.started = started
+    finished = .now
+    self.outcome = outcome
+    self.error = error
+    self.backup = backup
+    self.collections = collections
+    self.rows = rows
+    self.bytes = bytes
+    self.seconds = seconds
+    tool = Tool.name
+    host = ProcessInfo.processInfo.hostName
+  }
+}
+
+extension Repository {
+  public func record(_ run: RunRecord) async throws {
+    let random = hexString((0..<2).map { _ in UInt8.random(in: .min ... .max) })
+    try await store.put(
+      try JSONEncoder.repository.encode(run) + Data("\n".utf8), at: "history/\(run.started.fileName)-\(run.verb)-\(random).json")
+  }
+}

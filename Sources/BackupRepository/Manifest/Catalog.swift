@@ -1,0 +1,128 @@
+public import Foundation
+import ObjectStorage
+
+/// A backup that the repository lists.
+public struct CatalogEntry: Sendable {
+  public let manifest: Manifest
+  /// The digest that the manifest ends with.
+  public let sha256: String
+}
+
+/// The backups of a repository, oldest first, and what is wrong with any of them.
+public struct Catalog: Sendable {
+  public let entries: [CatalogEntry]
+  /// Manifests that cannot be read, or that others saw and that are gone.
+  public let problems: [Problem]
+
+  public struct Problem: Sendable {
+    /// The backup that the problem is about.
+    public let backup: String
+    public let error: RepositoryError
+  }
+
+  public var newest: CatalogEntry? { entries.last }
+}
+
+extension Repository {
+  static func manifestKey(_ id: String) -> String { "backups/\(id).json" }
+
+  /// Reads all manifests and checks each, and that none that another one saw has vanished or changed.
+  public func catalog() async throws -> Catalog {
+    var entries: [CatalogEntry] = []
+    var problems: [Catalog.Problem] = []
+    for object in try await store.list("backups/") where object.key.hasSuffix(".json") {
+      let id = String(object.key.dropFirst("backups/".count).dropLast(".json".count))
+      do {
+        entries.append(try await entry(id))
+      } catch let error as RepositoryError {
+        problems.append(.init(backup: id, error: error))
+      }
+    }
+    let unreadable = Set(problems.map(\.backup))
+    let known = Dictionary(entries.map { ($0.manifest.id, $0.sha256) }, uniquingKeysWith: { $1 })
+    for link in Set(entries.compactMap(\.manifest.previous)) where !unreadable.contains(link.id) {
+      let place = place(Self.manifestKey(link.id))
+      if let sha256 = known[link.id] {
+        if sha256 != link.sha256 {
+          problems.append(.init(backup: link.id, error: .damaged(place, "it changed after a later backup saw it")))
+        }
+      } else if try await store.info("forgotten/\(link.id).json") == nil {
+        problems.append(.init(backup: link.id, error: .damaged(place, "a later backup saw it and it is gone")))
+      }
+    }
+    return Catalog(entries: entries, problems: problems)
+  }
+
+  func entry(_ id: String) async throws -> CatalogEntry {
+    let key = Self.manifestKey(id)
+    let (manifest, sha256) = try ManifestFile.open(try await store.read(key), id: id, place: place(key))
+    guard manifest.repository == self.id else {
+      throw RepositoryError.damaged(place(key), "it belongs to another repository (\(manifest.repository))")
+    }
+    return CatalogEntry(manifest: manifest, sha256: sha256)
+  }
+
+  /// Finds a backup by its id, a unique beginning of it, its name, or `latest`.
+  public func find(_ wanted: String) async throws -> CatalogEntry {
+    let catalog = try await catalog()
+    if let damaged = catalog.problems.first(where: { !wanted.isEmpty && $0.backup.hasPrefix(wanted) }),
+      !catalog.entries.contains(where: { $0.manifest.id.hasPrefix(wanted) })
+    {
+      throw damaged.error
+    }
+    if wanted == "latest" {
+      guard let newest = catalog.newest else { throw RepositoryError.noBackup(wanted, in: store.location) }
+      // A newer one that cannot be read must not be passed over in silence.
+      if let damaged = catalog.problems.last(where: { $0.backup > newest.manifest.id }) { throw damaged.error }
+      return newest
+    }
+    if let exact = catalog.entries.first(where: { $0.manifest.id == wanted }) { return exact }
+    let named = catalog.entries.filter { $0.manifest.name == wanted }
+    if let one = named.last, named.count == 1 { return one }
+    if named.count > 1 { throw RepositoryError.ambiguousBackup(wanted, named.map(\.manifest.id)) }
+    let begun = catalog.entries.filter { !wanted.isEmpty && $0.manifest.id.hasPrefix(wanted) }
+    if begun.count > 1 { throw RepositoryError.ambiguousBackup(wanted, begun.map(\.manifest.id)) }
+    guard let one = begun.first else { throw RepositoryError.noBackup(wanted, in: store.location) }
+    return one
+  }
+
+  /// A new backup's id: the time and six random hex digits.
+  public static func newBackupID(at time: Timestamp) -> String {
+    let seconds = time.fileName.prefix(15)
+    return "\(seconds)Z-\(hexString((0..<3).map { _ in UInt8.random(in: .min ... .max) }))"
+  }
+
+  /// Writes a backup's manifest, after checking that every file it names is there: the last act of a backup, which makes it one.
+  public func publish(_ manifest: Manifest) async throws -> CatalogEntry {
+    try await requireFiles(of: manifest)
+    let (bytes, sha256) = try ManifestFile.seal(manifest)
+    try await store.put(bytes, at: Self.manifestKey(manifest.id))
+    try await requireFiles(of: manifest)
+    return CatalogEntry(manifest: manifest, sha256: sha256)
+  }
+
+  private func requireFiles(of manifest: Manifest) async throws {
+    for file in try await files(of: manifest) {
+      guard let found = try await store.info(file.key) else {
+        throw RepositoryError.damaged(place(file.key), "it vanished while the backup ran")
+      }
+      guard found.bytes == file.bytes else {
+        throw RepositoryError.damaged(place(file.key), "it has \(found.bytes) bytes and should have \(file.bytes)")
+      }
+    }
+  }
+
+  /// Every data file that a backup needs, each once: its segment lists, and what those name.
+  public func files(of manifest: Manifest) async throws -> [FileReference] {
+    var files: [FileReference] = []
+    var seen: Set<FileReference> = []
+    for collection in manifest.collections {
+      for partition in collection.partitions {
+        guard let list = partition.segmentList else { continue }
+        let all = [list] + (try await segments(of: partition)).flatMap { [$0.rows, $0.digests] }
+        for file in all where seen.insert(file).inserted { files.append(file) }
+      }
+    }
+    return files
+  }
+}

@@ -1,0 +1,198 @@
+public import Foundation
+public import MilvusClient
+public import RowBatches
+
+/// A backup, described so completely that it restores by itself. Immutable once written.
+public struct Manifest: Sendable, Codable {
+  public var formatVersion: Int
+  public var id: String
+  public var name: String?
+  public var tool: String
+  /// The repository's id.
+  public var repository: String
+  public var started: Timestamp
+  public var finished: Timestamp
+  /// The newest manifest that this backup saw: one that vanishes or changes afterwards is found.
+  public var previous: ManifestLink?
+  public var deployment: Deployment
+  public var kind: BackupKind
+  public var collections: [CollectionBackup]
+  /// Bytes of data files that this backup wrote, and of those that it found there.
+  public var newBytes: Int
+  public var reusedBytes: Int
+  /// Seconds each stage took, summed over the collections.
+  public var seconds: [String: Double]
+
+  public init(
+    id: String, name: String?, repository: String, started: Timestamp, finished: Timestamp, previous: ManifestLink?,
+    deployment: Deployment, kind: BackupKind, collections: [CollectionBackup], newBytes: Int, reusedBytes: Int, seconds: [String: Double]
+  ) {
+    formatVersion = Repository.formatVersion
+    tool = Tool.name
+    self.id = id
+    self.name = name
+    self.repository = repository
+    self.started = started
+    self.finished = finished
+    self.previous = previous
+    self.deployment = deployment
+    self.kind = kind
+    self.collections = collections
+    self.newBytes = newBytes
+    self.reusedBytes = reusedBytes
+    self.seconds = seconds
+  }
+
+  public var rows: Int { collections.reduce(0) { $0 + $1.content.rows } }
+  public var totalBytes: Int { newBytes + reusedBytes }
+}
+
+/// A manifest by its id and the digest that it ends with.
+public struct ManifestLink: Sendable, Hashable, Codable {
+  public var id: String
+  public var sha256: String
+}
+
+/// The server a backup was taken from.
+public struct Deployment: Sendable, Hashable, Codable {
+  public var label: String
+  /// The address, without credentials.
+  public var uri: String
+  /// As the server gives it; nil where it does not say.
+  public var version: String?
+  public var capabilities: [String]
+
+  public init(label: String, uri: String, version: String?, capabilities: [String]) {
+    self.label = label
+    self.uri = uri
+    self.version = version
+    self.capabilities = capabilities
+  }
+}
+
+/// What kind of backup was asked for, and what was done.
+public struct BackupKind: Sendable, Hashable, Codable {
+  public var asked: String
+  public var done: String
+  public var why: String
+
+  public init(asked: String, done: String, why: String) {
+    self.asked = asked
+    self.done = done
+    self.why = why
+  }
+}
+
+/// A time in the life of a collection at which its rows were taken.
+public struct Cut: Sendable, Hashable, Codable {
+  /// The server's hybrid timestamp (milliseconds << 18 | counter); nil where the server gives none.
+  public var timestamp: UInt64?
+  public var time: Timestamp
+
+  public init(timestamp: UInt64?, time: Timestamp) {
+    self.timestamp = timestamp
+    self.time = time
+  }
+}
+
+/// How far all rows of a collection's backup belong to one moment.
+public struct Guarantee: Sendable, Hashable, Codable {
+  public enum Level: String, Sendable, Codable { case exact, quiesced, fuzzy }
+  public var level: Level
+  /// Why this level, in words.
+  public var because: String
+
+  public init(level: Level, because: String) {
+    self.level = level
+    self.because = because
+  }
+}
+
+/// Keys that stand more than once on the server, which returns one row for each: found, proven and told.
+public struct DuplicateKeys: Sendable, Hashable, Codable {
+  /// Rows that the server counts beyond those it returns.
+  public var extraRows: Int
+  public var example: Key
+
+  public init(extraRows: Int, example: Key) {
+    self.extraRows = extraRows
+    self.example = example
+  }
+}
+
+/// One collection in a backup.
+public struct CollectionBackup: Sendable, Codable {
+  public var database: String
+  public var name: String
+  /// The server's number for it; a collection dropped and made anew under its name has another.
+  public var collectionID: Int64
+  public var capture: String
+  public var cut: Cut
+  public var guarantee: Guarantee
+  public var schema: CollectionSchema
+  public var indexes: [IndexDefinition]
+  public var aliases: [String]
+  public var properties: [String: String]
+  public var consistencyLevel: ConsistencyLevel
+  public var shards: Int
+  /// Partitions that a partition key spreads rows over; 0 without one.
+  public var partitionCount: Int
+  public var loadState: LoadState
+  public var replicas: Int?
+  public var partitions: [PartitionBackup]
+  public var content: ContentDigest
+  public var duplicates: DuplicateKeys?
+  public var seconds: [String: Double]
+
+  public init(
+    database: String, name: String, collectionID: Int64, capture: String, cut: Cut, guarantee: Guarantee, schema: CollectionSchema,
+    indexes: [IndexDefinition], aliases: [String], properties: [String: String], consistencyLevel: ConsistencyLevel, shards: Int,
+    partitionCount: Int, loadState: LoadState, replicas: Int?, partitions: [PartitionBackup], duplicates: DuplicateKeys?,
+    seconds: [String: Double]
+  ) {
+    self.database = database
+    self.name = name
+    self.collectionID = collectionID
+    self.capture = capture
+    self.cut = cut
+    self.guarantee = guarantee
+    self.schema = schema
+    self.indexes = indexes
+    self.aliases = aliases
+    self.properties = properties
+    self.consistencyLevel = consistencyLevel
+    self.shards = shards
+    self.partitionCount = partitionCount
+    self.loadState = loadState
+    self.replicas = replicas
+    self.partitions = partitions
+    content = partitions.reduce(into: ContentDigest()) { $0.add($1.content) }
+    self.duplicates = duplicates
+    self.seconds = seconds
+  }
+
+  /// `database.name`, or the name alone in the default database.
+  public var fullName: String { database == "default" || database.isEmpty ? name : "\(database).\(name)" }
+}
+
+/// One partition of a collection in a backup. A collection whose rows a partition key spreads is one entry, named `*`.
+public struct PartitionBackup: Sendable, Codable {
+  public var name: String
+  public var content: ContentDigest
+  /// Bytes of the rows themselves, before any encoding.
+  public var rowBytes: Int
+  public var segments: Int
+  /// The list of the partition's segments; nil where it has no rows.
+  public var segmentList: FileReference?
+
+  public init(name: String, content: ContentDigest, rowBytes: Int, segments: Int, segmentList: FileReference?) {
+    self.name = name
+    self.content = content
+    self.rowBytes = rowBytes
+    self.segments = segments
+    self.segmentList = segmentList
+  }
+
+  /// The name that stands for all partitions of a collection with a partition key.
+  public static let all = "*"
+}

@@ -1,0 +1,169 @@
+import Crypto
+public import Foundation
+public import ObjectStorage
+
+/// A place where backups are kept. `docs/repository-format.md` describes every file in it.
+public struct Repository: Sendable {
+  /// The newest format this code reads and the one it writes.
+  public static let formatVersion = 1
+  static let descriptionKey = "repository.json"
+
+  public let store: any ObjectStore
+  public let id: String
+
+  private struct Description: Codable {
+    let formatVersion: Int
+    let id: String
+    let created: String
+    let tool: String
+  }
+
+  /// Creates a repository in an empty place.
+  /// - Throws: `RepositoryError` if there is one already, or something else.
+  public static func create(in store: any ObjectStore) async throws -> Repository {
+    if try await store.info(descriptionKey) != nil { throw RepositoryError.alreadyARepository(store.location) }
+    if let other = try await store.list("").first { throw RepositoryError.foreignFolder(store.location, example: other.key) }
+    let id = UUID().uuidString.lowercased()
+    let description = Description(formatVersion: formatVersion, id: id, created: Timestamp.now.text, tool: Tool.name)
+    try await store.put(try JSONEncoder.repository.encode(description) + Data("\n".utf8), at: descriptionKey)
+    return Repository(store: store, id: id)
+  }
+
+  /// Opens the repository in `store`.
+  public static func open(_ store: any ObjectStore) async throws -> Repository {
+    let bytes: Data
+    do {
+      bytes = try await store.read(descriptionKey)
+    } catch StorageError.notFound {
+      throw RepositoryError.noRepository(store.location)
+    }
+    let place = "\(store.location)/\(descriptionKey)"
+    struct Version: Decodable { let formatVersion: Int }
+    guard let version = try? JSONDecoder().decode(Version.self, from: bytes).formatVersion else {
+      throw RepositoryError.damaged(place, "it is not a repository's description")
+    }
+    guard version <= formatVersion else { throw RepositoryError.newerFormat(place, version: version) }
+    guard let description = try? JSONDecoder().decode(Description.self, from: bytes) else {
+      throw RepositoryError.damaged(place, "it lacks what a repository's description has")
+    }
+    return Repository(store: store, id: description.id)
+  }
+
+  /// The place of an object, for messages.
+  public func place(_ key: String) -> String { "\(store.location)/\(key)" }
+
+  // MARK: Data files
+
+  /// Begins a data file.
+  public func stage(_ kind: FileReference.Kind) throws -> StagedDataFile {
+    StagedDataFile(object: try store.stage(), kind: kind)
+  }
+
+  /// Puts a data file that is whole in memory.
+  /// - Returns: its reference, and whether it was new.
+  public func put(_ bytes: Data, as kind: FileReference.Kind, damaged: Set<String> = []) async throws -> StoredFile {
+    let file = try stage(kind)
+    try bytes.withUnsafeBytes { try file.write($0) }
+    return try await file.commit(to: self, damaged: damaged)
+  }
+
+  /// Reads a small data file and checks it against its name.
+  func read(_ file: FileReference) async throws -> Data {
+    let bytes: Data
+    do {
+      bytes = try await store.read(file.key)
+    } catch StorageError.notFound {
+      throw RepositoryError.damaged(place(file.key), "it is missing")
+    }
+    guard bytes.count == file.bytes else {
+      throw RepositoryError.damaged(place(file.key), "it has \(bytes.count) bytes and should have \(file.bytes)")
+    }
+    guard SHA256.hash(data: bytes).hex == file.sha256 else {
+      throw RepositoryError.damaged(place(file.key), "its SHA-256 is not its name")
+    }
+    return bytes
+  }
+}
+
+/// A data file that was put: new, or there already.
+public struct StoredFile: Sendable {
+  public let file: FileReference
+  public let isNew: Bool
+}
+
+/// A data file being written; its name, the SHA-256 of its bytes, is known at its end. One task uses it.
+public final class StagedDataFile {
+  private let object: any StagedObject
+  private let kind: FileReference.Kind
+  private var hash = SHA256()
+  private var bytes = 0
+
+  init(object: any StagedObject, kind: FileReference.Kind) {
+    self.object = object
+    self.kind = kind
+  }
+
+  public func write(_ part: UnsafeRawBufferPointer) throws {
+    hash.update(bufferPointer: part)
+    bytes += part.count
+    try object.write(part)
+  }
+
+  /// Gives the file its name, unless a file of that name and size is there and was not found damaged.
+  public func commit(to repository: Repository, damaged: Set<String>) async throws -> StoredFile {
+    let file = FileReference(sha256: hash.finalize().hex, kind: kind, bytes: bytes)
+    if !damaged.contains(file.name), try await repository.store.info(file.key)?.bytes == bytes {
+      object.discard()
+      return StoredFile(file: file, isNew: false)
+    }
+    try await object.commit(as: file.key)
+    return StoredFile(file: file, isNew: true)
+  }
+
+  public func discard() { object.discard() }
+}
+
+/// What wrote a file.
+public enum Tool {
+  public static let version = "0.1.0"
+  public static let name = "milvault \(version)"
+}
+
+/// A moment, as text: ISO 8601 in UTC with milliseconds.
+public struct Timestamp: Sendable, Hashable, Comparable, Codable {
+  public let date: Date
+
+  public init(_ date: Date) { self.date = date }
+  public static var now: Timestamp { Timestamp(Date()) }
+
+  private static let style = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
+
+  public var text: String { date.formatted(Self.style) }
+  /// Fit for a file's name: no colons, sorts by time.
+  public var fileName: String { text.filter { $0 != "-" && $0 != ":" && $0 != "." } }
+
+  public static func < (a: Timestamp, b: Timestamp) -> Bool { a.date < b.date }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    let text = try container.decode(String.self)
+    guard let date = try? Self.style.parse(text) else {
+      throw DecodingError.dataCorruptedError(in: container, debugDescription: "\"\(text)\" is no time")
+    }
+    self.date = date
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(text)
+  }
+}
+
+extension JSONEncoder {
+  /// The same value makes the same bytes, and a person can read them.
+  static var repository: JSONEncoder {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    return encoder
+  }
+}

@@ -1,0 +1,36 @@
+/// What can be wrong with a repository. Every case names the file and the next step.
+public enum RepositoryError: Error, Sendable {
+  /// There is no repository at the place.
+  case noRepository(String)
+  case alreadyARepository(String)
+  /// The folder holds something else.
+  case foreignFolder(String, example: String)
+  /// Written by a newer milvault.
+  case newerFormat(String, version: Int)
+  /// A file that is not what it says it is.
+  case damaged(String, String)
+  case noBackup(String, in: String)
+  case ambiguousBackup(String, [String])
+}
+
+extension RepositoryError: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .noRepository(let place): "there is no repository at \(place). Create one with `milvault init --repo \(place)`"
+    case .alreadyARepository(let place): "\(place) is a repository already"
+    case .foreignFolder(let place, let example):
+      "\(place) is not empty and no repository (it holds \(example)). Choose an empty or new folder"
+    case .newerFormat(let file, let version):
+      "\(file) has format version \(version), and this milvault reads up to \(Repository.formatVersion). Use a newer milvault"
+    case .damaged(let file, let what):
+      "\(file) is damaged: \(what). `milvault verify --all` shows what else is; restore the file from another copy of the repository"
+    case .noBackup(let name, let place): "no backup \"\(name)\" in \(place). `milvault list` shows those there are"
+    case .ambiguousBackup(let name, let ids): "\"\(name)\" could be \(ids.joined(separator: ", ")). Give more of the id"
+    }
+  }
+
+  /// Whether the repository's own bytes are hurt, which has an exit code of its own.
+  public var isDamage: Bool {
+    if case .damaged = self { true } else { false }
+  }
+}

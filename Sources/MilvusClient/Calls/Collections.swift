@@ -1,0 +1,104 @@
+import MilvusProto
+
+extension MilvusClient {
+  /// The collections of the connection's database, by name.
+  public func listCollections() async throws -> [String] {
+    try await call("ShowCollections", status: { $0.status }) {
+      try await $0.showCollections(.init(), metadata: $1, options: $2)
+    }.collectionNames.sorted()
+  }
+
+  /// - Throws: `MilvusError.collectionNotFound` if there is none of that name or alias.
+  public func describeCollection(_ name: String) async throws -> CollectionDescription {
+    let request = collectionRequest(name)
+    let answer = try await call("DescribeCollection \(name)", subject: name, status: { $0.status }) {
+      try await $0.describeCollection(request, metadata: $1, options: $2)
+    }
+    var (schema, unknown) = CollectionSchema.from(answer.schema)
+    if !answer.collectionName.isEmpty { schema.name = answer.collectionName }
+    return CollectionDescription(
+      id: answer.collectionID, schema: schema, aliases: answer.aliases.sorted(), shards: Int(answer.shardsNum),
+      consistencyLevel: ConsistencyLevel(answer.consistencyLevel), properties: answer.properties.dictionary,
+      partitionCount: Int(answer.numPartitions), unknownFields: unknown)
+  }
+
+  public func hasCollection(_ name: String) async throws -> Bool {
+    do {
+      _ = try await describeCollection(name)
+      return true
+    } catch MilvusError.collectionNotFound {
+      return false
+    }
+  }
+
+  /// - Parameter partitionCount: for a schema with a partition key, how many partitions to spread over; 0 for the server's own number.
+  public func createCollection(
+    _ schema: CollectionSchema, shards: Int, consistencyLevel: ConsistencyLevel, properties: [String: String], partitionCount: Int = 0
+  ) async throws {
+    var request = WireCreateCollectionRequest()
+    request.collectionName = schema.name
+    request.schema = try schema.wire.serializedData()
+    request.shardsNum = Int32(max(1, shards))
+    request.consistencyLevel = consistencyLevel.wire
+    request.properties = properties.pairs
+    request.numPartitions = schema.partitionKey == nil ? 0 : Int64(partitionCount)
+    let message = request
+    _ = try await call("CreateCollection \(schema.name)", subject: schema.name, repeatable: .no, status: { $0 }) {
+      try await $0.createCollection(message, metadata: $1, options: $2)
+    }
+  }
+
+  public func dropCollection(_ name: String) async throws {
+    let request = collectionRequest(name)
+    _ = try await call("DropCollection \(name)", subject: name, status: { $0 }) {
+      try await $0.dropCollection(request, metadata: $1, options: $2)
+    }
+  }
+
+  public func createAlias(_ alias: String, for collection: String) async throws {
+    var request = WireAliasRequest()
+    request.collectionName = collection
+    request.alias = alias
+    let message = request
+    _ = try await call("CreateAlias \(alias)", subject: collection, repeatable: .no, status: { $0 }) {
+      try await $0.createAlias(message, metadata: $1, options: $2)
+    }
+  }
+
+  /// The collection's aliases, from the call for them where there is one: some servers leave them out of a description.
+  public func listAliases(of collection: String) async throws -> [String] {
+    let request = collectionRequest(collection)
+    do {
+      return try await call("ListAliases \(collection)", subject: collection, status: { $0.status }) {
+        try await $0.listAliases(request, metadata: $1, options: $2)
+      }.aliases.sorted()
+    } catch let error as MilvusError where error.isUnsupported {
+      return try await describeCollection(collection).aliases
+    }
+  }
+
+  // MARK: Partitions
+
+  public func listPartitions(of collection: String) async throws -> [String] {
+    let request = collectionRequest(collection)
+    return try await call("ShowPartitions \(collection)", subject: collection, status: { $0.status }) {
+      try await $0.showPartitions(request, metadata: $1, options: $2)
+    }.partitionNames
+  }
+
+  public func createPartition(_ partition: String, in collection: String) async throws {
+    var request = WireCreatePartitionRequest()
+    request.collectionName = collection
+    request.partitionName = partition
+    let message = request
+    _ = try await call("CreatePartition \(collection)/\(partition)", subject: collection, repeatable: .no, status: { $0 }) {
+      try await $0.createPartition(message, metadata: $1, options: $2)
+    }
+  }
+
+  func collectionRequest(_ name: String) -> WireCollectionRequest {
+    var request = WireCollectionRequest()
+    request.collectionName = name
+    return request
+  }
+}

@@ -1,0 +1,53 @@
+import Foundation
+
+/// Where a Milvus server is and how to reach it.
+public struct Endpoint: Sendable, Hashable {
+  public let host: String
+  public let port: Int
+  public let usesTLS: Bool
+  /// The database that the URI names after the address, if it does.
+  public let database: String?
+  /// `user:password` from the URI, if it has them.
+  public let credentials: String?
+
+  /// Reads `http://host:port/database`, `https://…` or `host:port`.
+  /// - Throws: `MilvusError.badEndpoint` with what is wrong.
+  public init(_ uri: String) throws {
+    let text = uri.contains("://") ? uri : "http://\(uri)"
+    guard let components = URLComponents(string: text), let scheme = components.scheme?.lowercased() else {
+      throw MilvusError.badEndpoint(uri, "it is not an address")
+    }
+    guard ["http", "https", "tcp", "grpc"].contains(scheme) else {
+      throw MilvusError.badEndpoint(uri, "\(scheme):// is not understood, http:// and https:// are")
+    }
+    guard let host = components.host, !host.isEmpty else { throw MilvusError.badEndpoint(uri, "it names no host") }
+    self.host = host.trimmingCharacters(in: ["[", "]"])
+    usesTLS = scheme == "https"
+    port = components.port ?? (usesTLS ? 443 : 19530)
+    guard (1...65535).contains(port) else { throw MilvusError.badEndpoint(uri, "\(port) is no port") }
+    let path = components.path.trimmingCharacters(in: ["/"])
+    database = path.isEmpty ? nil : path
+    credentials = components.user.map { user in components.password.map { "\(user):\($0)" } ?? user }
+  }
+
+  /// The address without credentials: fit for messages and manifests.
+  public var address: String { "\(usesTLS ? "https" : "http")://\(host.contains(":") ? "[\(host)]" : host):\(port)" }
+}
+
+/// What a connection needs besides the address.
+public struct ConnectionOptions: Sendable {
+  /// A token, or `user:password`; nil where the server asks for none.
+  public var token: String?
+  /// The database; nil for the server's default.
+  public var database: String?
+  /// A PEM file of certificate authorities to trust instead of the system's.
+  public var certificateAuthority: String?
+  /// How long a call may take before it is given up, in seconds; reads and inserts of large batches get four times that.
+  public var timeout: Double = 60
+
+  public init(token: String? = nil, database: String? = nil, certificateAuthority: String? = nil) {
+    self.token = token
+    self.database = database
+    self.certificateAuthority = certificateAuthority
+  }
+}

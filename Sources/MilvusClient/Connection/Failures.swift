@@ -1,0 +1,65 @@
+import GRPCCore
+import MilvusProto
+
+// What servers say, generation by generation, in one place. Milvus 2.2 has only `error_code` and words; 2.3 added `code`; Milvus
+// Lite answers with numbers of its own. `docs/milvus-behaviour.md` has the table that was measured.
+extension MilvusClient {
+  func failure(of error: RPCError, call: String, seconds: Double) -> CallFailure {
+    let why = error.message
+    switch error.code {
+    case .unauthenticated:
+      return CallFailure(error: .unauthenticated(endpoint.address, why), passing: false, hadNoEffect: true)
+    case .permissionDenied:
+      return CallFailure(error: .permissionDenied(call, why), passing: false, hadNoEffect: true)
+    case .unimplemented:
+      return CallFailure(error: .unsupported(call), passing: false, hadNoEffect: true)
+    case .deadlineExceeded:
+      return CallFailure(error: .timeout(call, seconds: seconds), passing: false, hadNoEffect: false)
+    case .resourceExhausted:
+      return CallFailure(error: .messageTooLarge(call, why), passing: false, hadNoEffect: true)
+    case .unavailable:
+      let cause = error.cause.map { "\($0)" } ?? why
+      return CallFailure(error: .unreachable(endpoint.address, cause), passing: true, hadNoEffect: false)
+    default:
+      let denied = why.lowercased().contains("permission deny") || why.lowercased().contains("permissiondenied")
+      if denied { return CallFailure(error: .permissionDenied(call, why), passing: false, hadNoEffect: true) }
+      if why.lowercased().contains("auth check failure") || why.lowercased().contains("missing authorization") {
+        return CallFailure(error: .unauthenticated(endpoint.address, why), passing: false, hadNoEffect: true)
+      }
+      return CallFailure(error: .refused(call, code: error.code.rawValue, why), passing: false, hadNoEffect: false)
+    }
+  }
+
+  /// What a status means, or nil if it is a success.
+  func failure(of status: WireStatus, call: String, subject: String) -> CallFailure? {
+    guard status.errorCode != 0 || status.code != 0 else { return nil }
+    let (old, new, reason) = (Int(status.errorCode), Int(status.code), status.reason)
+    let words = reason.lowercased()
+    func certain(_ error: MilvusError) -> CallFailure { CallFailure(error: error, passing: false, hadNoEffect: true) }
+
+    if new == 100 || old == 4 || words.contains("can't find collection") || words.contains("collection not found") {
+      return certain(.collectionNotFound(subject))
+    }
+    if new == 800 || words.contains("database not found") {
+      return certain(.databaseNotFound(options.database ?? subject))
+    }
+    if new == 101 || words.contains("not loaded") || words.contains("not been loaded") || words.contains("has been released") {
+      return certain(.notLoaded(subject))
+    }
+    if old == 3 || words.contains("permission deny") || words.contains("privilege") && words.contains("deny") {
+      return certain(.permissionDenied(call, reason))
+    }
+    if words.contains("not implemented") || words.contains("unimplemented") { return certain(.unsupported(call)) }
+    let refused = MilvusError.refused(call, code: new != 0 ? new : old, reason)
+    // 8 and 49: the rate limiter turned the request away before it did anything.
+    if new == 8 || old == 49 { return CallFailure(error: refused, passing: true, hadNoEffect: true) }
+    return CallFailure(error: refused, passing: status.retriable, hadNoEffect: false)
+  }
+}
+
+extension MilvusError {
+  /// The server has no such call, or says that it does not do this.
+  public var isUnsupported: Bool {
+    if case .unsupported = self { true } else { false }
+  }
+}

@@ -1,0 +1,88 @@
+import Foundation
+
+/// A file in the staging folder, on its way to its name.
+final class LocalStagedObject: StagedObject {
+  private let store: LocalObjectStore
+  private let path: String
+  private var file: Int32
+
+  init(store: LocalObjectStore, path: String) throws {
+    self.store = store
+    self.path = path
+    file = Foundation.open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+    guard file >= 0 else { throw systemError(path) }
+    _ = flock(file, LOCK_EX | LOCK_NB)
+  }
+
+  deinit { discard() }
+
+  func write(_ bytes: UnsafeRawBufferPointer) throws {
+    var done = 0
+    while done < bytes.count {
+      let count = Foundation.write(file, bytes.baseAddress.map { $0 + done }, bytes.count - done)
+      if count < 0 {
+        if errno == EINTR { continue }
+        throw systemError(path)
+      }
+      done += count
+    }
+  }
+
+  func commit(as key: String) async throws {
+    let (target, file, path) = (store.path(key), file, path)
+    let folder = (target as NSString).deletingLastPathComponent
+    try store.makeFolder(folder)
+    // fsync waits for the disk: not on a thread that other tasks need.
+    try await withCheckedThrowingContinuation { (done: CheckedContinuation<Void, any Error>) in
+      DispatchQueue.global().async {
+        done.resume(with: Result { if fsync(file) != 0 { throw systemError(path) } })
+      }
+    }
+    guard rename(path, target) == 0 else { throw systemError(target) }
+    Foundation.close(file)
+    self.file = -1
+    try store.syncFolder(folder)
+  }
+
+  func discard() {
+    guard file >= 0 else { return }
+    Foundation.close(file)
+    unlink(path)
+    file = -1
+  }
+}
+
+/// An open file. The handle is closed with the last reference; pread needs no position, so tasks can share it.
+final class LocalObjectReader: ObjectReader {
+  let bytes: Int
+  private let path: String
+  private let file: Int32
+
+  init(path: String) throws {
+    self.path = path
+    file = Foundation.open(path, O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { throw systemError(path) }
+    var status = stat()
+    guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      Foundation.close(file)
+      throw StorageError.failed(path, "it is not a file")
+    }
+    bytes = Int(status.st_size)
+  }
+
+  deinit { Foundation.close(file) }
+
+  func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+    var done = 0
+    while done < buffer.count {
+      let count = pread(file, buffer.baseAddress.map { $0 + done }, buffer.count - done, off_t(offset + done))
+      if count < 0 {
+        if errno == EINTR { continue }
+        throw systemError(path)
+      }
+      if count == 0 { break }
+      done += count
+    }
+    return done
+  }
+}

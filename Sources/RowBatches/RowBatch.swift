@@ -1,0 +1,78 @@
+/// Rows of one collection as columns, all of one length. This is the form in which rows flow through Milvault.
+public struct RowBatch: Sendable {
+  public private(set) var columns: [Column]
+  /// How many rows there are.
+  public private(set) var count: Int
+
+  /// - Throws: `RowBatchError` if a column's length or layout does not fit its type and the number of rows.
+  public init(columns: [Column], count: Int) throws {
+    for column in columns {
+      if let defect = column.defect(rows: count) {
+        throw RowBatchError.malformedColumn(column.name, type: column.type.name, defect)
+      }
+    }
+    self.columns = columns
+    self.count = count
+  }
+
+  /// No rows, with the columns of `layout`.
+  public init(emptyWith layout: [(name: String, type: ColumnType)]) {
+    columns = layout.map { Column.empty(name: $0.name, type: $0.type) }
+    count = 0
+  }
+
+  public var byteCount: Int { columns.reduce(0) { $0 + $1.values.byteCount } }
+
+  public func column(_ name: String) -> Column? { columns.first { $0.name.utf8.elementsEqual(name.utf8) } }
+
+  /// The rows in `range`.
+  public func slice(_ range: Range<Int>) -> RowBatch {
+    if range == 0..<count { return self }
+    var part = self
+    part.columns = columns.map { column in
+      Column(
+        name: column.name, type: column.type, values: column.values.slice(range),
+        validity: column.validity.map { Array($0[range]) })
+    }
+    part.count = range.count
+    return part
+  }
+
+  /// The same rows without the columns named.
+  public func dropping(_ names: Set<String>) -> RowBatch {
+    var rest = self
+    rest.columns.removeAll { names.contains($0.name) }
+    return rest
+  }
+
+  /// Adds the rows of `other`, whose columns must be the same in name, type and order.
+  public mutating func append(_ other: RowBatch) throws {
+    guard columns.count == other.columns.count,
+      zip(columns, other.columns).allSatisfy({ $0.name == $1.name && $0.type == $1.type })
+    else { throw RowBatchError.differentColumns }
+    for i in columns.indices {
+      if columns[i].validity != nil || other.columns[i].validity != nil {
+        let mine = columns[i].validity ?? Array(repeating: true, count: count)
+        let theirs = other.columns[i].validity ?? Array(repeating: true, count: other.count)
+        columns[i].validity = mine + theirs
+      }
+      columns[i].values.append(other.columns[i].values)
+    }
+    count += other.count
+  }
+}
+
+/// Rows that do not fit together.
+public enum RowBatchError: Error, CustomStringConvertible {
+  case malformedColumn(String, type: String, String)
+  case differentColumns
+  case notAKey(String)
+
+  public var description: String {
+    switch self {
+    case .malformedColumn(let name, let type, let defect): "column \"\(name)\" (\(type)) is malformed: \(defect)"
+    case .differentColumns: "batches with different columns cannot be joined"
+    case .notAKey(let name): "column \"\(name)\" is no primary key: keys are int64 or varchar and never null"
+    }
+  }
+}

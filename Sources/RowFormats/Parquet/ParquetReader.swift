@@ -1,0 +1,100 @@
+import CArrowBridge
+import Foundation
+public import RowBatches
+
+/// Reads a Parquet file's rows, a batch at a time. Not thread-safe; one task uses it.
+public final class ParquetReader {
+  private final class Source {
+    let read: (Int, UnsafeMutableRawBufferPointer) throws -> Int
+    var failure: (any Error)?
+    init(_ read: @escaping (Int, UnsafeMutableRawBufferPointer) throws -> Int) { self.read = read }
+  }
+
+  /// Rows in the file, as its footer says.
+  public let rows: Int
+  private let layout: RowLayout
+  private let source: Source
+  private var reader: OpaquePointer?
+  /// Where in the file each field of the layout stands.
+  private var positions: [Int] = []
+
+  /// - Parameters:
+  ///   - layout: the columns to read; the file must have them, in these types.
+  ///   - size: of the file, in bytes.
+  ///   - read: gives bytes from an offset on and returns how many; what it throws, the reader's calls throw.
+  /// - Throws: `ParquetError` if this is no whole Parquet file or its columns differ from the layout.
+  public init(layout: RowLayout, size: Int, read: @escaping (Int, UnsafeMutableRawBufferPointer) throws -> Int) throws {
+    self.layout = layout
+    source = Source(read)
+    var made: OpaquePointer?
+    let failure = arrow_bridge_parquet_reader_open(
+      { context, offset, count, bytes in
+        guard let context, let bytes else { return -1 }
+        let source = Unmanaged<Source>.fromOpaque(context).takeUnretainedValue()
+        do {
+          return Int64(try source.read(Int(offset), UnsafeMutableRawBufferPointer(start: bytes, count: Int(count))))
+        } catch {
+          source.failure = error
+          return -1
+        }
+      }, Unmanaged.passUnretained(source).toOpaque(), Int64(size), &made)
+    reader = made
+    rows = made.map { Int(arrow_bridge_parquet_reader_rows($0)) } ?? 0
+    try check(failure)
+
+    var schema = ArrowSchema()
+    try check(arrow_bridge_parquet_reader_schema(reader, &schema))
+    let found = ArrowFileSchema(consuming: &schema)
+    for field in layout.fields {
+      guard let column = found.columns.first(where: { $0.name.utf8.elementsEqual(field.name.utf8) }) else {
+        throw ParquetError.missingColumn(field.name)
+      }
+      guard column.type == ArrowType(field.type) else { throw ParquetError.wrongType(field.name, expected: field.type.name) }
+      positions.append(column.index)
+    }
+  }
+
+  deinit {
+    if let reader { arrow_bridge_parquet_reader_free(reader) }
+  }
+
+  /// The next rows, at most `maxRows`, or nil at the end.
+  public func next(maxRows: Int = .max) throws -> RowBatch? {
+    var array = ArrowArray()
+    try check(arrow_bridge_parquet_reader_next(reader, Int64(maxRows), &array))
+    guard let release = array.release else { return nil }
+    defer { release(&array) }
+    let root = ArrowView(array: array)
+    let columns = try zip(layout.fields, positions).map { field, position in
+      guard let child = root.child(position) else { throw ParquetError.missingColumn(field.name) }
+      return try child.column(field)
+    }
+    return try RowBatch(columns: columns, count: root.length)
+  }
+
+  private func check(_ message: UnsafeMutablePointer<CChar>?) throws {
+    guard let message else { return }
+    defer { free(message) }
+    throw source.failure ?? ParquetError.library(String(cString: message))
+  }
+}
+
+/// A Parquet file that cannot be written or is not what it should be.
+public enum ParquetError: Error, CustomStringConvertible {
+  /// Arrow's own words.
+  case library(String)
+  case missingColumn(String)
+  case wrongType(String, expected: String)
+  case unexpectedNull(String)
+  case wrongLength(String, row: Int)
+
+  public var description: String {
+    switch self {
+    case .library(let message): message
+    case .missingColumn(let name): "the file has no column \"\(name)\""
+    case .wrongType(let name, let expected): "the file's column \"\(name)\" is not of the type \(expected)"
+    case .unexpectedNull(let name): "the file has nulls in column \"\(name)\", which takes none"
+    case .wrongLength(let name, let row): "row \(row) of the batch has a vector of the wrong length in column \"\(name)\""
+    }
+  }
+}
