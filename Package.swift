@@ -93,7 +93,7 @@ let package = Package(
     .executableTarget(
       name: "milvault",
       dependencies: [
-        "MilvaultKit",
+        "MilvaultKit", "BackupRepository", "MilvusClient", "ObjectStorage",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings),

@@ -51,6 +51,11 @@ public struct Manifest: Sendable, Codable {
 public struct ManifestLink: Sendable, Hashable, Codable {
   public var id: String
   public var sha256: String
+
+  public init(id: String, sha256: String) {
+    self.id = id
+    self.sha256 = sha256
+  }
 }
 
 /// The server a backup was taken from.
@@ -142,13 +147,15 @@ public struct CollectionBackup: Sendable, Codable {
   public var partitions: [PartitionBackup]
   public var content: ContentDigest
   public var duplicates: DuplicateKeys?
+  /// What the backup does not hold, or holds otherwise than one might think, in words.
+  public var notes: [String]
   public var seconds: [String: Double]
 
   public init(
     database: String, name: String, collectionID: Int64, capture: String, cut: Cut, guarantee: Guarantee, schema: CollectionSchema,
     indexes: [IndexDefinition], aliases: [String], properties: [String: String], consistencyLevel: ConsistencyLevel, shards: Int,
     partitionCount: Int, loadState: LoadState, replicas: Int?, partitions: [PartitionBackup], duplicates: DuplicateKeys?,
-    seconds: [String: Double]
+    notes: [String], seconds: [String: Double]
   ) {
     self.database = database
     self.name = name
@@ -168,6 +175,7 @@ public struct CollectionBackup: Sendable, Codable {
     self.partitions = partitions
     content = partitions.reduce(into: ContentDigest()) { $0.add($1.content) }
     self.duplicates = duplicates
+    self.notes = notes
     self.seconds = seconds
   }
 

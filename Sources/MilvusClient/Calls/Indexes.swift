@@ -13,8 +13,14 @@ public struct IndexProgress: Sendable {
 extension MilvusClient {
   /// The collection's index definitions, by field and name.
   public func listIndexes(of collection: String) async throws -> [IndexDefinition] {
-    try await describeIndexes(of: collection)
-      .map { IndexDefinition(name: $0.indexName, field: $0.fieldName, params: $0.params.dictionary) }
+    let schema = try await describeCollection(collection).schema
+    return try await describeIndexes(of: collection)
+      .map { index in
+        // Lite 2.5 mixes the field's own parameters in.
+        let fieldParams = schema.field(index.fieldName)?.typeParams ?? [:]
+        let params = index.params.dictionary.filter { fieldParams[$0.key] != $0.value }
+        return IndexDefinition(name: index.indexName, field: index.fieldName, params: params)
+      }
       .sorted { ($0.field, $0.name) < ($1.field, $1.name) }
   }
 
@@ -23,9 +29,8 @@ extension MilvusClient {
       let state: IndexProgress.State
       switch index.state {
       case 4: state = .failed(index.indexStateFailReason)
-      // 2.3 says "finished" from the collection's first index on; only pending rows tell that there is more to do.
-      case 3: state = index.pendingIndexRows > 0 ? .building : .finished
-      case 0 where index.totalRows == 0 || index.indexedRows >= index.totalRows: state = .finished  // Lite does not say
+      // 2.2 and 2.3 say "finished" from the start on; only the rows tell. Lite 2.5 counts no rows and is finished at once.
+      case 0, 3: state = index.indexedRows >= index.totalRows && index.pendingIndexRows == 0 ? .finished : .building
       default: state = .building
       }
       return IndexProgress(
@@ -49,7 +54,7 @@ extension MilvusClient {
   private static func saysNoIndex(code: Int, reason: String) -> Bool {
     // 700 since 2.3, IndexNotExist (25) before; both in words too.
     [700, 25].contains(code) || reason.lowercased().contains("index not found") || reason.lowercased().contains("index not exist")
-      || reason.lowercased().contains("index doesn't exist")
+      || reason.lowercased().contains("index doesn't exist") || reason.lowercased().contains("no index on collection")
   }
 
   public func createIndex(_ index: IndexDefinition, on collection: String) async throws {

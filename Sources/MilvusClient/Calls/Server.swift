@@ -5,6 +5,9 @@ public struct ServerInfo: Sendable, Hashable {
   /// As the server gives it ("v2.3.5-lite", "milvus_lite-3.2.2"), or nil where it does not say.
   public let version: String?
   public let buildTags: String
+
+  /// How the server reads string literals. No call tells it; a server that does not say its version is Lite 2.5.
+  public var dialect: ExpressionDialect { version == nil ? .quotes : .escapes }
 }
 
 extension MilvusClient {

@@ -40,7 +40,9 @@ extension MilvusClient {
     if new == 100 || old == 4 || words.contains("can't find collection") || words.contains("collection not found") {
       return certain(.collectionNotFound(subject))
     }
-    if new == 800 || words.contains("database not found") {
+    if new == 800 || words.contains("database not found") || words.contains("database") && words.contains("does not exist")
+      || words.contains("database:") && words.contains("not found")
+    {
       return certain(.databaseNotFound(options.database ?? subject))
     }
     if new == 101 || words.contains("not loaded") || words.contains("not been loaded") || words.contains("has been released") {

@@ -73,8 +73,12 @@ extension ColumnValues {
     case (.int8, .intData(let array)): self = .fixed(array.data.map { Int8(truncatingIfNeeded: $0) })
     case (.int16, .intData(let array)): self = .fixed(array.data.map { Int16(truncatingIfNeeded: $0) })
     case (.int32, .intData(let array)): self = .fixed(array.data)
-    case (.int64, .longData(let array)), (.timestamptz, .longData(let array)), (.timestamptz, .timestamptzData(let array)):
-      self = .fixed(array.data)
+    case (.int64, .longData(let array)), (.timestamptz, .timestamptzData(let array)): self = .fixed(array.data)
+    case (.timestamptz, .stringData(let array)):
+      // A null row has an empty text, or none that is a time; what stands there is cleared later.
+      let times = array.data.map { $0.isEmpty ? 0 : TimestamptzText.microseconds($0) }
+      guard !times.contains(nil) else { return nil }
+      self = .fixed(times.compactMap { $0 })
     case (.float, .floatData(let array)): self = .fixed(width: 4, array.data)
     case (.double, .doubleData(let array)): self = .fixed(width: 8, array.data)
     case (.varchar, .stringData(let array)), (.text, .stringData(let array)), (.geometry, .stringData(let array)),
@@ -130,7 +134,7 @@ extension ColumnValues {
   }
 
   /// The values at the given places, in that order.
-  fileprivate func picking(_ indices: [Int]) -> ColumnValues {
+  func picking(_ indices: [Int]) -> ColumnValues {
     var picked: ColumnValues =
       switch self {
       case .fixed(let width, _): .fixed(width: width, Data())

@@ -5,7 +5,7 @@ import RowBatches
 // Columns into the wire's form for an insert.
 
 extension Column {
-  /// - Parameter compactingNulls: whether null rows are left out of the data (only their flags are sent).
+  /// Null rows are sent as flags alone: that form Milvus 2.5 and later and Lite 3 both take.
   func wire(field: FieldSchema) -> WireFieldData {
     var wire = WireFieldData()
     wire.fieldName = name
@@ -14,16 +14,17 @@ extension Column {
     switch (type, values) {
     case (.vector(let vector, let dimension), _):
       wire.type = vector.wire
-      wire.vectors = presentValues.vectorField(vector, dimension: dimension)
+      // Lite 3 takes sparse rows only one for one.
+      wire.vectors = (vector == .sparse ? values : presentValues).vectorField(vector, dimension: dimension)
     case (.array(let element), .list(let offsets, let elements)):
       wire.type = .array
       var array = WireArrayArray()
       array.elementType = element.wire
-      array.data = (0..<count).map { elements.slice(offsets[$0]..<offsets[$0 + 1]).scalarField(element) }
+      array.data = (0..<count).filter { !isNull($0) }.map { elements.slice(offsets[$0]..<offsets[$0 + 1]).scalarField(element) }
       wire.scalars.arrayData = array
     case (.scalar(let scalar), _):
       wire.type = scalar.wire
-      wire.scalars = values.scalarField(scalar)
+      wire.scalars = presentValues.scalarField(scalar)
     case (.array, _), (.digest, _):
       preconditionFailure("RowBatch checks that arrays are lists, and no field holds digests")
     }
@@ -31,7 +32,10 @@ extension Column {
   }
 
   /// The values of the rows that have one.
-  private var presentValues: ColumnValues { values }
+  private var presentValues: ColumnValues {
+    guard let validity else { return values }
+    return values.picking(validity.indices.filter { validity[$0] })
+  }
 }
 
 extension ColumnValues {
@@ -60,7 +64,7 @@ extension ColumnValues {
     case .int16: field.intData.data = numbers(Int16.self).map { Int32($0) }
     case .int32: field.intData.data = numbers(Int32.self)
     case .int64: field.longData.data = numbers(Int64.self)
-    case .timestamptz: field.timestamptzData.data = numbers(Int64.self)
+    case .timestamptz: field.stringData.data = numbers(Int64.self).map { TimestamptzText.text($0) }
     case .float: field.floatData.data = raw
     case .double: field.doubleData.data = raw
     case .varchar, .text: field.stringData.data = pieces

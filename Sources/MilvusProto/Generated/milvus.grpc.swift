@@ -198,6 +198,19 @@ package enum WireMilvusService: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "GetCollectionStatistics" metadata.
+        package enum GetCollectionStatistics: Sendable {
+            /// Request type for "GetCollectionStatistics".
+            package typealias Input = WireCollectionRequest
+            /// Response type for "GetCollectionStatistics".
+            package typealias Output = WireGetCollectionStatisticsResponse
+            /// Descriptor for "GetCollectionStatistics".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "milvus.proto.milvus.MilvusService"),
+                method: "GetCollectionStatistics",
+                type: .unary
+            )
+        }
         /// Namespace for "GetReplicas" metadata.
         package enum GetReplicas: Sendable {
             /// Request type for "GetReplicas".
@@ -421,6 +434,7 @@ package enum WireMilvusService: Sendable {
             ReleaseCollection.descriptor,
             GetLoadState.descriptor,
             GetLoadingProgress.descriptor,
+            GetCollectionStatistics.descriptor,
             GetReplicas.descriptor,
             CreateAlias.descriptor,
             DescribeAlias.descriptor,
@@ -701,6 +715,25 @@ extension WireMilvusService {
             deserializer: some GRPCCore.MessageDeserializer<WireGetLoadingProgressResponse>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireGetLoadingProgressResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "GetCollectionStatistics" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireCollectionRequest` message.
+        ///   - serializer: A serializer for `WireCollectionRequest` messages.
+        ///   - deserializer: A deserializer for `WireGetCollectionStatisticsResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func getCollectionStatistics<Result>(
+            request: GRPCCore.ClientRequest<WireCollectionRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireCollectionRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireGetCollectionStatisticsResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireGetCollectionStatisticsResponse>) async throws -> Result
         ) async throws -> Result where Result: Sendable
 
         /// Call the "GetReplicas" method.
@@ -1407,6 +1440,36 @@ extension WireMilvusService {
             try await self.client.unary(
                 request: request,
                 descriptor: WireMilvusService.Method.GetLoadingProgress.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "GetCollectionStatistics" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireCollectionRequest` message.
+        ///   - serializer: A serializer for `WireCollectionRequest` messages.
+        ///   - deserializer: A deserializer for `WireGetCollectionStatisticsResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func getCollectionStatistics<Result>(
+            request: GRPCCore.ClientRequest<WireCollectionRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireCollectionRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireGetCollectionStatisticsResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireGetCollectionStatisticsResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: WireMilvusService.Method.GetCollectionStatistics.descriptor,
                 serializer: serializer,
                 deserializer: deserializer,
                 options: options,
@@ -2224,6 +2287,31 @@ extension WireMilvusService.ClientProtocol {
         )
     }
 
+    /// Call the "GetCollectionStatistics" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `WireCollectionRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func getCollectionStatistics<Result>(
+        request: GRPCCore.ClientRequest<WireCollectionRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireGetCollectionStatisticsResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.getCollectionStatistics(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<WireCollectionRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<WireGetCollectionStatisticsResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
     /// Call the "GetReplicas" method.
     ///
     /// - Parameters:
@@ -2999,6 +3087,35 @@ extension WireMilvusService.ClientProtocol {
             metadata: metadata
         )
         return try await self.getLoadingProgress(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "GetCollectionStatistics" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func getCollectionStatistics<Result>(
+        _ message: WireCollectionRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireGetCollectionStatisticsResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<WireCollectionRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.getCollectionStatistics(
             request: request,
             options: options,
             onResponse: handleResponse

@@ -1,0 +1,134 @@
+public import BackupRepository
+import Foundation
+public import MilvusClient
+import RowBatches
+
+/// What to back up, and how.
+public struct BackupOptions: Sendable {
+  /// The collections; none for all of the server.
+  public var collections: [CollectionName] = []
+  public var name: String?
+  /// Ranges read at the same time.
+  public var streams = 4
+  /// Whether keys that stand more than once fail the backup.
+  public var strict = false
+  /// Verify what was stored; nil for not at all.
+  public var verify: VerifyLevel? = .rows
+
+  public init() {}
+}
+
+/// A finished backup.
+public struct BackupResult: Sendable {
+  public let entry: CatalogEntry
+  /// The verification of what was stored; nil if none was asked for.
+  public let check: CheckRecord?
+}
+
+/// Backs collections of one deployment up into a repository.
+public struct BackupJob: Sendable {
+  let connection: DeploymentConnection
+  let repository: Repository
+  let options: BackupOptions
+  let progress: ProgressMeter
+
+  public init(
+    connection: DeploymentConnection, repository: Repository, options: BackupOptions, progress: ProgressMeter = ProgressMeter()
+  ) {
+    self.connection = connection
+    self.repository = repository
+    self.options = options
+    self.progress = progress
+  }
+
+  /// Takes the backup. Its manifest is written last: a backup that fails before is not one, and leaves only files that nothing names.
+  /// - Throws: `MilvusError`, `CaptureError`, `StorageError` or `RepositoryError`.
+  public func run() async throws -> BackupResult {
+    let started = Timestamp.now
+    do {
+      let result = try await backUp(started: started)
+      let manifest = result.entry.manifest
+      try await repository.record(
+        RunRecord(
+          verb: "backup", started: started, outcome: result.check?.passed == false ? .damage : .done, backup: manifest.id,
+          collections: manifest.collections.map(\.fullName), rows: manifest.rows, bytes: manifest.newBytes, seconds: manifest.seconds))
+      return result
+    } catch {
+      // The failure itself matters more than a record of it that cannot be written either.
+      try? await repository.record(
+        RunRecord(verb: "backup", started: started, outcome: .failed, error: "\(error)", collections: options.collections.map(\.text)))
+      throw error
+    }
+  }
+
+  private func backUp(started: Timestamp) async throws -> BackupResult {
+    let previous = try await repository.catalog().newest.map { ManifestLink(id: $0.manifest.id, sha256: $0.sha256) }
+    let damaged = try await repository.damagedFiles()
+    let names = try await chosenCollections()
+    var collections: [CollectionBackup] = []
+    var newBytes = 0
+    var reusedBytes = 0
+    var counted: Set<FileReference> = []
+    for (database, group) in names {
+      try await connection.withClient(for: database) { client in
+        for name in group {
+          let job = CollectionBackupJob(
+            client: client, connection: connection, repository: repository, options: options, progress: progress, damaged: damaged,
+            database: database)
+          let (collection, files) = try await job.run(name)
+          collections.append(collection)
+          for stored in files where counted.insert(stored.file).inserted {
+            if stored.isNew { newBytes += stored.file.bytes } else { reusedBytes += stored.file.bytes }
+          }
+        }
+      }
+    }
+    let finished = Timestamp.now
+    let manifest = Manifest(
+      id: Repository.newBackupID(at: started), name: options.name, repository: repository.id, started: started, finished: finished,
+      previous: previous, deployment: connection.manifestEntry,
+      kind: BackupKind(
+        asked: "full", done: "full", why: previous == nil ? "the first backup in this repository" : "every backup of this version is full; files that are there already are reused"),
+      collections: collections, newBytes: newBytes, reusedBytes: reusedBytes,
+      seconds: collections.reduce(into: ["total": finished.date.timeIntervalSince(started.date)]) { sums, collection in
+        sums.merge(collection.seconds) { $0 + $1 }
+      })
+    let entry = try await repository.publish(manifest)
+    let check: CheckRecord? =
+      if let level = options.verify { try await Verification(repository: repository, progress: progress).run(entry, level: level) } else { nil }
+    return BackupResult(entry: entry, check: check)
+  }
+
+  /// The collections to back up, by database.
+  private func chosenCollections() async throws -> [(database: String, names: [String])] {
+    var chosen: [String: [String]] = [:]
+    if options.collections.isEmpty {
+      for database in try await connection.databases() {
+        chosen[database] = try await connection.withClient(for: database) { try await $0.listCollections() }
+      }
+      guard chosen.values.contains(where: { !$0.isEmpty }) else { throw BackupError.nothingToBackUp(connection.address) }
+    } else {
+      for name in Set(options.collections) { chosen[name.database, default: []].append(name.name) }
+      // All are looked up before any is read: a misspelt name costs nothing then.
+      for (database, names) in chosen {
+        try await connection.withClient(for: database) { client in
+          for name in names { _ = try await client.describeCollection(name) }
+        }
+      }
+    }
+    return chosen.filter { !$0.value.isEmpty }.sorted { $0.key < $1.key }.map { ($0.key, $0.value.sorted()) }
+  }
+}
+
+public enum BackupError: Error, CustomStringConvertible {
+  case nothingToBackUp(String)
+  case badName(String)
+
+  public var description: String {
+    switch self {
+    case .nothingToBackUp(let address): "\(address) has no collections to back up"
+    case .badName(let name):
+      "\"\(name)\" is no name for a backup: use letters, digits, and . _ - between them, 64 at most, and not \"latest\""
+    }
+  }
+}

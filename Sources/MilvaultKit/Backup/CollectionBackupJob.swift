@@ -1,0 +1,132 @@
+import BackupRepository
+import Foundation
+import MilvusClient
+import RowBatches
+
+/// Backs one collection up: its description, and its rows partition by partition.
+struct CollectionBackupJob: Sendable {
+  let client: MilvusClient
+  let connection: DeploymentConnection
+  let repository: Repository
+  let options: BackupOptions
+  let progress: ProgressMeter
+  let damaged: Set<String>
+  let database: String
+
+  func run(_ name: String) async throws -> (CollectionBackup, [StoredFile]) {
+    let description = try await client.describeCollection(name)
+    let schema = description.schema
+    guard schema.primaryKey != nil else { throw CaptureError.noPrimaryKey(collection: schema.name) }
+    guard description.unknownFields.isEmpty else {
+      throw CaptureError.unknownFields(collection: schema.name, description.unknownFields)
+    }
+    let indexes = try await client.listIndexes(of: schema.name)
+    let aliases = try await client.listAliases(of: schema.name)
+    let loadState = try await client.loadState(of: schema.name)
+    let replicas = loadState == .loaded ? try await client.replicas(of: schema.name) : nil
+
+    return try await whileLoaded(schema.name, state: loadState) {
+      try await backUp(
+        description, indexes: indexes, aliases: aliases, loadState: loadState, replicas: replicas)
+    }
+  }
+
+  /// Loads a collection that is not loaded for as long as `body` takes.
+  private func whileLoaded<Result>(_ name: String, state: LoadState, _ body: () async throws -> Result) async throws -> Result {
+    guard state != .loaded else { return try await body() }
+    progress.begin("loading \(name)", unit: "%")
+    do {
+      try await client.load(name)
+    } catch MilvusError.refused(_, _, let reason) {
+      throw CaptureError.notLoadable(collection: name, reason)
+    }
+    do {
+      let result = try await body()
+      if state == .notLoaded { try await client.release(name) }
+      return result
+    } catch {
+      let release = Task { try await client.release(name) }  // also when this task was cancelled
+      if state == .notLoaded { _ = await release.result }
+      throw error
+    }
+  }
+
+  private func backUp(
+    _ description: CollectionDescription, indexes: [IndexDefinition], aliases: [String], loadState: LoadState, replicas: Int?
+  ) async throws -> (CollectionBackup, [StoredFile]) {
+    let schema = description.schema
+    let watch = Stopwatch()
+    let cut = Cut(
+      timestamp: connection.capabilities.has(.timestamps) ? try await client.allocateTimestamp() : nil, time: .now)
+    let counts = try await client.canCount(schema)
+    let capture = QueryCapture(
+      client: client, schema: schema, consistency: cut.timestamp.map { .upTo($0) } ?? .strong, dialect: connection.info.dialect,
+      counts: counts, pageBytes: PageSize.bytes(for: connection.capabilities), streams: max(1, options.streams))
+    try await UnreadableKeys(capture: capture, indexes: indexes).check()
+    let estimate = try await client.rowEstimate(of: schema.name)
+    progress.begin("backing up \(schema.name)", total: estimate)
+
+    var files: [StoredFile] = []
+    var partitions: [PartitionBackup] = []
+    var duplicates: DuplicateKeys?
+    for partition in try await partitionsToRead(schema) {
+      let result = try await PartitionBackupJob(capture: capture, repository: repository, damaged: damaged, progress: progress)
+        .run(partition)
+      partitions.append(result.partition)
+      files += result.files
+      if let found = result.duplicates {
+        duplicates = DuplicateKeys(extraRows: found.extraRows + (duplicates?.extraRows ?? 0), example: duplicates?.example ?? found.example)
+      }
+    }
+    if options.strict, let duplicates {
+      throw CaptureError.duplicateKeys(collection: schema.name, extraRows: duplicates.extraRows, example: duplicates.example)
+    }
+    let backup = CollectionBackup(
+      database: database, name: schema.name, collectionID: description.id, capture: "query", cut: cut, guarantee: Self.guarantee(counts: counts),
+      schema: schema, indexes: indexes, aliases: aliases, properties: description.properties,
+      consistencyLevel: description.consistencyLevel, shards: description.shards,
+      partitionCount: schema.partitionKey == nil ? 0 : description.partitionCount, loadState: loadState, replicas: replicas,
+      partitions: partitions, duplicates: duplicates, notes: Self.notes(schema, counts: counts), seconds: ["read": watch.seconds])
+    return (backup, files)
+  }
+
+  /// The partitions, each read by itself; nil stands for the whole collection.
+  private func partitionsToRead(_ schema: CollectionSchema) async throws -> [String?] {
+    // Partitions that a key spreads rows over may not be named in a query, and a restore spreads the rows again.
+    guard schema.partitionKey == nil else { return [nil] }
+    do {
+      return try await client.listPartitions(of: schema.name).sorted()
+    } catch MilvusError.unsupported {
+      return ["_default"]  // Lite 2.5 has this one only
+    }
+  }
+
+  private static func guarantee(counts: Bool) -> Guarantee {
+    Guarantee(
+      level: .fuzzy,
+      because: "rows were read by query while writes may have gone on; no query of this server gives a snapshot. "
+        + (counts ? "Every range was held against the server's own count" : "This server cannot count: two passes over the keys agreed"))
+  }
+
+  private static func notes(_ schema: CollectionSchema, counts: Bool) -> [String] {
+    var notes: [String] = []
+    let made = Set(schema.functions.flatMap(\.outputFields))
+    for field in schema.fields where field.isFunctionOutput && !made.contains(field.name) {
+      notes.append(
+        "field \(field.name) is made by a function that this server does not describe: neither its values nor the function are in the backup")
+    }
+    if !counts { notes.append("this server cannot count rows: keys that stand more than once cannot be found out") }
+    return notes
+  }
+}
+
+extension MilvusClient {
+  /// About how many rows a collection has, deleted ones perhaps included; nil where the server or the user's rights do not tell.
+  func rowEstimate(of collection: String) async throws -> Int? {
+    do {
+      return try await statistics(of: collection)
+    } catch is MilvusError {
+      return nil
+    }
+  }
+}

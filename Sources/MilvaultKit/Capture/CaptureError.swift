@@ -1,0 +1,60 @@
+public import MilvusClient
+public import RowBatches
+
+/// Why the rows of a collection could not be captured. A capture that is not proven complete fails.
+public enum CaptureError: Error, Sendable {
+  /// The server counts other rows than it returns, and nothing explains it.
+  case incomplete(collection: String, range: KeyRange, returned: Int, counted: Int)
+  /// Two passes found different keys, again and again, where the server cannot count.
+  case passesDisagree(collection: String, range: KeyRange, first: Int, second: Int)
+  /// Keys that an expression cannot be written for.
+  case unwritableKeys(collection: String, example: Key)
+  case outOfOrder(collection: String, Key)
+  case duplicateKeys(collection: String, extraRows: Int, example: Key)
+  /// A row that the server holds and no query returns.
+  case unreadableKey(collection: String, Key)
+  case noPrimaryKey(collection: String)
+  case unknownFields(collection: String, [String])
+  case notLoadable(collection: String, String)
+}
+
+extension CaptureError: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .incomplete(let collection, let range, let returned, let counted):
+      "collection \"\(collection)\": the server counts \(counted) rows in the keys \(range.words) and returns \(returned), and no key that "
+        + "stands twice explains it. If something writes to the collection now, try again when it is quieter; nothing was backed up"
+    case .passesDisagree(let collection, let range, let first, let second):
+      "collection \"\(collection)\": one pass over the keys \(range.words) found \(first) and another \(second). This server cannot count, so two "
+        + "passes must agree. If something writes to the collection now, try again when it is quieter; nothing was backed up"
+    case .unwritableKeys(let collection, let example):
+      "collection \"\(collection)\": this server has no way to name keys with a lone carriage return, like \(example), and too many stand together"
+    case .outOfOrder(let collection, let key):
+      "collection \"\(collection)\": the server returned key \(key) out of order, which makes reading by key unsafe; nothing was backed up"
+    case .duplicateKeys(let collection, let extraRows, let example):
+      "collection \"\(collection)\": \(extraRows) rows share their key with another, \(example) for one. Milvus returns one row a key, so a backup "
+        + "has one. Leave --strict out to accept that"
+    case .unreadableKey(let collection, let key):
+      "collection \"\(collection)\": the server holds a row with key \(key) that no query returns (a fault of this Milvus version), so a backup "
+        + "would lack it. Insert the row again under another key, delete this one, and back up again; nothing was backed up"
+    case .noPrimaryKey(let collection): "collection \"\(collection)\" has no primary key that milvault knows"
+    case .unknownFields(let collection, let fields):
+      "collection \"\(collection)\" has fields of types that this milvault does not know: \(fields.joined(separator: ", ")). It cannot be backed up whole"
+    case .notLoadable(let collection, let why):
+      "collection \"\(collection)\" is not loaded and cannot be (\(why)). Milvus reads rows of loaded collections only: build an index on a "
+        + "vector field first"
+    }
+  }
+}
+
+extension KeyRange {
+  /// The range for a message.
+  var words: String {
+    switch (after, through) {
+    case (nil, nil): "from first to last"
+    case (let after?, nil): "after \(after)"
+    case (nil, let through?): "up to \(through)"
+    case (let after?, let through?): "after \(after) up to \(through)"
+    }
+  }
+}

@@ -1,0 +1,45 @@
+import AsyncAlgorithms
+import MilvusClient
+import RowBatches
+
+/// A range of keys to read in one piece, found by a pass over the keys alone.
+struct PlannedPage: Sendable {
+  var range: KeyRange
+  /// The keys that the pass found in it, in order.
+  var keys: [Key]
+  /// Whether a segment ends with this page.
+  var endsSegment: Bool
+}
+
+/// A pass over the keys of a partition, in key order, without their rows: it finds ranges of equal size however the keys are spread, and
+/// where segments end. It holds no more than a page of keys.
+struct KeyScan: Sendable {
+  let reader: RangeReader
+  let pageSize: PageSize
+
+  /// Sends the pages that tile the whole key space, the last one without an upper bound; waits while the receiver is behind.
+  /// - Throws: `MilvusError`, or `CaptureError` if the server's answers contradict each other.
+  func run(cutter: SegmentCutter, into channel: AsyncChannel<PlannedPage>) async throws {
+    var cutter = cutter
+    var pending: [Key] = []
+    var after: Key?
+    var last: Key?
+    while true {
+      try Task.checkCancellation()
+      let keys = try await reader.keys(in: KeyRange(after: last), limit: MilvusClient.largestPage)
+      guard let greatest = keys.last else { break }
+      for key in keys {
+        // A page goes out when a further key comes, so that the last one can be given no upper bound.
+        pending.append(key)
+        let ends = cutter.endsSegment(key)
+        if ends || pending.count >= pageSize.rows, reader.canBound(key) {
+          await channel.send(PlannedPage(range: KeyRange(after: after, through: key), keys: pending, endsSegment: ends))
+          after = key
+          pending = []
+        }
+      }
+      last = greatest
+    }
+    await channel.send(PlannedPage(range: KeyRange(after: after), keys: pending, endsSegment: true))
+  }
+}

@@ -1,0 +1,62 @@
+import AsyncAlgorithms
+import BackupRepository
+import MilvusClient
+import RowBatches
+
+/// Rows of one partition as they leave the server: in key order, proven, with the places where segments end.
+struct CapturedPage: Sendable {
+  var range: KeyRange
+  var rows: ProvenRows
+  var endsSegment: Bool
+}
+
+/// Captures the rows of a collection through queries: any Milvus, any moment, no access to its storage.
+///
+/// A pass over the keys alone plans pages of equal size; several streams read them; each page is proven complete.
+struct QueryCapture: Sendable {
+  let client: MilvusClient
+  let schema: CollectionSchema
+  let consistency: ReadConsistency
+  let dialect: ExpressionDialect
+  let counts: Bool
+  let pageBytes: Int
+  let streams: Int
+
+  /// Reads a partition (nil: the whole collection) and hands its pages on in key order.
+  /// - Throws: `CaptureError` if the rows cannot be proven complete.
+  func read(partition: String?, cutter: SegmentCutter, _ consume: (CapturedPage) async throws -> Void) async throws {
+    guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: schema.name) }
+    let reader = RangeReader(
+      client: client, schema: schema, key: key, partitions: partition.map { [$0] } ?? [], consistency: consistency, dialect: dialect,
+      counts: counts)
+    let width = schema.columns.reduce(0) { $0 + $1.expectedWidth }
+    let pageSize = PageSize(bytes: pageBytes, expectedWidth: width)
+    let whole = KeyRange()
+    let countBefore = counts ? try await reader.count(whole) : nil
+    var counted = 0
+    let channel = AsyncChannel<PlannedPage>()
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask {
+        // The channel ends in every case, so that its receiver does not wait for ever; the error comes out of the group.
+        defer { channel.finish() }
+        try await KeyScan(reader: reader, pageSize: pageSize).run(cutter: cutter, into: channel)
+      }
+      try await orderedParallelMap(channel, width: streams) { page in
+        let rows = try await reader.proven(page)
+        pageSize.saw(rows: rows.rows.batch.count, bytes: rows.rows.batch.byteCount)
+        return CapturedPage(range: page.range, rows: rows, endsSegment: page.endsSegment)
+      } consume: { page in
+        counted += page.rows.counted ?? 0
+        try await consume(page)
+      }
+      try await group.waitForAll()
+    }
+    // The pages' own counts could share a mistake with their bounds; a count without bounds cannot.
+    if let countBefore, counted != countBefore {
+      let countAfter = try await reader.count(whole)
+      if countAfter == countBefore {
+        throw CaptureError.incomplete(collection: schema.name, range: whole, returned: counted, counted: countAfter)
+      }
+    }
+  }
+}

@@ -1,0 +1,201 @@
+import BackupRepository
+import MilvusClient
+import RowBatches
+
+/// Rows of a range that were proven to be all there are.
+struct ProvenRows: Sendable {
+  var rows: DigestedRows
+  /// Rows that the server counts; nil where it cannot.
+  var counted: Int?
+  /// A key that stands more than once, if any does.
+  var duplicate: Key?
+}
+
+/// Reads ranges of keys of one partition and proves each complete. What a server answers is never taken as complete by itself: no server
+/// here gives a snapshot, several cut answers short without an error, and keys may stand twice (`docs/milvus-behaviour.md`).
+struct RangeReader: Sendable {
+  let client: MilvusClient
+  let schema: CollectionSchema
+  let key: FieldSchema
+  /// The partition to read, or none for all.
+  let partitions: [String]
+  let consistency: ReadConsistency
+  let dialect: ExpressionDialect
+  /// Whether the server counts.
+  let counts: Bool
+
+  /// A range that disagrees is read this many times before it is divided.
+  static let attempts = 3
+
+  func canBound(_ key: Key) -> Bool { dialect.canWrite(key) }
+
+  private func query(_ range: KeyRange, fields: [FieldSchema]) -> RowQuery {
+    RowQuery(
+      schema: schema, partitions: partitions, range: range, key: key, fields: fields, consistency: consistency, dialect: dialect)
+  }
+
+  // MARK: Keys
+
+  /// The smallest keys of a range, in order; none means that there are none. Fewer than `limit` do not mean that there are no more.
+  func keys(in range: KeyRange, limit: Int) async throws -> [Key] {
+    let keys = try await client.query(query(range, fields: [key]), limit: limit).keys(field: key.name)
+    try requireOrder(keys, in: range)
+    guard let last = keys.last, !canBound(last) else { return keys }
+    // The next read begins after the last key, so that has to be one that can be written.
+    if let bound = keys.lastIndex(where: { canBound($0) }) { return Array(keys[...bound]) }
+    guard counts, try await count(range) == keys.count else {
+      throw CaptureError.unwritableKeys(collection: schema.name, example: last)
+    }
+    return keys
+  }
+
+  private func requireOrder(_ keys: [Key], in range: KeyRange) throws {
+    var previous = range.after
+    for key in keys {
+      if let previous, !(previous < key) { throw CaptureError.outOfOrder(collection: schema.name, key) }
+      previous = key
+    }
+    if let previous, let through = range.through, through < previous { throw CaptureError.outOfOrder(collection: schema.name, previous) }
+  }
+
+  func count(_ range: KeyRange) async throws -> Int { try await client.count(query(range, fields: [key])) }
+
+  // MARK: Rows
+
+  /// The rows of a planned page, proven complete: by the server's count, or where it has none by two passes that agree.
+  func proven(_ page: PlannedPage) async throws -> ProvenRows {
+    do {
+      // Twice the rows: while 2.2 hands a segment over it counts both copies of a row against the limit.
+      let limit = min(2 * page.keys.count + 16, MilvusClient.largestPage)
+      async let counted = counts ? count(page.range) : nil
+      let batch = try await client.query(query(page.range, fields: schema.columns), limit: limit)
+      let rows = try DigestedRows(batch, keyField: key.name)
+      try requireOrder(rows.keys, in: page.range)
+      if let counted = try await counted {
+        if counted == rows.keys.count { return ProvenRows(rows: rows, counted: counted) }
+      } else if rows.keys == page.keys {
+        return ProvenRows(rows: rows)
+      }
+    } catch MilvusError.messageTooLarge where page.keys.count > 1 {
+      // Rows far wider than those before: read in pieces below.
+    }
+    return try await counts ? investigated(page.range, rowLimit: max(1, page.keys.count / 4)) : agreed(page.range, first: page.keys)
+  }
+
+  /// Reads a range whose count disagreed: again, then in halves, down to the narrowest range that stays wrong.
+  private func investigated(_ range: KeyRange, rowLimit: Int) async throws -> ProvenRows {
+    var returned = 0
+    var counted = 0
+    var keys: [Key] = []
+    for attempt in 0..<Self.attempts {
+      if attempt > 0 { try await Task.sleep(for: .milliseconds(50 << attempt)) }
+      let before = try await count(range)
+      let rows = try await allRows(range, limit: rowLimit)
+      counted = try await count(range)
+      returned = rows.keys.count
+      keys = rows.keys
+      guard before == counted else { continue }
+      if counted == returned { return ProvenRows(rows: rows, counted: counted) }
+      if counted > returned, let duplicate = try await duplicate(among: keys, explaining: counted) {
+        return ProvenRows(rows: rows, counted: counted, duplicate: duplicate)
+      }
+    }
+    let bounds = keys.dropLast().indices.filter { canBound(keys[$0]) }
+    guard let middle = bounds.isEmpty ? nil : bounds[bounds.count / 2] else {
+      throw CaptureError.incomplete(collection: schema.name, range: range, returned: returned, counted: counted)
+    }
+    let half = max(1, rowLimit / 2)
+    let low = try await investigated(KeyRange(after: range.after, through: keys[middle]), rowLimit: half)
+    let high = try await investigated(KeyRange(after: keys[middle], through: range.through), rowLimit: half)
+    var batch = low.rows.batch
+    try batch.append(high.rows.batch)
+    return ProvenRows(
+      rows: try DigestedRows(batch, keyField: key.name), counted: (low.counted ?? 0) + (high.counted ?? 0),
+      duplicate: low.duplicate ?? high.duplicate)
+  }
+
+  /// A key that stands more than once, if such keys alone explain that the server counts `counted` rows: if the keys returned account for
+  /// all of them, no key was left out.
+  private func duplicate(among keys: [Key], explaining counted: Int) async throws -> Key? {
+    let writable = keys.filter { canBound($0) }
+    guard writable.count == keys.count, !keys.isEmpty else { return nil }
+    guard try await countOf(keys) == counted else { return nil }
+    // Narrow down to one of them, for the message.
+    var candidates = keys[...]
+    while candidates.count > 1 {
+      let half = candidates.prefix(candidates.count / 2)
+      candidates = try await countOf(Array(half)) > half.count ? half : candidates.dropFirst(half.count)
+    }
+    guard let example = candidates.first, try await countOf([example]) > 1 else { return nil }
+    return example
+  }
+
+  /// How often these keys stand on the server, altogether.
+  private func countOf(_ keys: [Key]) async throws -> Int {
+    var total = 0
+    var from = 0
+    while from < keys.count {
+      let part = Array(keys[from..<min(from + 1000, keys.count)])
+      total += try await client.count(
+        RowQuery(
+          schema: schema, partitions: partitions, expression: dialect.anyOf(part, field: key.name), fields: [key],
+          consistency: consistency))
+      from += part.count
+    }
+    return total
+  }
+
+  /// Where the server cannot count: a pass over the keys and one over the rows, with other page bounds, until they agree.
+  private func agreed(_ range: KeyRange, first: [Key]) async throws -> ProvenRows {
+    var keys = first
+    var found = 0
+    for attempt in 0..<Self.attempts {
+      if attempt > 0 { try await Task.sleep(for: .milliseconds(50 << attempt)) }
+      let rows = try await allRows(range, limit: max(1, keys.count / 3))
+      found = rows.keys.count
+      if rows.keys == keys { return ProvenRows(rows: rows) }
+      keys = try await allKeys(range)
+      if rows.keys == keys { return ProvenRows(rows: rows) }
+    }
+    throw CaptureError.passesDisagree(collection: schema.name, range: range, first: keys.count, second: found)
+  }
+
+  private func allKeys(_ range: KeyRange) async throws -> [Key] {
+    var all: [Key] = []
+    while true {
+      let page = try await keys(in: KeyRange(after: all.last ?? range.after, through: range.through), limit: MilvusClient.largestPage)
+      if page.isEmpty { return all }
+      all += page
+    }
+  }
+
+  /// All rows of a range, page by page, until an empty page says that no more come.
+  private func allRows(_ range: KeyRange, limit: Int) async throws -> DigestedRows {
+    var batch = schema.layout.empty
+    var last = range.after
+    var limit = limit
+    while true {
+      let page: RowBatch
+      do {
+        page = try await client.query(query(KeyRange(after: last, through: range.through), fields: schema.columns), limit: limit)
+      } catch MilvusError.messageTooLarge where limit > 1 {
+        limit = max(1, limit / 4)
+        continue
+      }
+      var keys = try page.keys(field: key.name)
+      try requireOrder(keys, in: KeyRange(after: last, through: range.through))
+      if let greatest = keys.last, !canBound(greatest) {
+        guard let bound = keys.lastIndex(where: { canBound($0) }) else {
+          // Only unwritable keys are left: they are all there are, or the count will say so.
+          try batch.append(page)
+          break
+        }
+        keys = Array(keys[...bound])
+      }
+      if keys.isEmpty { break }
+      try batch.append(page.slice(0..<keys.count))
+      last = keys.last
+    }
+    return try DigestedRows(batch, keyField: key.name)
+  }
+}

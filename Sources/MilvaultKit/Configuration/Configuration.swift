@@ -1,0 +1,101 @@
+public import Foundation
+import Yams
+
+/// What `milvault.yaml` holds. Secrets are named there, not written.
+public struct Configuration: Sendable, Codable {
+  public struct Milvus: Sendable, Codable {
+    public var label: String?
+    public var uri: String?
+    /// The environment variable that holds the token.
+    public var tokenEnv: String?
+    public var database: String?
+    /// A PEM file of certificate authorities to trust.
+    public var ca: String?
+    public var medium: String?
+    public var site: String?
+  }
+
+  public struct RepositoryPlace: Sendable, Codable {
+    public var url: String?
+    public var medium: String?
+    public var site: String?
+  }
+
+  public var milvus: Milvus?
+  public var repository: RepositoryPlace?
+
+  public init() {}
+
+  public static let defaultFile = "milvault.yaml"
+
+  /// Reads a configuration file.
+  /// - Parameter file: its path; nil for `./milvault.yaml`, which need not be there.
+  /// - Throws: `ConfigurationError` naming the file and what is wrong in it.
+  public static func read(_ file: String?) throws -> Configuration {
+    let path = file ?? defaultFile
+    guard let bytes = FileManager.default.contents(atPath: path) else {
+      if file == nil { return Configuration() }
+      throw ConfigurationError(file: path, what: "it cannot be read")
+    }
+    let text = String(decoding: bytes, as: UTF8.self)
+    if try isEmpty(text, path) { return Configuration() }
+    do {
+      let unknown = try unknownKeys(in: text)
+      guard unknown.isEmpty else {
+        throw ConfigurationError(file: path, what: "it has \(unknown.sorted().joined(separator: ", ")), which this version does not know")
+      }
+      return try YAMLDecoder().decode(Configuration.self, from: text)
+    } catch let error as ConfigurationError {
+      throw error
+    } catch {
+      throw ConfigurationError(file: path, what: "\(error)")
+    }
+  }
+
+  private static func isEmpty(_ text: String, _ path: String) throws -> Bool {
+    do {
+      return try Yams.load(yaml: text) == nil
+    } catch {
+      throw ConfigurationError(file: path, what: "\(error)")
+    }
+  }
+
+  /// A misspelt key would otherwise be passed over in silence.
+  private static func unknownKeys(in text: String) throws -> [String] {
+    let known: [String: Set<String>] = [
+      "milvus": ["label", "uri", "tokenEnv", "database", "ca", "medium", "site"], "repository": ["url", "medium", "site"],
+    ]
+    guard let top = try Yams.load(yaml: text) as? [String: Any] else { return ["no sections"] }
+    return top.flatMap { section, value -> [String] in
+      guard let keys = known[section] else { return [section] }
+      return (value as? [String: Any] ?? [:]).keys.filter { !keys.contains($0) }.map { "\(section).\($0)" }
+    }
+  }
+
+  /// A file to begin with, every line explained.
+  public static let example = """
+    # milvault.yaml: what the options hold. An option wins over the environment, and that over this file.
+    # Secrets are named here, not written: tokenEnv says which environment variable holds the token.
+
+    milvus:
+      # A name for this deployment; by default the address, this machine's name and an id.
+      # label: prod
+      # The address, or the path of a Milvus Lite database (./demo.db).
+      uri: http://localhost:19530
+      # tokenEnv: MILVUS_TOKEN
+      # database: default
+      # A PEM file of certificate authorities to trust for https://.
+      # ca: /etc/ssl/milvus-ca.pem
+
+    repository:
+      # Where backups are kept. A disk other than Milvus's own: a copy beside the original is no backup.
+      url: REPOSITORY
+
+    """
+}
+
+public struct ConfigurationError: Error, CustomStringConvertible {
+  let file: String
+  let what: String
+  public var description: String { "\(file): \(what)" }
+}

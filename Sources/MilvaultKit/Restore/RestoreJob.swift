@@ -1,0 +1,84 @@
+public import BackupRepository
+import Foundation
+public import MilvusClient
+import RowBatches
+
+/// What became of one restored collection.
+public struct RestoredCollection: Sendable {
+  public var source: String
+  public var target: String
+  public var rows: Int
+  /// "none", "count" or "rows".
+  public var verified: RestoreVerify
+  /// Seconds of import, index, load and verify.
+  public var seconds: [String: Double]
+}
+
+/// Restores collections of a backup into a deployment, under names that are not taken there.
+public struct RestoreJob: Sendable {
+  let connection: DeploymentConnection
+  let repository: Repository
+  let options: RestoreOptions
+  let progress: ProgressMeter
+
+  public init(
+    connection: DeploymentConnection, repository: Repository, options: RestoreOptions, progress: ProgressMeter = ProgressMeter()
+  ) {
+    self.connection = connection
+    self.repository = repository
+    self.options = options
+    self.progress = progress
+  }
+
+  /// Says what `run` would do; writes nothing.
+  public func plan(_ entry: CatalogEntry) async throws -> RestorePlan {
+    try await RestorePlanner(connection: connection, options: options).plan(entry.manifest)
+  }
+
+  /// Restores. A collection that fails on the way is dropped again: it was not there before.
+  /// - Throws: `RestoreError.obstacles` before anything is written, `.different` if the rows read back are others.
+  public func run(_ entry: CatalogEntry) async throws -> [RestoredCollection] {
+    let started = Timestamp.now
+    let names = entry.manifest.collections.map(\.fullName)
+    do {
+      let plan = try await plan(entry)
+      guard plan.obstacles.isEmpty else { throw RestoreError.obstacles(plan.obstacles) }
+      // Damage shows before the first row is written.
+      try await requireFiles(plan)
+      for database in plan.databases { try await connection.client.createDatabase(database) }
+      var restored: [RestoredCollection] = []
+      for collection in plan.collections {
+        restored.append(
+          try await connection.withClient(for: collection.target.database) { client in
+            try await CollectionRestoreJob(
+              client: client, connection: connection, repository: repository, options: options, progress: progress, plan: collection
+            ).run()
+          })
+      }
+      try await repository.record(
+        RunRecord(
+          verb: "restore", started: started, outcome: .done, backup: entry.manifest.id, collections: restored.map(\.target),
+          rows: restored.reduce(0) { $0 + $1.rows }, bytes: plan.collections.reduce(0) { $0 + $1.rowBytes },
+          seconds: restored.reduce(into: [:]) { sums, one in sums.merge(one.seconds) { $0 + $1 } }))
+      return restored
+    } catch {
+      let difference = (error as? RestoreError)?.isDifference ?? (error as? RepositoryError)?.isDamage ?? false
+      try? await repository.record(
+        RunRecord(
+          verb: "restore", started: started, outcome: difference ? .damage : .failed, error: "\(error)", backup: entry.manifest.id,
+          collections: names))
+      throw error
+    }
+  }
+
+  private func requireFiles(_ plan: RestorePlan) async throws {
+    for collection in plan.collections {
+      for partition in collection.backup.partitions {
+        for segment in try await repository.segments(of: partition) {
+          // A footer that can be read and has the right number of rows; every row is compared later.
+          _ = try await repository.openRows(of: segment, layout: collection.backup.layout)
+        }
+      }
+    }
+  }
+}

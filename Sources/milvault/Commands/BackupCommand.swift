@@ -1,0 +1,104 @@
+import ArgumentParser
+import BackupRepository
+import Foundation
+import MilvaultKit
+
+/// A verification level on the command line, none among them.
+enum VerifyOption: String, ExpressibleByArgument, CaseIterable {
+  case none, checksums, rows
+  var level: VerifyLevel? { VerifyLevel(rawValue: rawValue) }
+}
+
+struct BackupCommand: MilvaultCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "backup", abstract: "Back collections up, and verify what was stored.",
+    discussion: """
+      Without --collection all collections of all databases are backed up. A collection that is not loaded is loaded for the time.
+      The backup exists when its manifest is written, as the last act; a run that fails before leaves no backup.
+
+      EXAMPLES
+        milvault backup
+        milvault backup --collection docs --collection shop.items --name before-upgrade
+        milvault backup --uri ./demo.db --repo /mnt/backups/milvus --verify checksums
+      """)
+
+  @OptionGroup var common: CommonOptions
+
+  @Option(name: [.customLong("collection")], help: ArgumentHelp("A collection; may be repeated.", valueName: "[db.]name"))
+  var collections: [String] = []
+
+  @Option(help: "A name for the backup, by which it can be found besides its id.")
+  var name: String?
+
+  @Option(help: "How far to verify what was stored: none, checksums, rows.")
+  var verify: VerifyOption = .rows
+
+  @Option(help: "Ranges read at the same time.")
+  var streams = 4
+
+  @Flag(help: "Fail if keys stand more than once.")
+  var strict = false
+
+  func validate() throws {
+    guard (1...64).contains(streams) else { throw ValidationError("--streams takes 1 to 64") }
+    if let name {
+      let allowed = name.unicodeScalars.allSatisfy { $0.isASCII && ($0.properties.isAlphabetic || "0123456789._-".unicodeScalars.contains($0)) }
+      guard allowed, !name.isEmpty, name.count <= 64, name != "latest", name.first != "-" else {
+        throw ValidationError(BackupError.badName(name).description)
+      }
+    }
+  }
+
+  private struct Answer: Encodable {
+    let backup: Manifest
+    let check: CheckRecord?
+  }
+
+  func work(_ console: Console) async throws -> Outcome {
+    var options = BackupOptions()
+    options.collections = try collections.map { try CollectionName($0) }
+    options.name = name
+    options.verify = verify.level
+    options.streams = streams
+    options.strict = strict
+    let chosen = options
+    let repository = try await common.repository()
+    if let name, try await repository.catalog().entries.contains(where: { $0.manifest.name == name }) {
+      console.warning("there is a backup named \(name) already; by this name none of them can be found, by id each")
+    }
+    let result = try await common.target().withConnection { connection in
+      try await BackupJob(connection: connection, repository: repository, options: chosen, progress: console.meter).run()
+    }
+    report(result, console)
+    try console.answer(Answer(backup: result.entry.manifest, check: result.check))
+    return result.check?.passed == false ? .damage : .done
+  }
+
+  private func report(_ result: BackupResult, _ console: Console) {
+    let manifest = result.entry.manifest
+    for collection in manifest.collections {
+      let segments = collection.partitions.reduce(0) { $0 + $1.segments }
+      console.say(
+        "\(collection.fullName): \(Format.number(collection.content.rows)) rows in \(collection.partitions.count) partitions, \(segments) segments (\(collection.guarantee.level.rawValue))"
+      )
+      if let duplicates = collection.duplicates {
+        console.warning(
+          "\(collection.fullName): \(duplicates.extraRows) more rows share their key with another (\(duplicates.example) for one); Milvus returns one row a key, and the backup has one")
+      }
+      for note in collection.notes { console.note("\(collection.fullName): \(note)") }
+    }
+    let seconds = manifest.finished.date.timeIntervalSince(manifest.started.date)
+    console.say(
+      "backup \(manifest.id): \(Format.number(manifest.rows)) rows, \(Format.bytes(manifest.newBytes)) new, \(Format.bytes(manifest.reusedBytes)) there already, in \(Format.seconds(seconds))"
+    )
+    if manifest.collections.contains(where: { $0.guarantee.level == .fuzzy }) {
+      console.note("fuzzy: if something wrote meanwhile, the rows are not all of one moment")
+    }
+    switch result.check {
+    case let check? where check.passed:
+      console.say("verified (\(check.level.rawValue)): \(check.files) files, \(Format.bytes(check.bytes)) in \(Format.seconds(check.seconds))")
+    case let check?: VerifyCommand.report(check, console)
+    case nil: console.warning("not verified: run `milvault verify \(manifest.id)`")
+    }
+  }
+}

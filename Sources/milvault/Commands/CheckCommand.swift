@@ -1,0 +1,58 @@
+import ArgumentParser
+import BackupRepository
+import Foundation
+import MilvaultKit
+
+struct CheckCommand: MilvaultCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "check", abstract: "Reach everything, and say what this deployment can do and what of it can be backed up.",
+    discussion: """
+      EXAMPLES
+        milvault check
+        milvault check --uri https://milvus.example.org:19530 --token root:Milvus
+        milvault check --uri ./demo.db
+      """)
+
+  @OptionGroup var common: CommonOptions
+
+  private struct Answer: Encodable {
+    let deployment: DeploymentReport
+    let repository: String?
+    let backups: Int?
+  }
+
+  func work(_ console: Console) async throws -> Outcome {
+    let repository = try await repositoryIfNamed()
+    let catalog = try await repository?.catalog()
+    let report = try await common.target().withConnection { try await DeploymentReport.make($0, repository: repository) }
+    console.say("server        \(report.address)")
+    console.say("version       \(report.version ?? "not told by the server")")
+    console.say("label         \(report.label)")
+    console.say("capabilities  \(report.capabilities.joined(separator: ", "))")
+    if !report.missingCapabilities.isEmpty { console.say("without       \(report.missingCapabilities.joined(separator: ", "))") }
+    if let repository, let catalog {
+      console.say("repository    \(repository.store.location), \(catalog.entries.count) backups")
+    } else {
+      console.say("repository    none named (--repo)")
+    }
+    console.say()
+    let rows = report.collections.map { collection in
+      [
+        collection.name, collection.rows.map(Format.number) ?? "?", collection.loaded ? "loaded" : "not loaded",
+        "\(collection.partitions)", "\(collection.indexes)", collection.obstacle.map { "NO: \($0)" } ?? "yes",
+      ]
+    }
+    for line in Format.table([["COLLECTION", "ROWS", "STATE", "PARTITIONS", "INDEXES", "CAN BE BACKED UP"]] + rows, rightAligned: [1, 3, 4]) {
+      console.say(line)
+    }
+    for warning in report.warnings { console.warning(warning) }
+    for problem in catalog?.problems ?? [] { console.warning(problem.error.description) }
+    try console.answer(Answer(deployment: report, repository: repository?.store.location, backups: catalog?.entries.count))
+    return catalog?.problems.isEmpty == false ? .damage : .done
+  }
+
+  private func repositoryIfNamed() async throws -> Repository? {
+    guard (try? common.repositoryPath(try common.configuration())) != nil else { return nil }
+    return try await common.repository()
+  }
+}

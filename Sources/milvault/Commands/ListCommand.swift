@@ -1,0 +1,75 @@
+import ArgumentParser
+import BackupRepository
+import Foundation
+import MilvaultKit
+
+struct ListCommand: MilvaultCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "list", abstract: "List the backups, and whether each was verified.",
+    discussion: """
+      EXAMPLES
+        milvault list
+        milvault list --json | jq -r '.backups[].id'
+      """)
+
+  @OptionGroup var common: CommonOptions
+
+  private struct Answer: Encodable {
+    struct Backup: Encodable {
+      let id: String
+      let name: String?
+      let finished: Timestamp
+      let deployment: String
+      let kind: String
+      let collections: [String]
+      let rows: Int
+      let newBytes: Int
+      let totalBytes: Int
+      let guarantees: [String]
+      let verified: CheckRecord?
+    }
+    let backups: [Backup]
+    let problems: [String]
+  }
+
+  func work(_ console: Console) async throws -> Outcome {
+    let repository = try await common.repository()
+    let catalog = try await repository.catalog()
+    var backups: [Answer.Backup] = []
+    for entry in catalog.entries {
+      let manifest = entry.manifest
+      backups.append(
+        Answer.Backup(
+          id: manifest.id, name: manifest.name, finished: manifest.finished, deployment: manifest.deployment.label, kind: manifest.kind.done,
+          collections: manifest.collections.map(\.fullName), rows: manifest.rows, newBytes: manifest.newBytes,
+          totalBytes: manifest.totalBytes, guarantees: Set(manifest.collections.map(\.guarantee.level.rawValue)).sorted(),
+          verified: try await repository.checks(of: manifest.id).last))
+    }
+    if backups.isEmpty {
+      console.say("no backups yet; make one with `milvault backup`")
+    } else {
+      let rows = backups.map { backup in
+        [
+          backup.id, backup.name ?? "", "\(backup.collections.count)", Format.number(backup.rows), Format.bytes(backup.newBytes),
+          Format.bytes(backup.totalBytes), backup.guarantees.joined(separator: ","), Self.verification(backup.verified),
+        ]
+      }
+      let header = ["BACKUP", "NAME", "COLLECTIONS", "ROWS", "NEW", "TOTAL", "GUARANTEE", "VERIFIED"]
+      for line in Format.table([header] + rows, rightAligned: [2, 3, 4, 5]) { console.say(Self.coloured(line)) }
+    }
+    for problem in catalog.problems { console.warning(problem.error.description) }
+    try console.answer(Answer(backups: backups, problems: catalog.problems.map(\.error.description)))
+    return catalog.problems.isEmpty ? .done : .damage
+  }
+
+  private static func verification(_ check: CheckRecord?) -> String {
+    guard let check else { return "UNVERIFIED" }
+    return (check.passed ? check.level.rawValue : "DAMAGED") + " \(check.time.text.prefix(16)) on \(check.host)"
+  }
+
+  /// What is not proven, in red, where a person looks.
+  private static func coloured(_ line: String) -> String {
+    guard isatty(1) == 1 else { return line }
+    return ["UNVERIFIED", "DAMAGED"].reduce(line) { $0.replacingOccurrences(of: $1, with: "\u{1B}[31m\($1)\u{1B}[0m") }
+  }
+}

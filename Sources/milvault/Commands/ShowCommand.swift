@@ -1,0 +1,77 @@
+import ArgumentParser
+import BackupRepository
+import Foundation
+import MilvaultKit
+
+struct ShowCommand: MilvaultCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "show", abstract: "Show one backup in full.",
+    discussion: """
+      BACKUP is an id, a unique beginning of one, a name, or latest.
+
+      EXAMPLES
+        milvault show latest
+        milvault show before-upgrade --json
+      """)
+
+  @OptionGroup var common: CommonOptions
+
+  @Argument(help: "The backup: an id, a unique beginning of one, a name, or latest.")
+  var backup: String
+
+  private struct Answer: Encodable {
+    let backup: Manifest
+    let sha256: String
+    let checks: [CheckRecord]
+  }
+
+  func work(_ console: Console) async throws -> Outcome {
+    let repository = try await common.repository()
+    let entry = try await repository.find(backup)
+    let manifest = entry.manifest
+    let checks = try await repository.checks(of: manifest.id)
+    console.say("backup      \(manifest.id)\(manifest.name.map { " (\($0))" } ?? "")")
+    console.say("taken       \(manifest.started.text) to \(manifest.finished.text) by \(manifest.tool)")
+    console.say("from        \(manifest.deployment.uri), \(manifest.deployment.version ?? "version not told"), label \(manifest.deployment.label)")
+    console.say("kind        asked \(manifest.kind.asked), done \(manifest.kind.done): \(manifest.kind.why)")
+    console.say("bytes       \(Format.bytes(manifest.newBytes)) new, \(Format.bytes(manifest.reusedBytes)) reused")
+    console.say("manifest    sha256 \(entry.sha256)")
+    if let previous = manifest.previous { console.say("after       \(previous.id)") }
+    if checks.isEmpty { console.say("verified    UNVERIFIED") }
+    for check in checks {
+      console.say("verified    \(check.time.text) \(check.level.rawValue): \(check.passed ? "passed" : "DAMAGED") on \(check.host)")
+    }
+    for collection in manifest.collections { show(collection, console) }
+    try console.answer(Answer(backup: manifest, sha256: entry.sha256, checks: checks))
+    return .done
+  }
+
+  private func show(_ collection: CollectionBackup, _ console: Console) {
+    console.say()
+    console.say("\(collection.fullName): \(Format.number(collection.content.rows)) rows")
+    if !collection.schema.description.isEmpty { console.say("  \(collection.schema.description)") }
+    console.say("  cut         \(collection.cut.time.text)\(collection.cut.timestamp.map { " (timestamp \($0))" } ?? "")")
+    console.say("  guarantee   \(collection.guarantee.level.rawValue): \(collection.guarantee.because)")
+    console.say("  content     \(collection.content.hex)")
+    for field in collection.schema.fields {
+      var words = [field.type.name]
+      if case .vector(_, let dimension) = field.type, dimension > 0 { words.append("dimension \(dimension)") }
+      if field.isPrimaryKey { words.append(field.autoID ? "primary key, auto-id" : "primary key") }
+      if field.isPartitionKey { words.append("partition key") }
+      if field.nullable { words.append("nullable") }
+      if field.isFunctionOutput { words.append("made by a function") }
+      console.say("  field       \(field.name): \(words.joined(separator: ", "))")
+    }
+    if collection.schema.hasDynamicField { console.say("  field       any other, dynamic") }
+    for index in collection.indexes { console.say("  index       \(index.name) on \(index.field) \(index.words)") }
+    if !collection.aliases.isEmpty { console.say("  aliases     \(collection.aliases.joined(separator: ", "))") }
+    for partition in collection.partitions {
+      console.say(
+        "  partition   \(partition.name == PartitionBackup.all ? "all" : partition.name): \(Format.number(partition.content.rows)) rows, \(Format.bytes(partition.rowBytes)), \(partition.segments) segments")
+    }
+    if let duplicates = collection.duplicates {
+      console.say("  duplicates  \(duplicates.extraRows) rows share their key with another, \(duplicates.example) for one")
+    }
+    for note in collection.notes { console.say("  note        \(note)") }
+  }
+}

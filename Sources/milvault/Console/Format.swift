@@ -1,0 +1,51 @@
+import Foundation
+
+/// Numbers for people.
+enum Format {
+  static func bytes(_ count: Int) -> String {
+    var value = Double(count)
+    var unit = 0
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"]
+    while value >= 1024, unit < units.count - 1 {
+      value /= 1024
+      unit += 1
+    }
+    return unit == 0 ? "\(count) B" : String(format: value < 10 ? "%.1f %@" : "%.0f %@", value, units[unit])
+  }
+
+  /// With a space between thousands.
+  static func number(_ value: Int) -> String {
+    var digits = Array(String(abs(value)))
+    var at = digits.count - 3
+    while at > 0 {
+      digits.insert(" ", at: at)
+      at -= 3
+    }
+    return (value < 0 ? "-" : "") + String(digits)
+  }
+
+  static func seconds(_ seconds: Double) -> String {
+    switch seconds {
+    case ..<9.95: String(format: "%.1f s", seconds)
+    case ..<120: String(format: "%.0f s", seconds)
+    case ..<7200: String(format: "%.0f min", seconds / 60)
+    default: String(format: "%.1f h", seconds / 3600)
+    }
+  }
+
+  /// Columns, each as wide as its widest cell; numbers to the right.
+  static func table(_ rows: [[String]], rightAligned: Set<Int> = []) -> [String] {
+    let columns = rows.map(\.count).max() ?? 0
+    let widths = (0..<columns).map { column in rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0 }
+    return rows.map { row in
+      var line = ""
+      for (column, cell) in row.enumerated() {
+        let space = String(repeating: " ", count: widths[column] - cell.count)
+        line += rightAligned.contains(column) ? space + cell : cell + space
+        if column < row.count - 1 { line += "  " }
+      }
+      while line.last == " " { line.removeLast() }
+      return line
+    }
+  }
+}

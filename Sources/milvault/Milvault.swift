@@ -1,0 +1,38 @@
+import ArgumentParser
+import BackupRepository
+import Foundation
+import MilvaultKit
+
+@main
+struct Milvault: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "milvault",
+    abstract: "Backs up and recovers the vector database Milvus, and proves that what it backed up can be restored.",
+    discussion: """
+      milvault init --repo /var/backups/milvus        create a repository
+      milvault backup --collection docs               back one collection up, and verify it
+      milvault list                                   what backups there are
+      milvault restore latest --suffix _restored      restore beside what is there
+
+      Exit codes: 0 done, 1 failed, 2 damage or a difference found, 64 wrong usage.
+      Shell completions: milvault --generate-completion-script bash|zsh|fish
+      """,
+    version: Tool.version,
+    subcommands: [
+      InitCommand.self, CheckCommand.self, BackupCommand.self, ListCommand.self, ShowCommand.self, RestoreCommand.self,
+      VerifyCommand.self, EmbeddedCommand.self, DemoCommand.self,
+    ])
+
+  static func main() async {
+    signal(SIGPIPE, SIG_IGN)
+    do {
+      var command = try parseAsRoot()
+      if let command = command as? any MilvaultCommand {
+        Foundation.exit(await Run(command).exitCode())
+      }
+      try command.run()  // help and completions
+    } catch {
+      exit(withError: error)
+    }
+  }
+}
