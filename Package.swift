@@ -97,6 +97,24 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings),
+
+    // Tests, arranged like the sources. MilvaultTests runs the command line against real servers.
+    .target(name: "TestRows", dependencies: ["RowBatches", "RowFormats"], path: "Tests/TestRows", swiftSettings: swiftSettings),
+    .testTarget(
+      name: "RowBatchesTests", dependencies: ["RowBatches", "TestRows", .product(name: "Crypto", package: "swift-crypto")],
+      swiftSettings: swiftSettings),
+    .testTarget(name: "RowFormatsTests", dependencies: ["RowFormats", "TestRows"], swiftSettings: swiftSettings),
+    .testTarget(name: "MilvusClientTests", dependencies: ["MilvusClient", "TestRows"], swiftSettings: swiftSettings),
+    .testTarget(
+      name: "BackupRepositoryTests", dependencies: ["BackupRepository", "ObjectStorage", "TestRows"], swiftSettings: swiftSettings),
+    .testTarget(
+      name: "MilvaultKitTests",
+      dependencies: ["MilvaultKit", "TestRows", .product(name: "AsyncAlgorithms", package: "swift-async-algorithms")],
+      swiftSettings: swiftSettings),
+    .testTarget(
+      name: "MilvaultTests",
+      dependencies: ["MilvaultKit", "BackupRepository", "milvault", .product(name: "Subprocess", package: "swift-subprocess")],
+      swiftSettings: swiftSettings),
   ],
   cxxLanguageStandard: .cxx20
 )

@@ -130,8 +130,7 @@ char *arrow_bridge_parquet_writer_open(struct ArrowSchema *schema, const char *c
     parquet::WriterProperties::Builder properties;
     properties.version(parquet::ParquetVersion::PARQUET_2_6)
         ->data_page_version(parquet::ParquetDataPageVersion::V1)
-        ->compression(arrow::Compression::ZSTD)
-        ->compression_level(1)
+        ->compression(arrow::Compression::ZSTD)  // at its default level, 1
         ->max_row_group_length(INT64_MAX)
         ->enable_page_checksum();
     for (const char *const *path = stored_plain; *path != nullptr; ++path) {

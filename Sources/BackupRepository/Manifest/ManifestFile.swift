@@ -1,17 +1,17 @@
 import Crypto
-import Foundation
+package import Foundation
 
 /// A manifest's bytes: JSON whose last member is the SHA-256 of all lines before the last two.
 ///
 /// `head -n -2 FILE | sha256sum` gives the same digest.
-enum ManifestFile {
+package enum ManifestFile {
   private static let name = "  \"sha256\" : \""
   private static let end = "\"\n}\n"
   /// The last two lines have this many bytes.
   private static let sealLength = name.utf8.count + 64 + end.utf8.count
 
   /// - Returns: the file's bytes and the digest in it.
-  static func seal(_ manifest: Manifest) throws -> (bytes: Data, sha256: String) {
+  package static func seal(_ manifest: Manifest) throws -> (bytes: Data, sha256: String) {
     var bytes = try JSONEncoder.repository.encode(manifest)
     guard bytes.suffix(2) == Data("\n}".utf8) else {
       throw RepositoryError.damaged("the new manifest", "the encoder gave no object")
@@ -27,7 +27,7 @@ enum ManifestFile {
   ///   - id: of the backup that the file's name says it is.
   ///   - place: the file, for messages.
   /// - Throws: `RepositoryError.damaged` if any byte is not as written, `.newerFormat` if a newer milvault wrote it.
-  static func open(_ bytes: Data, id: String, place: String) throws -> (manifest: Manifest, sha256: String) {
+  package static func open(_ bytes: Data, id: String, place: String) throws -> (manifest: Manifest, sha256: String) {
     guard bytes.count > sealLength else { throw RepositoryError.damaged(place, "it is too short for a manifest") }
     let body = bytes.prefix(bytes.count - sealLength)
     let seal = String(decoding: bytes.suffix(sealLength), as: UTF8.self)

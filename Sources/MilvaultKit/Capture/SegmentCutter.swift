@@ -1,5 +1,5 @@
-import MilvusClient
-import RowBatches
+package import MilvusClient
+package import RowBatches
 
 /// Decides, key by key in key order, where segments end. The bounds depend on the keys, not on their positions, so that an insert or a
 /// delete moves none but those of the segment it falls into.
@@ -7,9 +7,9 @@ import RowBatches
 /// A key ends a segment by its hash: from a quarter of the expected size on every key may, from twice the expected size on eight times as
 /// many may, at four times the size every one does. A strong hash (one key in 64 expected sizes) always ends a segment, whatever its
 /// size: between two strong ends nothing before or after has any say, so a range can be cut by itself.
-struct SegmentCutter {
+package struct SegmentCutter {
   /// Rows that a segment is expected to have.
-  let expectedRows: Int
+  package let expectedRows: Int
   private let threshold: UInt64
   private var rows = 0
 
@@ -18,17 +18,17 @@ struct SegmentCutter {
   static let mostExpectedRows = 1 << 16
 
   /// - Parameter rowWidth: bytes a row is expected to take.
-  init(rowWidth: Int) {
+  package init(rowWidth: Int) {
     expectedRows = max(64, min(Self.mostExpectedRows, Self.expectedBytes / max(1, rowWidth)))
     threshold = UInt64.max / UInt64(expectedRows)
   }
 
-  init(_ schema: CollectionSchema) {
+  package init(_ schema: CollectionSchema) {
     self.init(rowWidth: schema.columns.reduce(0) { $0 + $1.expectedWidth })
   }
 
   /// Whether the segment ends with this key.
-  mutating func endsSegment(_ key: Key) -> Bool {
+  package mutating func endsSegment(_ key: Key) -> Bool {
     rows += 1
     let hash = key.boundHash
     let ends =

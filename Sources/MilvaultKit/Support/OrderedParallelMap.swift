@@ -2,7 +2,7 @@
 ///
 /// Back-pressure: no more than `width` elements are between the source and `consume` at any time.
 /// - Throws: the first error of the source, `transform` or `consume`; everything under way is then cancelled.
-func orderedParallelMap<Source: AsyncSequence & Sendable, Output: Sendable>(
+package func orderedParallelMap<Source: AsyncSequence & Sendable, Output: Sendable>(
   _ source: Source, width: Int, transform: @escaping @Sendable (Source.Element) async throws -> Output,
   consume: (Output) async throws -> Void
 ) async throws where Source.Element: Sendable {

@@ -9,7 +9,7 @@ public enum ExpressionDialect: Sendable {
   case quotes
 
   /// The bytes as a string in double quotes.
-  func literal(_ bytes: Data) -> String {
+  package func literal(_ bytes: Data) -> String {
     var text = "\""
     for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
       switch (scalar, self) {

@@ -12,7 +12,7 @@ public struct KeyRange: Sendable, Hashable {
 
   /// The range as a filter expression.
   /// - Parameter key: the primary key field's name.
-  func expression(_ key: String, isText: Bool, dialect: ExpressionDialect) -> String {
+  package func expression(_ key: String, isText: Bool, dialect: ExpressionDialect) -> String {
     switch (after, through) {
     case (nil, nil):
       // A condition that every key meets: on Lite 3 an empty one would make count(*) forget the partition.

@@ -1,9 +1,9 @@
-import Foundation
+package import Foundation
 
 /// A moment as servers write it, in UTC ("2025-01-31T12:00:00.250000Z"), and as microseconds since 1970, which is how it is kept.
-enum TimestamptzText {
+package enum TimestamptzText {
   /// - Returns: nil if the text is of another form.
-  static func microseconds(_ text: Data) -> Int64? {
+  package static func microseconds(_ text: Data) -> Int64? {
     let bytes = Array(text)
     func number(_ range: Range<Int>) -> Int64? {
       guard range.upperBound <= bytes.count else { return nil }
@@ -29,7 +29,7 @@ enum TimestamptzText {
     return seconds * 1_000_000 + fraction
   }
 
-  static func text(_ microseconds: Int64) -> Data {
+  package static func text(_ microseconds: Int64) -> Data {
     let (seconds, fraction) = floorDivide(microseconds, 1_000_000)
     let (day, time) = floorDivide(seconds, 86_400)
     let (year, month, dayOfMonth) = date(days: day)

@@ -118,6 +118,12 @@ public struct IndexDefinition: Sendable, Hashable, Codable {
   public var field: String
   /// `index_type`, `metric_type`, `params`, … as the server has them.
   public var params: [String: String]
+
+  public init(name: String, field: String, params: [String: String]) {
+    self.name = name
+    self.field = field
+    self.params = params
+  }
 }
 
 /// A collection as the server describes it.

@@ -20,7 +20,7 @@ struct DemoCommand: MilvaultCommand {
   var sample: String?
 
   func work(_ console: Console) async throws -> Outcome {
-    let demo = Demo(generation: generation?.generation ?? .preferred, sample: sample) { console.say($0) }
+    let demo = try Demo(generation: generation?.generation ?? .preferred, sample: sample) { console.say($0) }
     return try await demo.run() ? .done : .damage
   }
 }

@@ -82,7 +82,7 @@ private final class ProgressLine: Sendable {
     guard enabled else { return }
     let line = state.withLock { state -> String? in
       let now = ContinuousClock.now
-      let isNew = state.stage != update.stage || update.done == 0
+      let isNew = state.stage != update.stage
       if isNew {
         state.stage = update.stage
         state.began = now
