@@ -65,8 +65,8 @@ final class MemoryFile {
 
   @Test func aFullDiskComesOutAsItself() throws {
     struct Full: Error {}
-    let writer = try ParquetWriter(layout: RandomRows.everyType) { _ in throw Full() }
     #expect(throws: Full.self) {
+      let writer = try ParquetWriter(layout: RandomRows.everyType) { _ in throw Full() }
       try writer.write(try RandomRows.batch(RandomRows.everyType, rows: 10, seed: 8))
       try writer.finish()
     }

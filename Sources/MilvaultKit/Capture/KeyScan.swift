@@ -38,6 +38,8 @@ struct KeyScan: Sendable {
           pending = []
         }
       }
+      // Keys that cannot be written come last only where they were counted to be all there are.
+      guard reader.canBound(greatest) else { break }
       last = greatest
     }
     await channel.send(PlannedPage(range: KeyRange(after: after), keys: pending, endsSegment: true))

@@ -25,6 +25,7 @@ struct CollectionRestoreJob: Sendable {
       schema, shards: backup.shards, consistencyLevel: backup.consistencyLevel, properties: backup.properties,
       partitionCount: backup.partitionCount)
     do {
+      try await requireSchema()
       return try await fill()
     } catch let error as RestoreError where error.isDifference {
       throw error
@@ -69,6 +70,13 @@ struct CollectionRestoreJob: Sendable {
     }
     return RestoredCollection(
       source: backup.fullName, target: plan.target.text, rows: backup.content.rows, verified: verified, seconds: seconds)
+  }
+
+  /// Some servers answer "done" and leave out what they do not know: null flags, defaults, functions. Rows sent by the wrong schema have killed
+  /// a server, so it is asked what it made.
+  private func requireSchema() async throws {
+    let losses = schema.losses(in: try await client.describeCollection(schema.name).schema)
+    guard losses.isEmpty else { throw RestoreError.schemaNotTaken(plan.target.text, losses) }
   }
 
   // MARK: Rows

@@ -161,6 +161,8 @@ public enum RestoreError: Error, Sendable {
   /// The plan has obstacles; nothing was written.
   case obstacles([String])
   case unclearInsert(String)
+  /// The server made another collection than it was asked for.
+  case schemaNotTaken(String, [String])
   case indexFailed(String, String)
   /// Read back, the rows are not those of the backup.
   case different(collection: String, [String])
@@ -173,6 +175,9 @@ extension RestoreError: CustomStringConvertible {
     case .obstacles(let obstacles): "nothing was written. " + obstacles.joined(separator: "\n  ")
     case .unclearInsert(let collection):
       "the server did not say whether rows of \(collection) went in, and new keys make it impossible to tell; run the restore again"
+    case .schemaNotTaken(let collection, let losses):
+      "this server cannot hold \(collection) as it was: \(losses.joined(separator: "; ")). Nothing was restored; restore into a server like the "
+        + "one it came from"
     case .indexFailed(let index, let why): "index \(index) could not be built: \(why)"
     case .different(let collection, let findings):
       "\(collection) was restored and is NOT what was backed up: \(findings.joined(separator: "; ")). It was left for you to look at"

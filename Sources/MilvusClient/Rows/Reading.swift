@@ -74,7 +74,8 @@ extension MilvusClient {
     let answer = try await self.call(call, subject: query.schema.name, patience: 4, status: { $0.status }) {
       try await $0.query(message, metadata: $1, options: $2)
     }
-    guard case .scalars(let field)? = answer.fieldsData.first?.field, case .longData(let numbers)? = field.data,
+    // By its name: of a collection with dynamic fields 2.2 takes "count(*)" for one of those and answers with rows, fields in any order.
+    guard case .scalars(let field)? = answer.fieldsData.first(where: { $0.fieldName == "count(*)" })?.field, case .longData(let numbers)? = field.data,
       let count = numbers.data.first
     else { throw MilvusError.malformedAnswer(call, "no number") }
     return Int(count)

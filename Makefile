@@ -1,0 +1,48 @@
+# `make demo` and `make test` set up all they need by themselves.
+PREFIX ?= /usr/local
+BUILD := swift build -c release
+MILVAULT := .build/release/milvault
+# The Milvus servers that demo and tests run: Python environments inside this folder.
+export MILVAULT_EMBEDDED_HOME ?= $(CURDIR)/.venv
+export SWIFT_BACKTRACE ?= enable=no
+
+.PHONY: setup build demo test soak lint format bench install proto clean
+
+setup:
+	@Scripts/setup
+
+build: setup
+	$(BUILD) --product milvault
+
+demo: build
+	$(MILVAULT) demo
+
+# Unit tests, and the command line against real Milvus servers. `swift build` first, so that a build error is not taken for a failed test.
+test: setup
+	$(BUILD) --build-tests
+	$(MILVAULT) embedded install --all
+	swift test -c release --skip-build $(TESTFLAGS)
+
+# What needs many repetitions: hundreds of kills and rounds.
+soak: export MILVAULT_SOAK = 1
+soak: test
+
+lint:
+	swift format lint --strict --recursive Sources/*/ Tests/ Benchmarks/ Package.swift --ignore-unparsable-files \
+	  | grep -v /Generated/ ; test $${PIPESTATUS[0]} -eq 0
+
+format:
+	find Sources Tests Benchmarks Package.swift -name '*.swift' -not -path '*/Generated/*' | xargs swift format --in-place
+
+bench: build
+	$(MILVAULT) embedded install 2.3.5
+	Benchmarks/run
+
+install: build
+	@Scripts/install "$(PREFIX)"
+
+proto:
+	Scripts/generate-proto
+
+clean:
+	rm -rf .build .build-* .deps .venv

@@ -1,0 +1,103 @@
+import Foundation
+import MilvaultKit
+
+/// The real Milvus servers that tests share: each is started when a test first wants it. The standalone generations take fixed ports, so one
+/// of them runs at a time.
+actor TestServers {
+  static let shared = TestServers()
+
+  struct Kind: Hashable, Sendable {
+    var generation: MilvusGeneration
+    /// With authorization on, as root:Milvus.
+    var secured = false
+  }
+
+  private struct Entry {
+    let uri: String
+    let launcher: Int32
+    let task: Task<Void, Never>
+  }
+  private var running: [Kind: Entry] = [:]
+
+  /// A running server's address.
+  func uri(_ kind: Kind) async throws -> String {
+    if let entry = running[kind] { return entry.uri }
+    if !kind.generation.isLite {
+      for (other, _) in running where !other.generation.isLite { await stop(other) }
+    }
+    let scratch = FileManager.default.temporaryDirectory.appendingPathComponent("milvault-server-\(UUID().uuidString.prefix(8))")
+    let server = EmbeddedMilvus(
+      EmbeddedInstallation(kind.generation), data: scratch.appendingPathComponent("milvus.db").path, keepsData: false,
+      settings: kind.secured ? ["common.security.authorizationEnabled=true"] : [])
+    let (started, report) = AsyncStream<Result<EmbeddedMilvus.Running, any Error>>.makeStream()
+    let task = Task {
+      do {
+        try await server.run(token: kind.secured ? "root:Milvus" : nil) { running in
+          report.yield(.success(running))
+          while true { try await Task.sleep(for: .seconds(3600)) }
+        }
+      } catch {
+        report.yield(.failure(error))
+      }
+      try? FileManager.default.removeItem(at: scratch)
+    }
+    for await result in started {
+      let found = try result.get()
+      running[kind] = Entry(uri: found.uri, launcher: found.launcher, task: task)
+      return found.uri
+    }
+    throw TestFailure("\(kind.generation.rawValue) did not start")
+  }
+
+  func stop(_ kind: Kind) async {
+    guard let entry = running.removeValue(forKey: kind) else { return }
+    entry.task.cancel()
+    await entry.task.value
+  }
+
+  /// Kills the server as a power cut would; the next `uri` starts a new one.
+  func killServer(_ kind: Kind) async {
+    guard let entry = running.removeValue(forKey: kind) else { return }
+    // The launcher's child dies with it (PR_SET_PDEATHSIG).
+    kill(entry.launcher, SIGKILL)
+    entry.task.cancel()
+    await entry.task.value
+  }
+}
+
+/// One generation's server as a test uses it: pymilvus fills and compares, milvault does the rest.
+struct TestServer: Sendable {
+  let kind: TestServers.Kind
+  let uri: String
+
+  init(_ generation: MilvusGeneration, secured: Bool = false) async throws {
+    kind = TestServers.Kind(generation: generation, secured: secured)
+    uri = try await TestServers.shared.uri(kind)
+  }
+
+  private var python: URL { URL(fileURLWithPath: EmbeddedInstallation(kind.generation).python) }
+
+  /// Calls Tests/Support/milvus.py with the server's own pymilvus.
+  @discardableResult
+  func pymilvus(_ arguments: String..., uri: String? = nil) async throws -> String {
+    let address = (uri ?? self.uri) + (kind.secured ? "@root:Milvus" : "")
+    let script = Project.support.appendingPathComponent("milvus.py").path
+    let finished = try await run(python, [script, address, kind.generation.rawValue] + arguments)
+    guard finished.exitCode == 0 else { throw TestFailure("pymilvus \(arguments): \(finished)") }
+    return finished.output
+  }
+
+  struct Comparison: Decodable {
+    let rows: Int
+    let differences: [String]
+  }
+
+  /// Compares two collections by pymilvus.
+  func compare(_ a: String, _ b: String) async throws -> Comparison {
+    let line = try await pymilvus("compare", a, b).split(separator: "\n").last ?? ""
+    return try JSONDecoder().decode(Comparison.self, from: Data(line.utf8))
+  }
+
+  /// A name that no other test uses.
+  static func name(_ scenario: String) -> String { "\(scenario)_\(UInt32.random(in: .min ... .max))" }
+}

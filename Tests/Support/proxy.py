@@ -1,0 +1,73 @@
+"""A Milvus with faults: stands in front of a real server, passes calls on, and misbehaves as told.
+
+    proxy.py TARGET_PORT FAULT [ARGUMENT]     prints its own port
+
+    none                  passes everything on
+    hide KEY              answers queries for rows without the row of this key, but counts it
+    lose-insert-answers N of every N inserts one is passed on and its answer lost
+    flaky PERCENT         so many of the calls fail with UNAVAILABLE before they reach the server; inserts do not
+    rate-limit            every second call is turned away by a rate limiter
+    tls CERT,KEY          speaks TLS
+"""
+import random
+import sys
+from concurrent import futures
+
+import grpc
+from pymilvus.grpc_gen import common_pb2, milvus_pb2
+
+target, fault, argument = sys.argv[1], sys.argv[2], (sys.argv[3:] or [""])[0]
+limits = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+channel = grpc.insecure_channel(f"127.0.0.1:{target}", options=limits)
+random.seed(1)
+calls = {"insert": 0, "all": 0}
+
+
+def rate_limited(method):
+    status = common_pb2.Status(error_code=49, code=8, reason="request is rejected by grpc RateLimiter middleware")
+    answers = {"Query": milvus_pb2.QueryResults, "Insert": milvus_pb2.MutationResult, "ShowCollections": milvus_pb2.ShowCollectionsResponse,
+               "DescribeCollection": milvus_pb2.DescribeCollectionResponse}
+    return answers[method](status=status).SerializeToString() if method in answers else None
+
+
+def answer(path, request, context):
+    method = path.rsplit("/", 1)[1]
+    calls["all"] += 1
+    if fault == "flaky" and method != "Insert" and random.random() * 100 < float(argument):
+        context.abort(grpc.StatusCode.UNAVAILABLE, "the proxy is flaky")
+    if fault == "rate-limit" and calls["all"] % 2:
+        limited = rate_limited(method)
+        if limited is not None:
+            return limited
+    if fault == "hide" and method == "Query":
+        query = milvus_pb2.QueryRequest.FromString(request)
+        if "count(*)" not in query.output_fields:
+            query.expr = f"({query.expr}) and id != {argument}"
+            request = query.SerializeToString()
+    metadata = [(k, v) for k, v in context.invocation_metadata() if not k.startswith((":", "grpc-", "user-agent", "te", "content-type"))]
+    try:
+        reply = channel.unary_unary(path)(request, metadata=metadata, timeout=120)
+    except grpc.RpcError as error:
+        context.abort(error.code(), error.details())
+    if fault == "lose-insert-answers" and method == "Insert":
+        calls["insert"] += 1
+        if calls["insert"] % int(argument) == 0:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "the answer was lost")
+    return reply
+
+
+class Handler(grpc.GenericRpcHandler):
+    def service(self, details):
+        return grpc.unary_unary_rpc_method_handler(lambda request, context: answer(details.method, request, context))
+
+
+server = grpc.server(futures.ThreadPoolExecutor(8), options=limits)
+server.add_generic_rpc_handlers((Handler(),))
+if fault == "tls":
+    certificate, key = (open(name, "rb").read() for name in argument.split(","))
+    port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, certificate)]))
+else:
+    port = server.add_insecure_port("127.0.0.1:0")
+server.start()
+print(port, flush=True)
+server.wait_for_termination()
