@@ -97,6 +97,8 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings),
+    .executableTarget(
+      name: "ReadAndDiscard", dependencies: ["MilvusClient", "RowBatches"], path: "Benchmarks/ReadAndDiscard", swiftSettings: swiftSettings),
 
     // Tests, arranged like the sources. MilvaultTests runs the command line against real servers.
     .target(name: "TestRows", dependencies: ["RowBatches", "RowFormats"], path: "Tests/TestRows", swiftSettings: swiftSettings),

@@ -5,7 +5,8 @@ extension EmbeddedMilvus {
 
     generation, data, port, keep = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "keep"
     extra = sys.argv[5:]
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a ^C is for milvault, which then closes our input
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)  # these are for milvault, which then closes our input
 
     def free_port():
         with socket.socket() as s:
@@ -21,6 +22,24 @@ extension EmbeddedMilvus {
         with socket.socket() as s:
             s.settimeout(1)
             return s.connect_ex(("127.0.0.1", port)) == 0
+
+    def kill_group(child, number):
+        try:
+            os.killpg(child.pid, number)
+            return True
+        except ProcessLookupError:
+            return False
+
+    def has_ended(child):
+        # milvus-server goes on waiting for a server that is gone: so its child is looked at too.
+        if child.poll() is not None:
+            return True
+        try:
+            with open("/proc/%d/task/%d/children" % (child.pid, child.pid)) as children:
+                states = [open("/proc/%s/stat" % pid).read().rsplit(")", 1)[1].split()[0] for pid in children.read().split()]
+            return bool(states) and all(state == "Z" for state in states)
+        except OSError:
+            return False
 
     def stdin_ended():
         while sys.stdin.buffer.read(4096):
@@ -58,28 +77,38 @@ extension EmbeddedMilvus {
         stdin_ended()
         server.stop()
     else:
-        command = [os.path.join(os.path.dirname(sys.executable), "milvus-server"), "--data", data, "--proxy-port", str(port)]
+        # What the milvus-server command does, but that the server it starts dies with it.
+        main = (
+            "import ctypes, functools, subprocess, sys\n"
+            "die = lambda: sys.platform == 'linux' and ctypes.CDLL(None).prctl(1, 9)\n"
+            "subprocess.Popen = functools.partial(subprocess.Popen, preexec_fn=die)\n"
+            "from milvus import main\n"
+            "sys.exit(main())")
+        command = [sys.executable, "-c", main, "--data", data, "--proxy-port", str(port)]
         for setting in extra:
             command += ["--extra-config", setting]
         child = subprocess.Popen(command, preexec_fn=die_with_parent, stdin=subprocess.DEVNULL, stdout=sys.stderr)
         for _ in range(1200):
-            if answers(port) or child.poll() is not None:
+            if answers(port) or has_ended(child):
                 break
             time.sleep(0.1)
-        if child.poll() is not None:
-            sys.exit("milvus-server ended with %d; its fixed ports (2379, 2380, 9091, 13333, 19529) may be in use" % child.returncode)
+        if has_ended(child):
+            kill_group(child, signal.SIGKILL)
+            sys.exit("it ended at once; another standalone Milvus may run here (they take the fixed ports 2379, 2380, 9091, 13333, 19529)")
         print("READY", port, flush=True)
         stdin_ended()
         if keep:
-            os.killpg(child.pid, signal.SIGTERM)
+            kill_group(child, signal.SIGTERM)
             try:
                 child.wait(60)
             except subprocess.TimeoutExpired:
                 pass
-        try:
-            os.killpg(child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        kill_group(child, signal.SIGKILL)
         child.wait()
+        # The ports are free only when the last of them is gone.
+        for _ in range(300):
+            if not kill_group(child, signal.SIGKILL):
+                break
+            time.sleep(0.1)
     """#
 }

@@ -88,7 +88,7 @@ extension RealServers {
       try await server.pymilvus("fill", "uniform", name)
       let proxy = try FaultyMilvus(server, fault: "hide", "12345")
       let finished = try await milvault("backup", "--repo", repository, "--uri", proxy.uri, "--collection", name, folder: scratch.folder)
-      expect(finished, exit: 1, says: name, "after 12344", "counts 1 rows")
+      expect(finished, exit: 1, says: name, "after 12344 up to 12346", "counts 2 rows", "returns 1")
       let list = try await milvault("list", "--repo", repository, folder: scratch.folder)
       #expect(list.output.contains("no backups yet"))
       try await server.pymilvus("drop", name)

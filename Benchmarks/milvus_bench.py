@@ -1,0 +1,61 @@
+"""What a user would run instead, with pymilvus.
+
+    milvus_bench.py URI fill NAME ROWS DIM       rows of (id, text, v)
+    milvus_bench.py URI export NAME FILE         iterate, then pandas to Parquet: the script of the tutorials
+    milvus_bench.py URI insert NAME ROWS DIM BATCH
+"""
+import sys
+import time
+
+import numpy as np
+from pymilvus import Collection, CollectionSchema, DataType, FieldSchema, connections, utility
+
+uri, verb, name, *rest = sys.argv[1:]
+connections.connect(uri=uri)
+
+
+def make(dim):
+    if utility.has_collection(name):
+        utility.drop_collection(name)
+    return Collection(name, CollectionSchema([
+        FieldSchema("id", DataType.INT64, is_primary=True), FieldSchema("text", DataType.VARCHAR, max_length=256),
+        FieldSchema("v", DataType.FLOAT_VECTOR, dim=dim)]), consistency_level="Strong", num_shards=1)
+
+
+def rows(start, count, dim):
+    random = np.random.default_rng(start)
+    v = random.standard_normal((count, dim), dtype=np.float32)
+    v /= np.linalg.norm(v, axis=1, keepdims=True)
+    return [list(range(start, start + count)), [f"the text of row number {i}, of no great length" for i in range(start, start + count)], v]
+
+
+if verb == "fill":
+    count, dim = int(rest[0]), int(rest[1])
+    c = make(dim)
+    for start in range(0, count, 5000):
+        ids, texts, v = rows(start, min(5000, count - start), dim)
+        c.insert([ids, texts, list(v)])
+    c.flush()
+    c.create_index("v", {"index_type": "FLAT", "metric_type": "L2", "params": {}})
+    c.load()
+    print(c.num_entities)
+elif verb == "export":
+    import pandas as pd
+    c = Collection(name)
+    found = []
+    iterator = c.query_iterator(batch_size=4000, expr="id >= 0", output_fields=["id", "text", "v"])
+    while page := iterator.next():
+        found.extend(page)
+    pd.DataFrame(found).to_parquet(rest[0])
+    print(len(found))
+elif verb == "insert":
+    count, dim, batch = map(int, rest)
+    c = make(dim)
+    prepared = [rows(start, min(batch, count - start), dim) for start in range(0, count, batch)]
+    prepared = [[ids, texts, list(v)] for ids, texts, v in prepared]
+    begin = time.perf_counter()
+    for part in prepared:
+        c.insert(part)
+    c.flush()
+    print(f"{time.perf_counter() - begin:.2f}")
+    utility.drop_collection(name)
