@@ -1,3 +1,4 @@
+SHELL := /bin/bash
 # `make demo` and `make test` set up all they need by themselves.
 PREFIX ?= /usr/local
 BUILD := swift build -c release
@@ -28,8 +29,7 @@ soak: export MILVAULT_SOAK = 1
 soak: test
 
 lint:
-	swift format lint --strict --recursive Sources/*/ Tests/ Benchmarks/ Package.swift --ignore-unparsable-files \
-	  | grep -v /Generated/ ; test $${PIPESTATUS[0]} -eq 0
+	find Sources Tests Benchmarks Package.swift -name '*.swift' -not -path '*/Generated/*' -print0 | xargs -0 swift format lint --strict
 
 format:
 	find Sources Tests Benchmarks Package.swift -name '*.swift' -not -path '*/Generated/*' | xargs swift format --in-place

@@ -21,7 +21,6 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-async-algorithms", from: "1.1.4"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
-    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
     .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
@@ -50,10 +49,7 @@ let package = Package(
       name: "RowFormats",
       dependencies: ["CArrowBridge", "RowBatches"],
       swiftSettings: swiftSettings),
-    .target(
-      name: "ObjectStorage",
-      dependencies: [.product(name: "Crypto", package: "swift-crypto")],
-      swiftSettings: swiftSettings),
+    .target(name: "ObjectStorage", swiftSettings: swiftSettings),
     .target(
       name: "MilvusProto",
       dependencies: [

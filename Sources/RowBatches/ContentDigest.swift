@@ -20,7 +20,7 @@ public struct ContentDigest: Sendable, Hashable {
 
   public mutating func add(_ other: ContentDigest) {
     add(other.limbs)
-    rows += other.rows
+    rows &+= other.rows  // wraps on nonsense from a file, and then equals nothing
   }
 
   private mutating func add(_ other: [UInt64]) {

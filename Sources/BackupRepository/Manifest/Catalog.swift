@@ -36,6 +36,8 @@ extension Repository {
         entries.append(try await entry(id))
       } catch let error as RepositoryError {
         problems.append(.init(backup: id, error: error))
+      } catch let error as StorageError {
+        problems.append(.init(backup: id, error: .damaged(place(object.key), "it cannot be read (\(error))")))
       }
     }
     let unreadable = Set(problems.map(\.backup))
@@ -97,7 +99,13 @@ extension Repository {
     try await requireFiles(of: manifest)
     let (bytes, sha256) = try ManifestFile.seal(manifest)
     try await store.put(bytes, at: Self.manifestKey(manifest.id))
-    try await requireFiles(of: manifest)
+    do {
+      try await requireFiles(of: manifest)
+    } catch {
+      // Something removed a file at that very moment: a manifest over missing files must not stay.
+      try await store.delete(Self.manifestKey(manifest.id))
+      throw error
+    }
     return CatalogEntry(manifest: manifest, sha256: sha256)
   }
 

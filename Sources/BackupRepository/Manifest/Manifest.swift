@@ -43,8 +43,16 @@ public struct Manifest: Sendable, Codable {
     self.seconds = seconds
   }
 
-  public var rows: Int { collections.reduce(0) { $0 + $1.content.rows } }
-  public var totalBytes: Int { newBytes + reusedBytes }
+  // Sums of numbers from a file may be anything: they stop at the largest.
+  public var rows: Int { collections.reduce(0) { $0.addingSaturated($1.content.rows) } }
+  public var totalBytes: Int { newBytes.addingSaturated(reusedBytes) }
+}
+
+extension Int {
+  func addingSaturated(_ other: Int) -> Int {
+    let (sum, overflow) = addingReportingOverflow(other)
+    return overflow ? (other > 0 ? .max : .min) : sum
+  }
 }
 
 /// A manifest by its id and the digest that it ends with.

@@ -48,7 +48,8 @@ public struct BackupJob: Sendable {
     do {
       let result = try await backUp(started: started)
       let manifest = result.entry.manifest
-      try await repository.record(
+      // The backup is made, whether or not a record of it can be.
+      try? await repository.record(
         RunRecord(
           verb: "backup", started: started, outcome: result.check?.passed == false ? .damage : .done, backup: manifest.id,
           collections: manifest.collections.map(\.fullName), rows: manifest.rows, bytes: manifest.newBytes, seconds: manifest.seconds))
@@ -93,10 +94,15 @@ public struct BackupJob: Sendable {
       seconds: collections.reduce(into: ["total": finished.date.timeIntervalSince(started.date)]) { sums, collection in
         sums.merge(collection.seconds) { $0 + $1 }
       })
+    try Task.checkCancellation()
     let entry = try await repository.publish(manifest)
-    let check: CheckRecord? =
-      if let level = options.verify { try await Verification(repository: repository, progress: progress).run(entry, level: level) } else { nil }
-    return BackupResult(entry: entry, check: check)
+    guard let level = options.verify else { return BackupResult(entry: entry, check: nil) }
+    do {
+      let check = try await Verification(repository: repository, progress: progress).run(entry, level: level)
+      return BackupResult(entry: entry, check: check)
+    } catch {
+      throw BackupError.storedButNotVerified(manifest.id, error is CancellationError ? "stopped" : "\(error)")
+    }
   }
 
   /// The collections to back up, by database.
@@ -123,10 +129,14 @@ public struct BackupJob: Sendable {
 public enum BackupError: Error, CustomStringConvertible {
   case nothingToBackUp(String)
   case badName(String)
+  /// The backup is complete and listed; its verification did not come to an end.
+  case storedButNotVerified(String, String)
 
   public var description: String {
     switch self {
     case .nothingToBackUp(let address): "\(address) has no collections to back up"
+    case .storedButNotVerified(let id, let why):
+      "backup \(id) is stored and listed, but was not verified (\(why)). Run `milvault verify \(id)`"
     case .badName(let name):
       "\"\(name)\" is no name for a backup: use letters, digits, and . _ - between them, 64 at most, and not \"latest\""
     }

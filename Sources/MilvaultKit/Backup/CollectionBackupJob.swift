@@ -36,17 +36,17 @@ struct CollectionBackupJob: Sendable {
     guard state != .loaded else { return try await body() }
     progress.begin("loading \(name)", unit: "%")
     do {
-      try await client.load(name)
-    } catch MilvusError.refused(_, _, let reason) {
-      throw CaptureError.notLoadable(collection: name, reason)
-    }
-    do {
+      do {
+        try await client.load(name)
+      } catch MilvusError.refused(_, _, let reason) {
+        throw CaptureError.notLoadable(collection: name, reason)
+      }
       let result = try await body()
       if state == .notLoaded { try await client.release(name) }
       return result
     } catch {
-      let release = Task { try await client.release(name) }  // also when this task was cancelled
-      if state == .notLoaded { _ = await release.result }
+      // A collection that someone else is loading stays theirs. In a task of its own, since this one may be cancelled.
+      if state == .notLoaded { _ = await Task { try await client.release(name) }.result }
       throw error
     }
   }
@@ -62,7 +62,7 @@ struct CollectionBackupJob: Sendable {
     let capture = QueryCapture(
       client: client, schema: schema, consistency: cut.timestamp.map { .upTo($0) } ?? .strong, dialect: connection.info.dialect,
       counts: counts, pageBytes: PageSize.bytes(for: connection.capabilities), streams: max(1, options.streams))
-    try await UnreadableKeys(capture: capture, indexes: indexes).check()
+    let unchecked = try await UnreadableKeys(capture: capture, indexes: indexes).check()
     let estimate = try await client.rowEstimate(of: schema.name)
     progress.begin("backing up \(schema.name)", total: estimate)
 
@@ -86,7 +86,7 @@ struct CollectionBackupJob: Sendable {
       schema: schema, indexes: indexes, aliases: aliases, properties: description.properties,
       consistencyLevel: description.consistencyLevel, shards: description.shards,
       partitionCount: schema.partitionKey == nil ? 0 : description.partitionCount, loadState: loadState, replicas: replicas,
-      partitions: partitions, duplicates: duplicates, notes: Self.notes(schema, counts: counts), seconds: ["read": watch.seconds])
+      partitions: partitions, duplicates: duplicates, notes: Self.notes(schema, counts: counts) + unchecked, seconds: ["read": watch.seconds])
     return (backup, files)
   }
 

@@ -24,6 +24,7 @@ struct PartitionBackupJob {
     var duplicate: Key?
     var writer: SegmentWriter?
     var after: Key?
+    var reachedTheEnd = false
     try await capture.read(partition: partition, cutter: SegmentCutter(capture.schema)) { page in
       let rows = page.rows.rows
       if rows.batch.count > 0 {
@@ -34,6 +35,7 @@ struct PartitionBackupJob {
       }
       if let counted = page.rows.counted { extraRows += max(0, counted - rows.batch.count) }
       duplicate = duplicate ?? page.rows.duplicate
+      if page.range.through == nil { reachedTheEnd = true }
       guard page.endsSegment else { return }
       if let current = writer {
         let (segment, stored) = try await current.finish(after: after, through: page.range.through, damaged: damaged)
@@ -46,6 +48,8 @@ struct PartitionBackupJob {
         segments[segments.count - 1].through = nil
       }
     }
+    // The last page has no upper bound: without it something is missing.
+    guard reachedTheEnd, writer == nil else { throw CancellationError() }
     let content = segments.reduce(into: ContentDigest()) { $0.add($1.content) }
     var list: FileReference?
     if !segments.isEmpty {

@@ -41,8 +41,8 @@ extension CaptureError: CustomStringConvertible {
     case .unknownFields(let collection, let fields):
       "collection \"\(collection)\" has fields of types that this milvault does not know: \(fields.joined(separator: ", ")). It cannot be backed up whole"
     case .notLoadable(let collection, let why):
-      "collection \"\(collection)\" is not loaded and cannot be (\(why)). Milvus reads rows of loaded collections only: build an index on a "
-        + "vector field first"
+      "collection \"\(collection)\" is not loaded and cannot be (\(why)). Milvus reads rows of loaded collections only. If it has no "
+        + "index, build an index on a vector field first"
     }
   }
 }

@@ -28,12 +28,15 @@ struct KeyScan: Sendable {
       try Task.checkCancellation()
       let keys = try await reader.keys(in: KeyRange(after: last), limit: MilvusClient.largestPage)
       guard let greatest = keys.last else { break }
+      if last == nil { try await reader.probe(keys, pageSize) }
       for key in keys {
         // A page goes out when a further key comes, so that the last one can be given no upper bound.
         pending.append(key)
         let ends = cutter.endsSegment(key)
         if ends || pending.count >= pageSize.rows, reader.canBound(key) {
           await channel.send(PlannedPage(range: KeyRange(after: after, through: key), keys: pending, endsSegment: ends))
+          // A cancelled send drops the page without a word.
+          try Task.checkCancellation()
           after = key
           pending = []
         }
@@ -43,5 +46,6 @@ struct KeyScan: Sendable {
       last = greatest
     }
     await channel.send(PlannedPage(range: KeyRange(after: after), keys: pending, endsSegment: true))
+    try Task.checkCancellation()
   }
 }

@@ -20,6 +20,8 @@ final class PageSize: Sendable {
 
   func saw(rows: Int, bytes: Int) {
     guard rows > 0 else { return }
-    width.withLock { $0 = max(1, $0 * 0.5 + Double(bytes) / Double(rows) * 0.5) }
+    // Wider rows count at once, narrower ones slowly: too small a page costs less than too large a one.
+    let seen = Double(bytes) / Double(rows)
+    width.withLock { $0 = max(1, seen > $0 ? seen : $0 * 0.5 + seen * 0.5) }
   }
 }

@@ -51,6 +51,7 @@ struct QueryCapture: Sendable {
       }
       try await group.waitForAll()
     }
+    try Task.checkCancellation()
     // The pages' own counts could share a mistake with their bounds; a count without bounds cannot.
     if let countBefore, counted != countBefore {
       let countAfter = try await reader.count(whole)

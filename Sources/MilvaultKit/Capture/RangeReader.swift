@@ -60,6 +60,13 @@ struct RangeReader: Sendable {
 
   func count(_ range: KeyRange) async throws -> Int { try await client.count(query(range, fields: [key])) }
 
+  /// Reads a few rows, so that the first pages are not planned by a guess of how wide rows are.
+  func probe(_ keys: [Key], _ pageSize: PageSize) async throws {
+    guard let bound = keys.prefix(32).last(where: { canBound($0) }) else { return }
+    let rows = try await client.query(query(KeyRange(through: bound), fields: schema.columns), limit: 64)
+    pageSize.saw(rows: rows.count, bytes: rows.byteCount)
+  }
+
   // MARK: Rows
 
   /// The rows of a planned page, proven complete: by the server's count, or where it has none by two passes that agree.
@@ -77,9 +84,29 @@ struct RangeReader: Sendable {
         return ProvenRows(rows: rows)
       }
     } catch MilvusError.messageTooLarge where page.keys.count > 1 {
-      // Rows far wider than those before: read in pieces below.
+      // Rows far wider than those before. The range is divided, not only the limit: 2.2 works on all rows of a range.
+      if let halves = halves(of: page) { return try await joined(proven(halves.0), proven(halves.1)) }
     }
-    return try await counts ? investigated(page.range, rowLimit: max(1, page.keys.count / 4)) : agreed(page.range, first: page.keys)
+    return try await counts ? investigated(page.range, rowLimit: max(1, page.keys.count / 4)) : agreed(page)
+  }
+
+  /// The page in two, where a key between can be written.
+  private func halves(of page: PlannedPage) -> (PlannedPage, PlannedPage)? {
+    let bounds = page.keys.indices.dropLast().filter { canBound(page.keys[$0]) }
+    guard !bounds.isEmpty else { return nil }
+    let middle = bounds[bounds.count / 2]
+    let key = page.keys[middle]
+    return (
+      PlannedPage(range: KeyRange(after: page.range.after, through: key), keys: Array(page.keys[...middle]), endsSegment: false),
+      PlannedPage(range: KeyRange(after: key, through: page.range.through), keys: Array(page.keys[(middle + 1)...]), endsSegment: false)
+    )
+  }
+
+  private func joined(_ low: ProvenRows, _ high: ProvenRows) throws -> ProvenRows {
+    var batch = low.rows.batch
+    try batch.append(high.rows.batch)
+    let counted = low.counted.flatMap { low in high.counted.map { low + $0 } }
+    return ProvenRows(rows: try DigestedRows(batch, keyField: key.name), counted: counted, duplicate: low.duplicate ?? high.duplicate)
   }
 
   /// Reads a range whose count disagreed: again, then in halves, down to the narrowest range that stays wrong.
@@ -107,11 +134,7 @@ struct RangeReader: Sendable {
     let half = max(1, rowLimit / 2)
     let low = try await investigated(KeyRange(after: range.after, through: keys[middle]), rowLimit: half)
     let high = try await investigated(KeyRange(after: keys[middle], through: range.through), rowLimit: half)
-    var batch = low.rows.batch
-    try batch.append(high.rows.batch)
-    return ProvenRows(
-      rows: try DigestedRows(batch, keyField: key.name), counted: (low.counted ?? 0) + (high.counted ?? 0),
-      duplicate: low.duplicate ?? high.duplicate)
+    return try joined(low, high)
   }
 
   /// A key that stands more than once, if such keys alone explain that the server counts `counted` rows: if the keys returned account for
@@ -145,9 +168,10 @@ struct RangeReader: Sendable {
     return total
   }
 
-  /// Where the server cannot count: a pass over the keys and one over the rows, with other page bounds, until they agree.
-  private func agreed(_ range: KeyRange, first: [Key]) async throws -> ProvenRows {
-    var keys = first
+  /// Where the server cannot count: a pass over the keys and one over the rows, with other page bounds, until they agree; then in halves.
+  private func agreed(_ page: PlannedPage) async throws -> ProvenRows {
+    let range = page.range
+    var keys = page.keys
     var found = 0
     for attempt in 0..<Self.attempts {
       if attempt > 0 { try await Task.sleep(for: .milliseconds(50 << attempt)) }
@@ -156,6 +180,9 @@ struct RangeReader: Sendable {
       if rows.keys == keys { return ProvenRows(rows: rows) }
       keys = try await allKeys(range)
       if rows.keys == keys { return ProvenRows(rows: rows) }
+    }
+    if let halves = halves(of: PlannedPage(range: range, keys: keys, endsSegment: false)) {
+      return try await joined(agreed(halves.0), agreed(halves.1))
     }
     throw CaptureError.passesDisagree(collection: schema.name, range: range, first: keys.count, second: found)
   }

@@ -28,7 +28,7 @@ public struct DeploymentTarget: Sendable {
         return try LiteDatabase.generation(at: uri, isFolder: isFolder.boolValue)
       }
       guard uri.hasSuffix(".db") || uri.contains("/") else { return nil }  // host:port
-      guard mayCreate else { throw EmbeddedError.notADatabase(uri, "there is no such file or folder") }
+      guard mayCreate else { throw EmbeddedError.notADatabase(Endpoint.withoutCredentials(uri), "there is no such file or folder") }
       return .lite3
     }
   }
@@ -73,8 +73,14 @@ public struct DeploymentConnection: Sendable {
   public let info: ServerInfo
   public let capabilities: Capabilities
 
-  /// The databases that collections may be in: those the server lists, or the one there is.
+  /// The databases to look for collections in: the one that the address or the configuration names, else all.
   public func databases() async throws -> [String] {
+    if let named = client.options.database, capabilities.has(.databases) { return [named] }
+    return try await existingDatabases()
+  }
+
+  /// The databases that the server has; one where it knows none or the user may not list them.
+  func existingDatabases() async throws -> [String] {
     guard capabilities.has(.databases) else { return ["default"] }
     do {
       return try await client.listDatabases()
@@ -86,7 +92,8 @@ public struct DeploymentConnection: Sendable {
   /// A connection to one of the server's databases; the caller closes it. The server must have the database.
   func client(for database: String) async throws -> MilvusClient {
     var options = client.options
-    options.database = capabilities.has(.databases) && database != "default" && !database.isEmpty ? database : nil
+    // Always said, "default" too: the address may name another one.
+    options.database = capabilities.has(.databases) ? (database.isEmpty ? "default" : database) : nil
     return try await MilvusClient.connect(client.endpoint, options: options)
   }
 
@@ -129,12 +136,21 @@ enum DeploymentLabel {
 /// Tells the Milvus Lite generations apart by what they leave on disk.
 enum LiteDatabase {
   static func generation(at path: String, isFolder: Bool) throws -> MilvusGeneration {
-    if isFolder { return .lite3 }
-    guard let file = FileHandle(forReadingAtPath: path), let head = try? file.read(upToCount: 16) else {
+    if isFolder {
+      let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+      // A server started on someone else's folder would write into it.
+      guard names.isEmpty || names.contains("collections") else {
+        throw EmbeddedError.notADatabase(path, "the folder holds other things (\(names.sorted().first ?? ""))")
+      }
+      return .lite3
+    }
+    guard let file = FileHandle(forReadingAtPath: path), let head = try? file.read(upToCount: 1 << 16) else {
       throw EmbeddedError.notADatabase(path, "it cannot be read")
     }
-    // Lite 2.x keeps everything in one SQLite file.
-    guard head.starts(with: Data("SQLite format 3\0".utf8)) else { throw EmbeddedError.notADatabase(path, "it is no SQLite file") }
+    // Lite 2.x keeps everything in one SQLite file, with a table of this name.
+    guard head.starts(with: Data("SQLite format 3\0".utf8)), head.range(of: Data("collection_meta".utf8)) != nil else {
+      throw EmbeddedError.notADatabase(path, "the file is not one of Milvus Lite 2.x")
+    }
     return .lite2
   }
 }

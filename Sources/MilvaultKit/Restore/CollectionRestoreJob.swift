@@ -21,21 +21,50 @@ struct CollectionRestoreJob: Sendable {
     guard try await !client.hasCollection(schema.name) else {
       throw RestoreError.obstacles(["\(plan.target.text) was created meanwhile by someone else"])
     }
-    try await client.createCollection(
-      schema, shards: backup.shards, consistencyLevel: backup.consistencyLevel, properties: backup.properties,
-      partitionCount: backup.partitionCount)
+    let made = try await create()
     do {
-      try await requireSchema()
-      return try await fill()
-    } catch let error as RestoreError where error.isDifference {
+      let lost = try requireSchema(made)
+      var restored = try await fill()
+      restored.notes = lost
+      return restored
+    } catch let error as RestoreError where error.keepsCollection {
       throw error
     } catch {
-      let drop = Task { try await client.dropCollection(schema.name) }  // also when this task was cancelled
-      if case .failure(let failure) = await drop.result {
-        progress.begin("\(plan.target.text) is half restored and could not be dropped (\(failure)); drop it by hand")
-      }
+      // In a task of its own, since this one may be cancelled.
+      let drop = await Task { try await dropOwn(made.id) }.result
+      if case .failure(let failure) = drop { throw RestoreError.halfRestored(plan.target.text, "\(error)", "\(failure)") }
       throw error
     }
+  }
+
+  /// Creates the collection; after an answer that does not tell, looks whether it is there.
+  private func create() async throws -> CollectionDescription {
+    do {
+      try await client.createCollection(
+        schema, shards: backup.shards, consistencyLevel: backup.consistencyLevel, properties: backup.properties,
+        partitionCount: backup.partitionCount)
+    } catch let error as MilvusError where error.isUnclear {
+      if try await !client.hasCollection(schema.name) {
+        try await client.createCollection(
+          schema, shards: backup.shards, consistencyLevel: backup.consistencyLevel, properties: backup.properties,
+          partitionCount: backup.partitionCount)
+      }
+    }
+    let made = try await client.describeCollection(schema.name)
+    guard try await client.rowEstimate(of: schema.name) ?? 0 == 0 else {
+      throw RestoreError.obstacles(["\(plan.target.text) was created and filled meanwhile by someone else"])
+    }
+    return made
+  }
+
+  /// Drops the collection, if it is still the one that was made here.
+  private func dropOwn(_ id: Int64) async throws {
+    do {
+      guard try await client.describeCollection(schema.name).id == id else { return }
+    } catch MilvusError.collectionNotFound {
+      return
+    }
+    try await client.dropCollection(schema.name)
   }
 
   private func fill() async throws -> RestoredCollection {
@@ -58,10 +87,14 @@ struct CollectionRestoreJob: Sendable {
     if staysLoaded || options.verify != .none {
       try await timed("load") {
         progress.begin("loading \(schema.name)", unit: "%")
-        try await client.load(schema.name, replicas: staysLoaded ? backup.replicas ?? 1 : 1)
+        do {
+          try await client.load(schema.name, replicas: staysLoaded ? backup.replicas ?? 1 : 1)
+        } catch MilvusError.refused where staysLoaded && (backup.replicas ?? 1) > 1 {
+          try await client.load(schema.name)  // a smaller deployment has no room for as many replicas
+        }
       }
     }
-    for alias in plan.aliases { try await client.createAlias(alias, for: schema.name) }
+    for alias in plan.aliases { try await setAlias(alias) }
     if options.verify != .none {
       try await timed("verify") { verified = try await verify(expected) }
       if !staysLoaded { try await client.release(schema.name) }
@@ -73,10 +106,20 @@ struct CollectionRestoreJob: Sendable {
   }
 
   /// Some servers answer "done" and leave out what they do not know: null flags, defaults, functions. Rows sent by the wrong schema have killed
-  /// a server, so it is asked what it made.
-  private func requireSchema() async throws {
-    let losses = schema.losses(in: try await client.describeCollection(schema.name).schema)
+  /// a server, so what it made is looked at.
+  /// - Returns: what was left out and does not touch the rows.
+  private func requireSchema(_ made: CollectionDescription) throws -> [String] {
+    let losses = schema.losses(in: made.schema)
     guard losses.isEmpty else { throw RestoreError.schemaNotTaken(plan.target.text, losses) }
+    return backup.lostSettings(in: made)
+  }
+
+  private func setAlias(_ alias: String) async throws {
+    do {
+      try await client.createAlias(alias, for: schema.name)
+    } catch let error as MilvusError where error.isUnclear {
+      if try await !client.listAliases(of: schema.name).contains(alias) { try await client.createAlias(alias, for: schema.name) }
+    }
   }
 
   // MARK: Rows
@@ -106,15 +149,22 @@ struct CollectionRestoreJob: Sendable {
     let rows = SegmentRows(
       repository: repository, segments: segments, layout: backup.layout, batchBytes: PageSize.bytes(for: connection.capabilities) * 2 / 3)
     var content = ContentDigest()
+    var stored = ContentDigest()
     let compares = options.verify == .rows
     try await orderedParallelMap(rows, width: max(1, options.streams)) { batch in
       let sent = plan.makesNewKeys ? batch.dropping([keyField]) : batch
       try await insert(sent, keys: batch, into: partition)
       progress.add(batch.count, bytes: batch.byteCount)
-      return compares ? ContentDigest(of: RowDigests(of: sent)) : ContentDigest()
-    } consume: { (digest: ContentDigest) in
-      content.add(digest)
+      guard compares else { return (ContentDigest(), ContentDigest()) }
+      let whole = ContentDigest(of: RowDigests(of: batch))
+      return (plan.makesNewKeys ? ContentDigest(of: RowDigests(of: sent)) : whole, whole)
+    } consume: { (digests: (sent: ContentDigest, stored: ContentDigest)) in
+      content.add(digests.sent)
+      stored.add(digests.stored)
     }
+    // What was read from the repository has to be what was backed up, before it says anything about the target.
+    let wanted = segments.reduce(into: ContentDigest()) { $0.add($1.content) }
+    guard !compares || stored == wanted else { throw RestoreError.damagedBackup(backup.fullName) }
     return content
   }
 
@@ -156,7 +206,7 @@ struct CollectionRestoreJob: Sendable {
     let indexes = backup.indexes.filter { fields.contains($0.field) }
     for index in indexes {
       do {
-        try await client.createIndex(index, on: schema.name)
+        try await create(index)
       } catch MilvusError.refused(_, _, let reason) {
         throw RestoreError.indexFailed("\(index.name) on \(index.field) \(index.words)", reason)
       }
@@ -164,6 +214,7 @@ struct CollectionRestoreJob: Sendable {
     guard !indexes.isEmpty else { return }
     progress.begin("building indexes of \(schema.name)", total: backup.content.rows * indexes.count)
     var shown = 0
+    var stall = Stall(limit: client.options.timeout * 30)
     while true {
       let all = try await client.indexProgress(of: schema.name)
       for index in all {
@@ -174,20 +225,30 @@ struct CollectionRestoreJob: Sendable {
       shown = max(shown, done)
       let unfinished = all.contains { if case .building = $0.state { true } else { false } }
       if !unfinished { return }
+      try stall.saw(done, "building the indexes of \(schema.name)")
       try await Task.sleep(for: .milliseconds(250))
+    }
+  }
+
+  /// Creates an index; after an answer that does not tell, looks whether it is there.
+  private func create(_ index: IndexDefinition) async throws {
+    do {
+      try await client.createIndex(index, on: schema.name)
+    } catch let error as MilvusError where error.isUnclear {
+      if try await !client.listIndexes(of: schema.name).contains(where: { $0.field == index.field }) {
+        try await client.createIndex(index, on: schema.name)
+      }
     }
   }
 
   // MARK: Verification
 
   private func verify(_ expected: [Expected]) async throws -> RestoreVerify {
-    guard try await client.canCount(schema) || options.verify == .rows else {
-      // Without count(*) there is nothing between nothing and reading all.
-      return .none
-    }
     var findings: [String] = []
     let timestamp = connection.capabilities.has(.timestamps) ? try await client.allocateTimestamp() : nil
     let counts = try await client.canCount(schema)
+    // A server that cannot count is counted by reading.
+    let level: RestoreVerify = counts ? options.verify : .rows
     let capture = QueryCapture(
       client: client, schema: schema, consistency: timestamp.map { .upTo($0) } ?? .strong, dialect: connection.info.dialect,
       counts: counts, pageBytes: PageSize.bytes(for: connection.capabilities), streams: 3)
@@ -195,7 +256,7 @@ struct CollectionRestoreJob: Sendable {
     for (index, partition) in expected.enumerated() {
       let wanted = backup.partitions[index].content
       let name = partition.partition == PartitionBackup.all || expected.count == 1 ? nil : partition.partition
-      if options.verify == .count {
+      if level == .count {
         let found = try await capture.count(partition: name)
         if found != wanted.rows { findings.append("partition \(partition.partition) has \(found) rows instead of \(wanted.rows)") }
         continue
@@ -205,6 +266,13 @@ struct CollectionRestoreJob: Sendable {
         let batch = page.rows.rows.batch
         content.add(ContentDigest(of: plan.makesNewKeys ? RowDigests(of: batch.dropping([keyField])) : page.rows.rows.digests))
         progress.add(batch.count, bytes: batch.byteCount)
+        if let duplicate = page.rows.duplicate {
+          findings.append("partition \(partition.partition) has keys that stand more than once, \(duplicate) for one")
+        }
+      }
+      if options.verify == .count {
+        if content.rows != wanted.rows { findings.append("partition \(partition.partition) has \(content.rows) rows instead of \(wanted.rows)") }
+        continue
       }
       if content.rows != wanted.rows {
         findings.append("partition \(partition.partition) has \(content.rows) rows instead of \(wanted.rows)")

@@ -12,6 +12,8 @@ public struct RestoredCollection: Sendable {
   public var verified: RestoreVerify
   /// Seconds of import, index, load and verify.
   public var seconds: [String: Double]
+  /// Settings that the server left out, in words: they do not touch the rows.
+  public var notes: [String] = []
 }
 
 /// Restores collections of a backup into a deployment, under names that are not taken there.

@@ -36,7 +36,7 @@ struct RestorePlanner: Sendable {
 
   func plan(_ manifest: Manifest) async throws -> RestorePlan {
     let chosen = try chosenCollections(of: manifest)
-    let databases = try await connection.databases()
+    let databases = try await connection.existingDatabases()
     var plan = RestorePlan(backup: manifest.id, collections: [], databases: [])
     var targets: Set<CollectionName> = []
     for backup in chosen {
@@ -163,7 +163,12 @@ public enum RestoreError: Error, Sendable {
   case unclearInsert(String)
   /// The server made another collection than it was asked for.
   case schemaNotTaken(String, [String])
+  /// The rows are there; an index is not.
   case indexFailed(String, String)
+  /// What the repository holds is not what was backed up.
+  case damagedBackup(String)
+  /// A failed restore left something behind.
+  case halfRestored(String, String, String)
   /// Read back, the rows are not those of the backup.
   case different(collection: String, [String])
 }
@@ -178,13 +183,29 @@ extension RestoreError: CustomStringConvertible {
     case .schemaNotTaken(let collection, let losses):
       "this server cannot hold \(collection) as it was: \(losses.joined(separator: "; ")). Nothing was restored; restore into a server like the "
         + "one it came from"
-    case .indexFailed(let index, let why): "index \(index) could not be built: \(why)"
+    case .indexFailed(let index, let why):
+      "the rows were restored and kept, but index \(index) could not be built: \(why). Build another one by hand, or drop the collection"
+    case .damagedBackup(let collection):
+      "the files of \(collection) are damaged: their rows are not those that were backed up. Nothing was restored; `milvault verify` names the files"
+    case .halfRestored(let collection, let why, let drop):
+      "\(why). \(collection) is half restored and could not be dropped (\(drop)): drop it by hand before you try again"
     case .different(let collection, let findings):
       "\(collection) was restored and is NOT what was backed up: \(findings.joined(separator: "; ")). It was left for you to look at"
     }
   }
 
   public var isDifference: Bool {
-    if case .different = self { true } else { false }
+    switch self {
+    case .different, .damagedBackup: true
+    default: false
+    }
+  }
+
+  /// Whether what was restored so far is worth more than nothing.
+  var keepsCollection: Bool {
+    switch self {
+    case .different, .indexFailed: true
+    default: false
+    }
   }
 }

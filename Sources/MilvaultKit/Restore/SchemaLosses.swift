@@ -1,3 +1,4 @@
+import BackupRepository
 import MilvusClient
 
 extension CollectionSchema {
@@ -23,5 +24,29 @@ extension CollectionSchema {
       losses.append("function \(function.name) is missing")
     }
     return losses
+  }
+}
+
+extension CollectionBackup {
+  /// Settings that a server left out when it made a collection, in words. The rows do not depend on them.
+  func lostSettings(in made: CollectionDescription) -> [String] {
+    var lost: [String] = []
+    if made.shards != shards { lost.append("it has \(made.shards) shards instead of \(shards)") }
+    if made.consistencyLevel != consistencyLevel {
+      lost.append("its consistency level is \(made.consistencyLevel.rawValue) instead of \(consistencyLevel.rawValue)")
+    }
+    for (key, value) in properties.sorted(by: { $0.key < $1.key }) where made.properties[key] != value {
+      lost.append("property \(key) = \(value) was not taken")
+    }
+    if !schema.description.isEmpty, made.schema.description != schema.description { lost.append("its description was not taken") }
+    for field in schema.fields {
+      guard let other = made.schema.field(field.name) else { continue }
+      if field.isClusteringKey && !other.isClusteringKey { lost.append("field \(field.name) is no clustering key") }
+      if !field.description.isEmpty, other.description != field.description { lost.append("the description of field \(field.name) was not taken") }
+      for (key, value) in field.typeParams.sorted(by: { $0.key < $1.key }) where other.typeParams[key] != value {
+        lost.append("\(key) = \(value) of field \(field.name) was not taken")
+      }
+    }
+    return lost
   }
 }

@@ -1,6 +1,7 @@
 public import BackupRepository
 import Foundation
 public import MilvusClient
+import ObjectStorage
 import RowBatches
 public import RowFormats
 
@@ -56,6 +57,9 @@ public struct Verification: Sendable {
     } catch let error as RepositoryError {
       tally.findings.append(.init(collection: collection.fullName, file: list.name, problem: error.description))
       return
+    } catch let error as StorageError {
+      tally.findings.append(.init(collection: collection.fullName, file: list.name, problem: "it cannot be read: \(error)"))
+      return
     }
     tally.files += 1
     tally.bytes += list.bytes
@@ -98,6 +102,8 @@ public struct Verification: Sendable {
         try await repository.check(file)
       } catch let error as RepositoryError where error.isDamage {
         result.damage.append((file, error.description))
+      } catch let error as StorageError {
+        result.damage.append((file, "it cannot be read: \(error)"))
       }
     }
     if level >= .rows, result.damage.isEmpty {
@@ -105,6 +111,8 @@ public struct Verification: Sendable {
         try await repository.checkRows(of: segment, layout: layout, keyField: keyField)
       } catch let error as RepositoryError where error.isDamage {
         result.damage.append((segment.rows, error.description))
+      } catch let error as StorageError {
+        result.damage.append((segment.rows, "it cannot be read: \(error)"))
       }
     }
     return result

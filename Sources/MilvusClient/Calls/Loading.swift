@@ -1,5 +1,25 @@
 import MilvusProto
 
+/// Notices that something which should get on does not.
+public struct Stall {
+  private let limit: Double
+  private var last: Int?
+  private var since = ContinuousClock.now
+
+  /// - Parameter limit: seconds without any progress that are too many.
+  public init(limit: Double) { self.limit = limit }
+
+  /// - Throws: `MilvusError.timeout` if the number has been the same for longer than the limit.
+  public mutating func saw(_ progress: Int, _ what: String) throws {
+    if last != progress {
+      last = progress
+      since = .now
+    } else if ContinuousClock.now - since > .seconds(limit) {
+      throw MilvusError.timeout(what, seconds: limit)
+    }
+  }
+}
+
 /// Whether a collection's rows can be read.
 public enum LoadState: String, Sendable, Codable {
   case notLoaded, loading, loaded
@@ -31,9 +51,16 @@ extension MilvusClient {
       try await $0.loadCollection(message, metadata: $1, options: $2)
     }
     var waits = 0
-    while try await loadState(of: collection) != .loaded {
-      if waits % 10 == 9, let progress { progress(try await loadingProgress(of: collection)) }
+    var stall = Stall(limit: options.timeout * 10)
+    while true {
+      let state = try await loadState(of: collection)
+      if state == .loaded { return }
       waits += 1
+      if waits % 10 == 0 {
+        let done = state == .loading ? try await loadingProgress(of: collection) : 0
+        progress?(done)
+        try stall.saw(done, "LoadCollection \(collection)")
+      }
       try await Task.sleep(for: .milliseconds(100))
     }
   }

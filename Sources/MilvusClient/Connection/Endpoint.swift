@@ -12,8 +12,9 @@ public struct Endpoint: Sendable, Hashable {
 
   /// Reads `http://host:port/database`, `https://…` or `host:port`.
   /// - Throws: `MilvusError.badEndpoint` with what is wrong.
-  public init(_ uri: String) throws {
-    let text = uri.contains("://") ? uri : "http://\(uri)"
+  public init(_ address: String) throws {
+    let uri = Self.withoutCredentials(address)
+    let text = address.contains("://") ? address : "http://\(address)"
     guard let components = URLComponents(string: text), let scheme = components.scheme?.lowercased() else {
       throw MilvusError.badEndpoint(uri, "it is not an address")
     }
@@ -28,6 +29,13 @@ public struct Endpoint: Sendable, Hashable {
     let path = components.path.trimmingCharacters(in: ["/"])
     database = path.isEmpty ? nil : path
     credentials = components.user.map { user in components.password.map { "\(user):\($0)" } ?? user }
+  }
+
+  /// An address as someone wrote it, fit for a message: what stands before an @ is left out.
+  public static func withoutCredentials(_ uri: String) -> String {
+    guard let at = uri.lastIndex(of: "@") else { return uri }
+    let start = uri.range(of: "://")?.upperBound ?? uri.startIndex
+    return start <= at ? uri.replacingCharacters(in: start..<uri.index(after: at), with: "") : uri
   }
 
   /// The address without credentials: fit for messages and manifests.

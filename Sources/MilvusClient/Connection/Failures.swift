@@ -51,6 +51,8 @@ extension MilvusClient {
     if old == 3 || words.contains("permission deny") || words.contains("privilege") && words.contains("deny") {
       return certain(.permissionDenied(call, reason))
     }
+    // 2.2 and 2.3 stop at 100 MiB of rows a segment, in these words.
+    if words.contains("exceed the limit") && words.contains("size") { return certain(.messageTooLarge(call, reason)) }
     if words.contains("not implemented") || words.contains("unimplemented") { return certain(.unsupported(call)) }
     let refused = MilvusError.refused(call, code: new != 0 ? new : old, reason)
     // 8 and 49: the rate limiter turned the request away before it did anything.
@@ -60,6 +62,14 @@ extension MilvusClient {
 }
 
 extension MilvusError {
+  /// The call may have taken effect, or not.
+  public var isUnclear: Bool {
+    switch self {
+    case .unreachable, .timeout, .malformedAnswer: true
+    default: false
+    }
+  }
+
   /// The server has no such call, or says that it does not do this.
   public var isUnsupported: Bool {
     if case .unsupported = self { true } else { false }

@@ -84,15 +84,17 @@ extension MilvusClient {
   /// Whether the server counts the rows of a loaded collection.
   public func canCount(_ schema: CollectionSchema) async throws -> Bool {
     guard let key = schema.primaryKey else { return false }
-    let query = RowQuery(schema: schema, range: KeyRange(), key: key, fields: [key], consistency: .strong, dialect: .escapes)
+    // Of one key: a server that takes "count(*)" for a field answers with the rows themselves.
+    let expression = key.type == .scalar(.varchar) ? "\(key.name) in [\"\"]" : "\(key.name) in [0]"
     do {
-      _ = try await count(query)
+      _ = try await count(RowQuery(schema: schema, expression: expression, fields: [key], consistency: .strong))
       return true
-    } catch let error as MilvusError {
-      switch error {
-      case .refused, .unsupported, .malformedAnswer: return false  // 2.2: "field count(*) not exist"
-      default: throw error
-      }
+    } catch MilvusError.unsupported {
+      return false
+    } catch MilvusError.malformedAnswer {
+      return false
+    } catch MilvusError.refused(_, _, let reason) where reason.contains("count(*)") {
+      return false  // 2.2: "field count(*) not exist"
     }
   }
 

@@ -15,9 +15,10 @@ extension MilvusClient {
   ///   - field: a vector field with an index.
   ///   - metric: the index's metric, "COSINE" for one.
   ///   - expression: which rows to look at; empty for all.
+  ///   - params: the index's search parameters, as JSON.
   public func search(
     _ schema: CollectionSchema, vector: Data, field: FieldSchema, metric: String, limit: Int, expression: String = "",
-    consistency: ReadConsistency = .strong
+    params: String = "{}", consistency: ReadConsistency = .strong
   ) async throws -> [SearchHit] {
     guard case .vector(let type, _) = field.type else { throw MilvusError.malformedRequest("Search", "\(field.name) is no vector field") }
     var request = WireSearchRequest()
@@ -33,7 +34,7 @@ extension MilvusClient {
     group.placeholders = [placeholder]
     request.placeholderGroup = try group.serializedData()
     request.searchParams = [
-      "anns_field": field.name, "topk": "\(limit)", "metric_type": metric, "params": "{}", "round_decimal": "-1", "offset": "0",
+      "anns_field": field.name, "topk": "\(limit)", "metric_type": metric, "params": params, "round_decimal": "-1", "offset": "0",
       "ignore_growing": "False",
     ].pairs
     switch consistency {

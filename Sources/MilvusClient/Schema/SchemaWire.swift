@@ -75,7 +75,7 @@ extension FieldSchema {
       type = .scalar(scalar)
     } else if let vector = VectorType(wire.dataType) {
       let dimension = typeParams["dim"].flatMap(Int.init) ?? 0
-      guard vector == .sparse || dimension > 0 else { return nil }
+      guard vector == .sparse || (1...(1 << 20)).contains(dimension) else { return nil }
       type = .vector(vector, dimension: vector == .sparse ? 0 : dimension)
     } else if wire.dataType == .array, let element = ScalarType(wire.elementType) {
       type = .array(element)

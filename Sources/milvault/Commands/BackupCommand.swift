@@ -56,7 +56,8 @@ struct BackupCommand: MilvaultCommand {
 
   func work(_ console: Console) async throws -> Outcome {
     var options = BackupOptions()
-    options.collections = try collections.map { try CollectionName($0) }
+    let database = try common.defaultDatabase()
+    options.collections = try collections.map { try CollectionName($0, defaultDatabase: database) }
     options.name = name
     options.verify = verify.level
     options.streams = streams

@@ -21,6 +21,8 @@ struct DemoCommand: MilvaultCommand {
 
   func work(_ console: Console) async throws -> Outcome {
     let demo = try Demo(generation: generation?.generation ?? .preferred, sample: sample) { console.say($0) }
-    return try await demo.run() ? .done : .damage
+    let same = try await demo.run()
+    try console.answer(["generation": (generation?.generation ?? .preferred).rawValue, "outcome": same ? "same" : "different"])
+    return same ? .done : .damage
   }
 }

@@ -13,7 +13,7 @@ struct RestoreCommand: MilvaultCommand {
     commandName: "restore", abstract: "Restore collections of a backup, under names that are not taken, and compare every row.",
     discussion: """
       Databases, schemas, partitions, rows, indexes, load state and aliases are restored. A target that is there already is refused.
-      An index is not in a backup, its definition is: it is built anew. What fails on the way is dropped again.
+      An index is not in a backup, its definition is: it is built anew. What fails on the way is dropped again, unless all rows are in and only an index failed.
 
       EXAMPLES
         milvault restore latest
@@ -90,6 +90,7 @@ struct RestoreCommand: MilvaultCommand {
       let rows: Int
       let verified: String
       let seconds: [String: Double]
+      let notes: [String]
     }
     let backup: String
     let collections: [Collection]
@@ -124,7 +125,7 @@ struct RestoreCommand: MilvaultCommand {
         Answer(
           backup: entry.manifest.id,
           collections: restored.map {
-            .init(source: $0.source, target: $0.target, rows: $0.rows, verified: $0.verified.rawValue, seconds: $0.seconds)
+            .init(source: $0.source, target: $0.target, rows: $0.rows, verified: $0.verified.rawValue, seconds: $0.seconds, notes: $0.notes)
           }))
       return .done
     }
@@ -156,5 +157,6 @@ struct RestoreCommand: MilvaultCommand {
       case .none: "NOT VERIFIED"
       }
     console.say("\(one.source) -> \(one.target): \(Format.number(one.rows)) rows, \(proof); \(parts.joined(separator: " + "))")
+    for note in one.notes { console.note("\(one.target): \(note)") }
   }
 }

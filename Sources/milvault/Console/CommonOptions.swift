@@ -59,6 +59,12 @@ struct CommonOptions: ParsableArguments, Sendable {
     return repository
   }
 
+  /// The database of a collection that is named without one.
+  func defaultDatabase() throws -> String {
+    let target = try target()
+    return try target.options.database ?? (target.uri.contains("://") ? Endpoint(target.uri).database : nil) ?? "default"
+  }
+
   func target(mayCreate: Bool = false) throws -> DeploymentTarget {
     let milvus = try configuration().milvus
     let named = milvus?.tokenEnv.flatMap { environment[$0] }

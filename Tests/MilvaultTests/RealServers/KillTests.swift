@@ -51,7 +51,9 @@ extension RealServers {
       #expect(backup.exitCode == 0, "\(backup)")
       let process = try RunningProcess(
         Project.milvault, ["restore", "latest", "--repo", repository, "--uri", server.uri, "--suffix", "_r"], folder: scratch.folder)
-      try await Task.sleep(for: .milliseconds(350))
+      // Interrupted as soon as there is something to leave behind.
+      while process.isRunning, try await !server.pymilvus("run", "print(utility.has_collection('\(name)_r'))").contains("True") {}
+      #expect(process.isRunning, "the restore was over before it could be interrupted")
       process.signal(SIGINT)
       let finished = await process.wait()
       #expect(finished.exitCode == 1, "\(finished)")
