@@ -102,7 +102,7 @@ let package = Package(
       name: "RowBatchesTests", dependencies: ["RowBatches", "TestRows", .product(name: "Crypto", package: "swift-crypto")],
       swiftSettings: swiftSettings),
     .testTarget(name: "RowFormatsTests", dependencies: ["RowFormats", "TestRows"], swiftSettings: swiftSettings),
-    .testTarget(name: "MilvusClientTests", dependencies: ["MilvusClient", "TestRows"], swiftSettings: swiftSettings),
+    .testTarget(name: "MilvusClientTests", dependencies: ["MilvusClient", "MilvusProto", "TestRows"], swiftSettings: swiftSettings),
     .testTarget(
       name: "BackupRepositoryTests", dependencies: ["BackupRepository", "ObjectStorage", "TestRows"], swiftSettings: swiftSettings),
     .testTarget(

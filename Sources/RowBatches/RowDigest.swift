@@ -105,7 +105,9 @@ extension Column {
       bytes.appendLittleEndian(UInt32(range.count))
       switch elements {
       case .fixed(let width, let data):
-        data.withUnsafeBytes { bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: $0[range.lowerBound * width..<range.upperBound * width])) }
+        data.withUnsafeBytes {
+          bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: $0[range.lowerBound * width..<range.upperBound * width]))
+        }
       case .variable(let inner, let data):
         data.withUnsafeBytes { raw in
           for i in range {

@@ -94,7 +94,9 @@ import Testing
   }
 
   @Test func aDataFileNameCannotLeadOutOfTheRepository() {
-    for name in ["../../etc/passwd", "\(String(repeating: "a", count: 64)).rows.parquet/../x", "\(String(repeating: "A", count: 64)).rows.parquet", ""] {
+    for name in [
+      "../../etc/passwd", "\(String(repeating: "a", count: 64)).rows.parquet/../x", "\(String(repeating: "A", count: 64)).rows.parquet", "",
+    ] {
       let json = Data("{\"name\": \"\(name)\", \"bytes\": 1}".utf8)
       #expect(throws: (any Error).self, "\(name)") { try JSONDecoder().decode(FileReference.self, from: json) }
     }
@@ -163,6 +165,8 @@ import Testing
     try Data("not json".utf8).write(to: temporary.path("repository.json"))
     await #expect { try await Repository.open(temporary.repository.store) } throws: { ($0 as? RepositoryError)?.isDamage == true }
     try FileManager.default.moveItem(at: temporary.path("repository.json"), to: temporary.path("letter.txt"))
-    await #expect { try await Repository.create(in: temporary.repository.store) } throws: { "\($0)".contains("letter.txt") || "\($0)".contains("backups") || "\($0)".contains("not empty") }
+    await #expect { try await Repository.create(in: temporary.repository.store) } throws: {
+      "\($0)".contains("letter.txt") || "\($0)".contains("backups") || "\($0)".contains("not empty")
+    }
   }
 }

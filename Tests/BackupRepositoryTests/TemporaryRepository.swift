@@ -54,8 +54,10 @@ final class TemporaryRepository {
     let started = Timestamp(Date().addingTimeInterval(Double(try await repository.catalog().entries.count)))
     return try await repository.publish(
       Manifest(
-        id: Repository.newBackupID(at: started), name: name, repository: repository.id, started: started, finished: .now, previous: previous,
-        deployment: Deployment(label: "l", uri: "u", version: nil, capabilities: []), kind: BackupKind(asked: "full", done: "full", why: "w"),
+        id: Repository.newBackupID(at: started), name: name, repository: repository.id, started: started, finished: .now,
+        previous: previous,
+        deployment: Deployment(label: "l", uri: "u", version: nil, capabilities: []),
+        kind: BackupKind(asked: "full", done: "full", why: "w"),
         collections: [collection], newBytes: 1, reusedBytes: 0, seconds: [:]))
   }
 

@@ -74,7 +74,8 @@ import Testing
       try await orderedParallelMap((0..<100).async, width: 3) { number in
         if number == 7 { throw Wrong() }
         return number
-      } consume: { (_: Int) in }
+      } consume: { (_: Int) in
+      }
     }
   }
 }

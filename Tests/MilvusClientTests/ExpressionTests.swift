@@ -13,7 +13,9 @@ import Testing
         #expect(!text.contains("9223372036854775808"), "\(text)")
       }
     }
-    #expect(KeyRange(after: .int64(.min), through: .int64(5)).expression("id", isText: false, dialect: .quotes) == "id >= -9223372036854775807 and id <= 5")
+    #expect(
+      KeyRange(after: .int64(.min), through: .int64(5)).expression("id", isText: false, dialect: .quotes)
+        == "id >= -9223372036854775807 and id <= 5")
     #expect(KeyRange(through: .int64(.min)).expression("id", isText: false, dialect: .quotes) == "id < -9223372036854775807")
   }
 
@@ -45,7 +47,10 @@ import Testing
     }
   }
 
-  @Test(arguments: ["", "2024", "2024-02-29 23:59:59Z", "2024-02-29T23:59:59+01:00", "2024-13-01T00:00:00Z", "2024-01-01T00:00:00.1234567Z", "２024-01-01T00:00:00Z"])
+  @Test(arguments: [
+    "", "2024", "2024-02-29 23:59:59Z", "2024-02-29T23:59:59+01:00", "2024-13-01T00:00:00Z", "2024-01-01T00:00:00.1234567Z",
+    "２024-01-01T00:00:00Z",
+  ])
   func otherFormsAreRefused(_ text: String) {
     #expect(TimestamptzText.microseconds(Data(text.utf8)) == nil)
   }
@@ -75,9 +80,12 @@ import Testing
         name: "id", type: .scalar(.int64), description: "the key", isPrimaryKey: true, autoID: true, indexParams: ["a": "b"]),
       FieldSchema(name: "a", type: .array(.varchar), nullable: true, typeParams: ["max_capacity": "5", "max_length": "9"]),
     ]
-    for type in VectorType.allCases { fields.append(FieldSchema(name: type.rawValue, type: .vector(type, dimension: type == .sparse ? 0 : 8))) }
+    for type in VectorType.allCases {
+      fields.append(FieldSchema(name: type.rawValue, type: .vector(type, dimension: type == .sparse ? 0 : 8)))
+    }
     let defaults: [DefaultValue] = [
-      .bool(true), .int(-1), .long(.min), .float(-0.0), .double(5e-324), .float(.infinity), .string("é"), .bytes([0, 255]), .timestamptz(-5),
+      .bool(true), .int(-1), .long(.min), .float(-0.0), .double(5e-324), .float(.infinity), .string("é"), .bytes([0, 255]),
+      .timestamptz(-5),
     ]
     for (i, value) in defaults.enumerated() { fields.append(FieldSchema(name: "d\(i)", type: .scalar(.float), defaultValue: value)) }
     let schema = CollectionSchema(name: "c", description: "d", fields: fields, hasDynamicField: true, properties: ["p": "q"])
@@ -88,6 +96,8 @@ import Testing
   }
 
   @Test func anUnknownTypeIsToldByName() {
-    #expect { try JSONDecoder().decode(FieldSchema.self, from: Data("{\"name\":\"x\",\"type\":\"quaternion\"}".utf8)) } throws: { "\($0)".contains("quaternion") }
+    #expect { try JSONDecoder().decode(FieldSchema.self, from: Data("{\"name\":\"x\",\"type\":\"quaternion\"}".utf8)) } throws: {
+      "\($0)".contains("quaternion")
+    }
   }
 }

@@ -71,7 +71,9 @@ import Testing
     #expect(sum.rows == 2)
   }
 
-  @Test(arguments: ["", "00", String(repeating: "g", count: 64), "+" + String(repeating: "0", count: 63), String(repeating: "0", count: 65)])
+  @Test(arguments: [
+    "", "00", String(repeating: "g", count: 64), "+" + String(repeating: "0", count: 63), String(repeating: "0", count: 65),
+  ])
   func whatIsNoDigestIsRefused(_ text: String) {
     #expect(ContentDigest(hex: text, rows: 0) == nil)
   }

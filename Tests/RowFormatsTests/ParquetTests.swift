@@ -59,8 +59,12 @@ final class MemoryFile {
     let layout = RowLayout([FieldLayout(name: "id", type: .scalar(.int64))])
     let file = MemoryFile()
     try file.write([try RandomRows.batch(layout, rows: 3, seed: 7)], layout: layout)
-    #expect { try MemoryFile.rows(file.bytes, layout: RowLayout([FieldLayout(name: "x", type: .scalar(.int64))])) } throws: { "\($0)".contains("\"x\"") }
-    #expect { try MemoryFile.rows(file.bytes, layout: RowLayout([FieldLayout(name: "id", type: .scalar(.float))])) } throws: { "\($0)".contains("\"id\"") }
+    #expect { try MemoryFile.rows(file.bytes, layout: RowLayout([FieldLayout(name: "x", type: .scalar(.int64))])) } throws: {
+      "\($0)".contains("\"x\"")
+    }
+    #expect { try MemoryFile.rows(file.bytes, layout: RowLayout([FieldLayout(name: "id", type: .scalar(.float))])) } throws: {
+      "\($0)".contains("\"id\"")
+    }
   }
 
   @Test func aFullDiskComesOutAsItself() throws {
@@ -84,7 +88,9 @@ final class MemoryFile {
     for round in 0..<1000 {
       var bytes = file.bytes
       // Anywhere, or in the footer, where a reader is most trusting.
-      let at = round % 2 == 0 ? Int.random(in: 0..<bytes.count, using: &random) : bytes.count - 1 - Int.random(in: 0..<min(4000, bytes.count), using: &random)
+      let at =
+        round % 2 == 0
+        ? Int.random(in: 0..<bytes.count, using: &random) : bytes.count - 1 - Int.random(in: 0..<min(4000, bytes.count), using: &random)
       bytes[at] = bytes[at] ^ UInt8.random(in: 1 ... .max, using: &random)
       if (try? MemoryFile.rows(bytes, layout: layout)) == nil { refused += 1 }
     }

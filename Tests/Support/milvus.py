@@ -255,6 +255,17 @@ def bm25(name):
     c.load()
 
 
+def wide(name):
+    """Narrow rows, and among them some hundred times as wide."""
+    c = create(name, [FieldSchema("id", DataType.INT64, is_primary=True), FieldSchema("t", DataType.VARCHAR, max_length=65535), vector_field(4)])
+    for start in range(0, 12000, 1000):
+        texts = ["x" * (60000 if 6000 <= i < 8000 else 10) for i in range(start, start + 1000)]
+        for part in range(0, 1000, 200):
+            c.insert([list(range(start + part, start + part + 200)), texts[part:part + 200], list(unit(200, 4))])
+    c.flush()
+    index_and_load(c)
+
+
 # ---- Comparing ----
 
 def exact(value):
@@ -349,14 +360,14 @@ def compare(a, b):
 
 
 def write(name, seconds):
+    """Inserts keys from 10^9 on and deletes every third of them again, all the time."""
     c = Collection(name)
     end, i = time.time() + float(seconds), 0
     while time.time() < end:
-        i += 1
-        key = 10**9 + i
-        c.insert([[key], list(unit(1, c.schema.fields[-1].params["dim"]))])
-        if i % 3 == 0:
-            c.delete(f"id in [{key - 1}]")
+        keys = list(range(10**9 + i, 10**9 + i + 10))
+        c.insert([keys, [f"written {k}" for k in keys], list(unit(10, 8))])
+        c.delete(f"id in {keys[::3]}")
+        i += 10
     print(json.dumps({"writes": i}))
 
 

@@ -54,7 +54,8 @@ extension Repository {
       throw RepositoryError.damaged(place, "key \(last) lies beyond the segment")
     }
     guard content == segment.content else {
-      throw RepositoryError.damaged(place, "its \(content.rows) rows do not have the content digest of the \(segment.content.rows) backed up")
+      throw RepositoryError.damaged(
+        place, "its \(content.rows) rows do not have the content digest of the \(segment.content.rows) backed up")
     }
   }
 }

@@ -89,7 +89,9 @@ public struct BackupJob: Sendable {
       id: Repository.newBackupID(at: started), name: options.name, repository: repository.id, started: started, finished: finished,
       previous: previous, deployment: connection.manifestEntry,
       kind: BackupKind(
-        asked: "full", done: "full", why: previous == nil ? "the first backup in this repository" : "every backup of this version is full; files that are there already are reused"),
+        asked: "full", done: "full",
+        why: previous == nil
+          ? "the first backup in this repository" : "every backup of this version is full; files that are there already are reused"),
       collections: collections, newBytes: newBytes, reusedBytes: reusedBytes,
       seconds: collections.reduce(into: ["total": finished.date.timeIntervalSince(started.date)]) { sums, collection in
         sums.merge(collection.seconds) { $0 + $1 }

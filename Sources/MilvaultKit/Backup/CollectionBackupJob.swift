@@ -82,11 +82,13 @@ struct CollectionBackupJob: Sendable {
       throw CaptureError.duplicateKeys(collection: schema.name, extraRows: duplicates.extraRows, example: duplicates.example)
     }
     let backup = CollectionBackup(
-      database: database, name: schema.name, collectionID: description.id, capture: "query", cut: cut, guarantee: Self.guarantee(counts: counts),
+      database: database, name: schema.name, collectionID: description.id, capture: "query", cut: cut,
+      guarantee: Self.guarantee(counts: counts),
       schema: schema, indexes: indexes, aliases: aliases, properties: description.properties,
       consistencyLevel: description.consistencyLevel, shards: description.shards,
       partitionCount: schema.partitionKey == nil ? 0 : description.partitionCount, loadState: loadState, replicas: replicas,
-      partitions: partitions, duplicates: duplicates, notes: Self.notes(schema, counts: counts) + unchecked, seconds: ["read": watch.seconds])
+      partitions: partitions, duplicates: duplicates, notes: Self.notes(schema, counts: counts) + unchecked,
+      seconds: ["read": watch.seconds])
     return (backup, files)
   }
 
@@ -113,7 +115,8 @@ struct CollectionBackupJob: Sendable {
     let made = Set(schema.functions.flatMap(\.outputFields))
     for field in schema.fields where field.isFunctionOutput && !made.contains(field.name) {
       notes.append(
-        "field \(field.name) is made by a function that this server does not describe: neither its values nor the function are in the backup")
+        "field \(field.name) is made by a function that this server does not describe: neither its values nor the function are in the backup"
+      )
     }
     if !counts { notes.append("this server cannot count rows: keys that stand more than once cannot be found out") }
     return notes

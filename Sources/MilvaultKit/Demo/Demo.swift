@@ -108,7 +108,9 @@ public struct Demo: Sendable {
   private static func bundledSample() throws -> URL {
     let name = "debian-packages-400.parquet"
     let executable = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath().deletingLastPathComponent()
-    let actual = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")).map { URL(fileURLWithPath: $0).deletingLastPathComponent() }
+    let actual = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")).map {
+      URL(fileURLWithPath: $0).deletingLastPathComponent()
+    }
     let places = [
       (actual ?? executable).appendingPathComponent("../share/milvault/\(name)"),
       URL(fileURLWithPath: "Samples/\(name)"),

@@ -23,7 +23,9 @@ public struct CollectionName: Sendable, Hashable {
   static func check(_ name: String, what: String) throws {
     let scalars = name.unicodeScalars
     let fits = scalars.allSatisfy { $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0) || $0 == "_") }
-    guard fits, let first = scalars.first, !("0"..."9").contains(first), scalars.count <= 255 else { throw NameError(name: name, what: what) }
+    guard fits, let first = scalars.first, !("0"..."9").contains(first), scalars.count <= 255 else {
+      throw NameError(name: name, what: what)
+    }
   }
 }
 

@@ -44,8 +44,10 @@ public struct DeploymentReport: Sendable, Codable {
     return DeploymentReport(
       address: connection.address, label: connection.label, version: connection.info.version,
       capabilities: capabilities.map(\.rawValue).sorted(),
-      missingCapabilities: Capability.allCases.filter { !capabilities.contains($0) && ($0 != .counting || collections.contains(where: \.loaded)) }
-        .map(\.rawValue).sorted(),
+      missingCapabilities: Capability.allCases.filter {
+        !capabilities.contains($0) && ($0 != .counting || collections.contains(where: \.loaded))
+      }
+      .map(\.rawValue).sorted(),
       collections: collections, warnings: warnings(connection, repository: repository))
   }
 

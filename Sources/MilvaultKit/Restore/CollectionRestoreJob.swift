@@ -271,7 +271,9 @@ struct CollectionRestoreJob: Sendable {
         }
       }
       if options.verify == .count {
-        if content.rows != wanted.rows { findings.append("partition \(partition.partition) has \(content.rows) rows instead of \(wanted.rows)") }
+        if content.rows != wanted.rows {
+          findings.append("partition \(partition.partition) has \(content.rows) rows instead of \(wanted.rows)")
+        }
         continue
       }
       if content.rows != wanted.rows {

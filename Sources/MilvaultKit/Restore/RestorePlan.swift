@@ -42,7 +42,8 @@ struct RestorePlanner: Sendable {
     for backup in chosen {
       var collection = try await planned(backup, databases: databases)
       if !targets.insert(collection.target).inserted {
-        collection.obstacles.append("another collection of this restore would be \(collection.target.text) too; give one another name with --rename")
+        collection.obstacles.append(
+          "another collection of this restore would be \(collection.target.text) too; give one another name with --rename")
       }
       if !databases.contains(collection.target.database), connection.capabilities.has(.databases),
         !plan.databases.contains(collection.target.database)
@@ -106,7 +107,9 @@ struct RestorePlanner: Sendable {
   /// Whether given keys can go in: Lite takes them into a collection with auto-id, standalone servers do not. No call tells; the rows are
   /// read back at the end.
   private func decideKeys(_ plan: inout RestorePlan.Collection) throws {
-    guard let index = plan.schema.fields.firstIndex(where: { $0.isPrimaryKey && $0.autoID }), connection.capabilities.has(.segments) else { return }
+    guard let index = plan.schema.fields.firstIndex(where: { $0.isPrimaryKey && $0.autoID }), connection.capabilities.has(.segments) else {
+      return
+    }
     switch options.autoID {
     case .keepKeys:
       plan.schema.fields[index].autoID = false
@@ -138,7 +141,8 @@ struct RestorePlanner: Sendable {
     plan.steps.append("insert \(backup.content.rows) rows and flush")
     let fields = Set(plan.schema.fields.map(\.name))
     for index in backup.indexes where fields.contains(index.field) {
-      plan.steps.append((options.buildIndexes ? "build" : "do not build (--no-index)") + " index \(index.name) on \(index.field) \(index.words)")
+      plan.steps.append(
+        (options.buildIndexes ? "build" : "do not build (--no-index)") + " index \(index.name) on \(index.field) \(index.words)")
     }
     if backup.loadState == .loaded { plan.steps.append(options.load && options.buildIndexes ? "load it" : "do not load it") }
     for alias in plan.aliases { plan.steps.append("set alias \(alias)") }

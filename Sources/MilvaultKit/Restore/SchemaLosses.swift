@@ -42,7 +42,9 @@ extension CollectionBackup {
     for field in schema.fields {
       guard let other = made.schema.field(field.name) else { continue }
       if field.isClusteringKey && !other.isClusteringKey { lost.append("field \(field.name) is no clustering key") }
-      if !field.description.isEmpty, other.description != field.description { lost.append("the description of field \(field.name) was not taken") }
+      if !field.description.isEmpty, other.description != field.description {
+        lost.append("the description of field \(field.name) was not taken")
+      }
       for (key, value) in field.typeParams.sorted(by: { $0.key < $1.key }) where other.typeParams[key] != value {
         lost.append("\(key) = \(value) of field \(field.name) was not taken")
       }

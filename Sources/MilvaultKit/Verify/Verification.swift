@@ -29,7 +29,8 @@ public struct Verification: Sendable {
       }
       let content = collection.partitions.reduce(into: ContentDigest()) { $0.add($1.content) }
       if content != collection.content {
-        tally.findings.append(.init(collection: collection.fullName, file: nil, problem: "its partitions do not add up to its content digest"))
+        tally.findings.append(
+          .init(collection: collection.fullName, file: nil, problem: "its partitions do not add up to its content digest"))
       }
     }
     let record = CheckRecord(

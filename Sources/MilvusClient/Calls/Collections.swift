@@ -3,8 +3,11 @@ import MilvusProto
 extension MilvusClient {
   /// The collections of the connection's database, by name.
   public func listCollections() async throws -> [String] {
-    try await call("ShowCollections", status: { $0.status }) {
-      try await $0.showCollections(.init(), metadata: $1, options: $2)
+    var request = WireShowCollectionsRequest()
+    request.dbName = database
+    let message = request
+    return try await call("ShowCollections", status: { $0.status }) {
+      try await $0.showCollections(message, metadata: $1, options: $2)
     }.collectionNames.sorted()
   }
 
@@ -36,6 +39,7 @@ extension MilvusClient {
     _ schema: CollectionSchema, shards: Int, consistencyLevel: ConsistencyLevel, properties: [String: String], partitionCount: Int = 0
   ) async throws {
     var request = WireCreateCollectionRequest()
+    request.dbName = database
     request.collectionName = schema.name
     request.schema = try schema.wire.serializedData()
     request.shardsNum = Int32(max(1, shards))
@@ -57,6 +61,7 @@ extension MilvusClient {
 
   public func createAlias(_ alias: String, for collection: String) async throws {
     var request = WireAliasRequest()
+    request.dbName = database
     request.collectionName = collection
     request.alias = alias
     let message = request
@@ -92,6 +97,7 @@ extension MilvusClient {
 
   public func createPartition(_ partition: String, in collection: String) async throws {
     var request = WireCreatePartitionRequest()
+    request.dbName = database
     request.collectionName = collection
     request.partitionName = partition
     let message = request
@@ -102,6 +108,7 @@ extension MilvusClient {
 
   func collectionRequest(_ name: String) -> WireCollectionRequest {
     var request = WireCollectionRequest()
+    request.dbName = database
     request.collectionName = name
     return request
   }

@@ -40,6 +40,7 @@ extension MilvusClient {
 
   private func describeIndexes(of collection: String) async throws -> [WireIndexDescription] {
     var request = WireIndexRequest()
+    request.dbName = database
     request.collectionName = collection
     let message = request
     do {
@@ -59,6 +60,7 @@ extension MilvusClient {
 
   public func createIndex(_ index: IndexDefinition, on collection: String) async throws {
     var request = WireCreateIndexRequest()
+    request.dbName = database
     request.collectionName = collection
     request.fieldName = index.field
     request.indexName = index.name

@@ -28,6 +28,7 @@ public enum LoadState: String, Sendable, Codable {
 extension MilvusClient {
   public func loadState(of collection: String) async throws -> LoadState {
     var request = WireLoadStateRequest()
+    request.dbName = database
     request.collectionName = collection
     let message = request
     let answer = try await call("GetLoadState \(collection)", subject: collection, status: { $0.status }) {
@@ -44,6 +45,7 @@ extension MilvusClient {
   /// - Parameter progress: told the per cent done, about once a second.
   public func load(_ collection: String, replicas: Int = 1, progress: (@Sendable (Int) -> Void)? = nil) async throws {
     var request = WireLoadCollectionRequest()
+    request.dbName = database
     request.collectionName = collection
     request.replicaNumber = Int32(max(1, replicas))
     let message = request
@@ -67,6 +69,7 @@ extension MilvusClient {
 
   private func loadingProgress(of collection: String) async throws -> Int {
     var request = WireLoadStateRequest()
+    request.dbName = database
     request.collectionName = collection
     let message = request
     return Int(
@@ -85,6 +88,7 @@ extension MilvusClient {
   /// How many copies of a loaded collection the server keeps in memory, or nil where it does not say.
   public func replicas(of collection: String) async throws -> Int? {
     var request = WireGetReplicasRequest()
+    request.dbName = database
     request.collectionName = collection
     request.collectionID = try await describeCollection(collection).id
     let message = request

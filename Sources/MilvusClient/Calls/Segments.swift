@@ -10,12 +10,14 @@ extension MilvusClient {
   /// Makes the server write its growing segments to storage, and waits until it has.
   public func flush(_ collection: String) async throws {
     var request = WireFlushRequest()
+    request.dbName = database
     request.collectionNames = [collection]
     let message = request
     let answer = try await call("Flush \(collection)", subject: collection, patience: 4, status: { $0.status }) {
       try await $0.flush(message, metadata: $1, options: $2)
     }
     var state = WireGetFlushStateRequest()
+    state.dbName = database
     state.collectionName = collection
     state.segmentIds = answer.collSegIds[collection]?.data ?? []
     // Asked by segments alone, 2.3.5 says flushed before the deletes are: the flush's own timestamp makes it wait for them.
@@ -41,6 +43,7 @@ extension MilvusClient {
   /// The flushed segments of a collection.
   public func persistentSegments(of collection: String) async throws -> [PersistentSegment] {
     var request = WireGetPersistentSegmentInfoRequest()
+    request.dbName = database
     request.collectionName = collection
     let message = request
     return try await call("GetPersistentSegmentInfo \(collection)", subject: collection, status: { $0.status }) {

@@ -67,6 +67,9 @@ public final class MilvusClient: Sendable {
     connections = Task { try await client.runConnections() }
   }
 
+  /// The database, for the requests' own field: 2.3.5 looks at the header for some calls only.
+  var database: String { options.database ?? "" }
+
   /// Ends the connection. Calls under way are finished first.
   public func close() async {
     client.beginGracefulShutdown()

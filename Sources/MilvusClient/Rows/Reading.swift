@@ -75,7 +75,8 @@ extension MilvusClient {
       try await $0.query(message, metadata: $1, options: $2)
     }
     // By its name: of a collection with dynamic fields 2.2 takes "count(*)" for one of those and answers with rows, fields in any order.
-    guard case .scalars(let field)? = answer.fieldsData.first(where: { $0.fieldName == "count(*)" })?.field, case .longData(let numbers)? = field.data,
+    guard case .scalars(let field)? = answer.fieldsData.first(where: { $0.fieldName == "count(*)" })?.field,
+      case .longData(let numbers)? = field.data,
       let count = numbers.data.first
     else { throw MilvusError.malformedAnswer(call, "no number") }
     return Int(count)
@@ -100,6 +101,7 @@ extension MilvusClient {
 
   private func wire(_ query: RowQuery) -> WireQueryRequest {
     var request = WireQueryRequest()
+    request.dbName = database
     request.collectionName = query.schema.name
     request.expr = query.expression
     request.partitionNames = query.partitions

@@ -1,6 +1,6 @@
 import Foundation
-import MilvusProto
-import RowBatches
+package import MilvusProto
+package import RowBatches
 
 // Rows as they come over the wire, into columns. Fixed-width vectors and floats are taken as they are, without a copy.
 
@@ -10,7 +10,7 @@ extension Column {
   ///   - field: what the schema says of it.
   ///   - rows: how many rows the answer has.
   /// - Throws: `MilvusError.malformedAnswer` if the data is of another type or length.
-  init(_ wire: WireFieldData, field: FieldSchema, rows: Int, call: String) throws {
+  package init(_ wire: WireFieldData, field: FieldSchema, rows: Int, call: String) throws {
     let flags = wire.validData.isEmpty ? nil : wire.validData
     guard flags == nil || flags?.count == rows else {
       throw MilvusError.malformedAnswer(call, "\(field.name): \(wire.validData.count) null flags for \(rows) rows")
@@ -21,7 +21,8 @@ extension Column {
     if let flags, values.count != rows {
       // Some servers leave null rows out of the data altogether.
       guard values.count == flags.count(where: { $0 }) else {
-        throw MilvusError.malformedAnswer(call, "\(field.name): \(values.count) values for \(flags.count(where: { $0 })) rows that have one")
+        throw MilvusError.malformedAnswer(
+          call, "\(field.name): \(values.count) values for \(flags.count(where: { $0 })) rows that have one")
       }
       values = values.spread(over: flags)
     }

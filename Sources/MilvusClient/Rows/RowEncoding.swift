@@ -1,12 +1,12 @@
 import Foundation
-import MilvusProto
-import RowBatches
+package import MilvusProto
+package import RowBatches
 
 // Columns into the wire's form for an insert.
 
 extension Column {
   /// Null rows are sent as flags alone: that form Milvus 2.5 and later and Lite 3 both take.
-  func wire(field: FieldSchema) -> WireFieldData {
+  package func wire(field: FieldSchema) -> WireFieldData {
     var wire = WireFieldData()
     wire.fieldName = name
     wire.isDynamic = field.isDynamic
@@ -86,7 +86,9 @@ extension ColumnValues {
     case .sparse:
       let rows = pieces
       field.sparseFloatVector.contents = rows
-      let largest = rows.map { row in row.count < 8 ? 0 : row.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: row.count - 8, as: UInt32.self) } }.max()
+      let largest = rows.map { row in
+        row.count < 8 ? 0 : row.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: row.count - 8, as: UInt32.self) }
+      }.max()
       field.dim = Int64(largest ?? 0) + 1
       field.sparseFloatVector.dim = field.dim
     }

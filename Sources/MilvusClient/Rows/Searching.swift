@@ -22,6 +22,7 @@ extension MilvusClient {
   ) async throws -> [SearchHit] {
     guard case .vector(let type, _) = field.type else { throw MilvusError.malformedRequest("Search", "\(field.name) is no vector field") }
     var request = WireSearchRequest()
+    request.dbName = database
     request.collectionName = schema.name
     request.dsl = expression
     request.dslType = 1
@@ -33,10 +34,11 @@ extension MilvusClient {
     var group = WirePlaceholderGroup()
     group.placeholders = [placeholder]
     request.placeholderGroup = try group.serializedData()
-    request.searchParams = [
-      "anns_field": field.name, "topk": "\(limit)", "metric_type": metric, "params": params, "round_decimal": "-1", "offset": "0",
-      "ignore_growing": "False",
-    ].pairs
+    request.searchParams =
+      [
+        "anns_field": field.name, "topk": "\(limit)", "metric_type": metric, "params": params, "round_decimal": "-1", "offset": "0",
+        "ignore_growing": "False",
+      ].pairs
     switch consistency {
     case .strong: request.consistencyLevel = .strong
     case .upTo(let timestamp):

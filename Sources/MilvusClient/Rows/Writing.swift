@@ -12,6 +12,7 @@ extension MilvusClient {
   public func insert(_ batch: RowBatch, into schema: CollectionSchema, partition: String?) async throws -> Int {
     let call = "Insert \(schema.name)"
     var request = WireInsertRequest()
+    request.dbName = database
     request.collectionName = schema.name
     request.partitionName = partition ?? ""
     request.numRows = UInt32(batch.count)
@@ -50,6 +51,7 @@ extension MilvusClient {
   ) async throws {
     guard let key = schema.primaryKey, !keys.isEmpty else { return }
     var request = WireDeleteRequest()
+    request.dbName = database
     request.collectionName = schema.name
     request.partitionName = partition ?? ""
     request.expr = dialect.anyOf(keys, field: key.name)

@@ -237,19 +237,6 @@ package enum WireMilvusService: Sendable {
                 type: .unary
             )
         }
-        /// Namespace for "DescribeAlias" metadata.
-        package enum DescribeAlias: Sendable {
-            /// Request type for "DescribeAlias".
-            package typealias Input = WireDescribeAliasRequest
-            /// Response type for "DescribeAlias".
-            package typealias Output = WireDescribeAliasResponse
-            /// Descriptor for "DescribeAlias".
-            package static let descriptor = GRPCCore.MethodDescriptor(
-                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "milvus.proto.milvus.MilvusService"),
-                method: "DescribeAlias",
-                type: .unary
-            )
-        }
         /// Namespace for "ListAliases" metadata.
         package enum ListAliases: Sendable {
             /// Request type for "ListAliases".
@@ -312,19 +299,6 @@ package enum WireMilvusService: Sendable {
             package static let descriptor = GRPCCore.MethodDescriptor(
                 service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "milvus.proto.milvus.MilvusService"),
                 method: "DescribeIndex",
-                type: .unary
-            )
-        }
-        /// Namespace for "GetIndexBuildProgress" metadata.
-        package enum GetIndexBuildProgress: Sendable {
-            /// Request type for "GetIndexBuildProgress".
-            package typealias Input = WireIndexRequest
-            /// Response type for "GetIndexBuildProgress".
-            package typealias Output = WireGetIndexBuildProgressResponse
-            /// Descriptor for "GetIndexBuildProgress".
-            package static let descriptor = GRPCCore.MethodDescriptor(
-                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "milvus.proto.milvus.MilvusService"),
-                method: "GetIndexBuildProgress",
                 type: .unary
             )
         }
@@ -437,13 +411,11 @@ package enum WireMilvusService: Sendable {
             GetCollectionStatistics.descriptor,
             GetReplicas.descriptor,
             CreateAlias.descriptor,
-            DescribeAlias.descriptor,
             ListAliases.descriptor,
             CreatePartition.descriptor,
             ShowPartitions.descriptor,
             CreateIndex.descriptor,
             DescribeIndex.descriptor,
-            GetIndexBuildProgress.descriptor,
             Insert.descriptor,
             Delete.descriptor,
             Query.descriptor,
@@ -774,25 +746,6 @@ extension WireMilvusService {
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result
         ) async throws -> Result where Result: Sendable
 
-        /// Call the "DescribeAlias" method.
-        ///
-        /// - Parameters:
-        ///   - request: A request containing a single `WireDescribeAliasRequest` message.
-        ///   - serializer: A serializer for `WireDescribeAliasRequest` messages.
-        ///   - deserializer: A deserializer for `WireDescribeAliasResponse` messages.
-        ///   - options: Options to apply to this RPC.
-        ///   - handleResponse: A closure which handles the response and returns its result to
-        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
-        ///       already finished.
-        /// - Returns: The result of `handleResponse`.
-        func describeAlias<Result>(
-            request: GRPCCore.ClientRequest<WireDescribeAliasRequest>,
-            serializer: some GRPCCore.MessageSerializer<WireDescribeAliasRequest>,
-            deserializer: some GRPCCore.MessageDeserializer<WireDescribeAliasResponse>,
-            options: GRPCCore.CallOptions,
-            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireDescribeAliasResponse>) async throws -> Result
-        ) async throws -> Result where Result: Sendable
-
         /// Call the "ListAliases" method.
         ///
         /// - Parameters:
@@ -886,25 +839,6 @@ extension WireMilvusService {
             deserializer: some GRPCCore.MessageDeserializer<WireDescribeIndexResponse>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireDescribeIndexResponse>) async throws -> Result
-        ) async throws -> Result where Result: Sendable
-
-        /// Call the "GetIndexBuildProgress" method.
-        ///
-        /// - Parameters:
-        ///   - request: A request containing a single `WireIndexRequest` message.
-        ///   - serializer: A serializer for `WireIndexRequest` messages.
-        ///   - deserializer: A deserializer for `WireGetIndexBuildProgressResponse` messages.
-        ///   - options: Options to apply to this RPC.
-        ///   - handleResponse: A closure which handles the response and returns its result to
-        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
-        ///       already finished.
-        /// - Returns: The result of `handleResponse`.
-        func getIndexBuildProgress<Result>(
-            request: GRPCCore.ClientRequest<WireIndexRequest>,
-            serializer: some GRPCCore.MessageSerializer<WireIndexRequest>,
-            deserializer: some GRPCCore.MessageDeserializer<WireGetIndexBuildProgressResponse>,
-            options: GRPCCore.CallOptions,
-            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireGetIndexBuildProgressResponse>) async throws -> Result
         ) async throws -> Result where Result: Sendable
 
         /// Call the "Insert" method.
@@ -1537,36 +1471,6 @@ extension WireMilvusService {
             )
         }
 
-        /// Call the "DescribeAlias" method.
-        ///
-        /// - Parameters:
-        ///   - request: A request containing a single `WireDescribeAliasRequest` message.
-        ///   - serializer: A serializer for `WireDescribeAliasRequest` messages.
-        ///   - deserializer: A deserializer for `WireDescribeAliasResponse` messages.
-        ///   - options: Options to apply to this RPC.
-        ///   - handleResponse: A closure which handles the response and returns its result to
-        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
-        ///       already finished.
-        /// - Returns: The result of `handleResponse`.
-        package func describeAlias<Result>(
-            request: GRPCCore.ClientRequest<WireDescribeAliasRequest>,
-            serializer: some GRPCCore.MessageSerializer<WireDescribeAliasRequest>,
-            deserializer: some GRPCCore.MessageDeserializer<WireDescribeAliasResponse>,
-            options: GRPCCore.CallOptions = .defaults,
-            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireDescribeAliasResponse>) async throws -> Result = { response in
-                try response.message
-            }
-        ) async throws -> Result where Result: Sendable {
-            try await self.client.unary(
-                request: request,
-                descriptor: WireMilvusService.Method.DescribeAlias.descriptor,
-                serializer: serializer,
-                deserializer: deserializer,
-                options: options,
-                onResponse: handleResponse
-            )
-        }
-
         /// Call the "ListAliases" method.
         ///
         /// - Parameters:
@@ -1710,36 +1614,6 @@ extension WireMilvusService {
             try await self.client.unary(
                 request: request,
                 descriptor: WireMilvusService.Method.DescribeIndex.descriptor,
-                serializer: serializer,
-                deserializer: deserializer,
-                options: options,
-                onResponse: handleResponse
-            )
-        }
-
-        /// Call the "GetIndexBuildProgress" method.
-        ///
-        /// - Parameters:
-        ///   - request: A request containing a single `WireIndexRequest` message.
-        ///   - serializer: A serializer for `WireIndexRequest` messages.
-        ///   - deserializer: A deserializer for `WireGetIndexBuildProgressResponse` messages.
-        ///   - options: Options to apply to this RPC.
-        ///   - handleResponse: A closure which handles the response and returns its result to
-        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
-        ///       already finished.
-        /// - Returns: The result of `handleResponse`.
-        package func getIndexBuildProgress<Result>(
-            request: GRPCCore.ClientRequest<WireIndexRequest>,
-            serializer: some GRPCCore.MessageSerializer<WireIndexRequest>,
-            deserializer: some GRPCCore.MessageDeserializer<WireGetIndexBuildProgressResponse>,
-            options: GRPCCore.CallOptions = .defaults,
-            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireGetIndexBuildProgressResponse>) async throws -> Result = { response in
-                try response.message
-            }
-        ) async throws -> Result where Result: Sendable {
-            try await self.client.unary(
-                request: request,
-                descriptor: WireMilvusService.Method.GetIndexBuildProgress.descriptor,
                 serializer: serializer,
                 deserializer: deserializer,
                 options: options,
@@ -2362,31 +2236,6 @@ extension WireMilvusService.ClientProtocol {
         )
     }
 
-    /// Call the "DescribeAlias" method.
-    ///
-    /// - Parameters:
-    ///   - request: A request containing a single `WireDescribeAliasRequest` message.
-    ///   - options: Options to apply to this RPC.
-    ///   - handleResponse: A closure which handles the response and returns its result to
-    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
-    ///       already finished.
-    /// - Returns: The result of `handleResponse`.
-    package func describeAlias<Result>(
-        request: GRPCCore.ClientRequest<WireDescribeAliasRequest>,
-        options: GRPCCore.CallOptions = .defaults,
-        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireDescribeAliasResponse>) async throws -> Result = { response in
-            try response.message
-        }
-    ) async throws -> Result where Result: Sendable {
-        try await self.describeAlias(
-            request: request,
-            serializer: GRPCProtobuf.ProtobufSerializer<WireDescribeAliasRequest>(),
-            deserializer: GRPCProtobuf.ProtobufDeserializer<WireDescribeAliasResponse>(),
-            options: options,
-            onResponse: handleResponse
-        )
-    }
-
     /// Call the "ListAliases" method.
     ///
     /// - Parameters:
@@ -2507,31 +2356,6 @@ extension WireMilvusService.ClientProtocol {
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<WireIndexRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<WireDescribeIndexResponse>(),
-            options: options,
-            onResponse: handleResponse
-        )
-    }
-
-    /// Call the "GetIndexBuildProgress" method.
-    ///
-    /// - Parameters:
-    ///   - request: A request containing a single `WireIndexRequest` message.
-    ///   - options: Options to apply to this RPC.
-    ///   - handleResponse: A closure which handles the response and returns its result to
-    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
-    ///       already finished.
-    /// - Returns: The result of `handleResponse`.
-    package func getIndexBuildProgress<Result>(
-        request: GRPCCore.ClientRequest<WireIndexRequest>,
-        options: GRPCCore.CallOptions = .defaults,
-        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireGetIndexBuildProgressResponse>) async throws -> Result = { response in
-            try response.message
-        }
-    ) async throws -> Result where Result: Sendable {
-        try await self.getIndexBuildProgress(
-            request: request,
-            serializer: GRPCProtobuf.ProtobufSerializer<WireIndexRequest>(),
-            deserializer: GRPCProtobuf.ProtobufDeserializer<WireGetIndexBuildProgressResponse>(),
             options: options,
             onResponse: handleResponse
         )
@@ -3180,35 +3004,6 @@ extension WireMilvusService.ClientProtocol {
         )
     }
 
-    /// Call the "DescribeAlias" method.
-    ///
-    /// - Parameters:
-    ///   - message: request message to send.
-    ///   - metadata: Additional metadata to send, defaults to empty.
-    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
-    ///   - handleResponse: A closure which handles the response and returns its result to
-    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
-    ///       already finished.
-    /// - Returns: The result of `handleResponse`.
-    package func describeAlias<Result>(
-        _ message: WireDescribeAliasRequest,
-        metadata: GRPCCore.Metadata = [:],
-        options: GRPCCore.CallOptions = .defaults,
-        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireDescribeAliasResponse>) async throws -> Result = { response in
-            try response.message
-        }
-    ) async throws -> Result where Result: Sendable {
-        let request = GRPCCore.ClientRequest<WireDescribeAliasRequest>(
-            message: message,
-            metadata: metadata
-        )
-        return try await self.describeAlias(
-            request: request,
-            options: options,
-            onResponse: handleResponse
-        )
-    }
-
     /// Call the "ListAliases" method.
     ///
     /// - Parameters:
@@ -3348,35 +3143,6 @@ extension WireMilvusService.ClientProtocol {
             metadata: metadata
         )
         return try await self.describeIndex(
-            request: request,
-            options: options,
-            onResponse: handleResponse
-        )
-    }
-
-    /// Call the "GetIndexBuildProgress" method.
-    ///
-    /// - Parameters:
-    ///   - message: request message to send.
-    ///   - metadata: Additional metadata to send, defaults to empty.
-    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
-    ///   - handleResponse: A closure which handles the response and returns its result to
-    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
-    ///       already finished.
-    /// - Returns: The result of `handleResponse`.
-    package func getIndexBuildProgress<Result>(
-        _ message: WireIndexRequest,
-        metadata: GRPCCore.Metadata = [:],
-        options: GRPCCore.CallOptions = .defaults,
-        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireGetIndexBuildProgressResponse>) async throws -> Result = { response in
-            try response.message
-        }
-    ) async throws -> Result where Result: Sendable {
-        let request = GRPCCore.ClientRequest<WireIndexRequest>(
-            message: message,
-            metadata: metadata
-        )
-        return try await self.getIndexBuildProgress(
             request: request,
             options: options,
             onResponse: handleResponse

@@ -982,43 +982,6 @@ package nonisolated struct WireAliasRequest: Sendable {
   package init() {}
 }
 
-package nonisolated struct WireDescribeAliasRequest: Sendable {
-  // SwiftProtobuf.Message conformance is added in an extension below. See the
-  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
-  // methods supported on all messages.
-
-  package var dbName: String = String()
-
-  package var alias: String = String()
-
-  package var unknownFields = SwiftProtobuf.UnknownStorage()
-
-  package init() {}
-}
-
-package nonisolated struct WireDescribeAliasResponse: Sendable {
-  // SwiftProtobuf.Message conformance is added in an extension below. See the
-  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
-  // methods supported on all messages.
-
-  package var status: WireStatus {
-    get {_status ?? WireStatus()}
-    set {_status = newValue}
-  }
-  /// Returns true if `status` has been explicitly set.
-  package var hasStatus: Bool {self._status != nil}
-  /// Clears the value of `status`. Subsequent reads from it will return its default value.
-  package mutating func clearStatus() {self._status = nil}
-
-  package var collection: String = String()
-
-  package var unknownFields = SwiftProtobuf.UnknownStorage()
-
-  package init() {}
-
-  fileprivate var _status: WireStatus? = nil
-}
-
 package nonisolated struct WireListAliasesResponse: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1165,31 +1128,6 @@ package nonisolated struct WireDescribeIndexResponse: Sendable {
   package mutating func clearStatus() {self._status = nil}
 
   package var indexDescriptions: [WireIndexDescription] = []
-
-  package var unknownFields = SwiftProtobuf.UnknownStorage()
-
-  package init() {}
-
-  fileprivate var _status: WireStatus? = nil
-}
-
-package nonisolated struct WireGetIndexBuildProgressResponse: Sendable {
-  // SwiftProtobuf.Message conformance is added in an extension below. See the
-  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
-  // methods supported on all messages.
-
-  package var status: WireStatus {
-    get {_status ?? WireStatus()}
-    set {_status = newValue}
-  }
-  /// Returns true if `status` has been explicitly set.
-  package var hasStatus: Bool {self._status != nil}
-  /// Clears the value of `status`. Subsequent reads from it will return its default value.
-  package mutating func clearStatus() {self._status = nil}
-
-  package var indexedRows: Int64 = 0
-
-  package var totalRows: Int64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -3574,80 +3512,6 @@ nonisolated extension WireAliasRequest: SwiftProtobuf.Message, SwiftProtobuf._Me
   }
 }
 
-nonisolated extension WireDescribeAliasRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = _protobuf_package + ".DescribeAliasRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{4}\u{2}db_name\0\u{1}alias\0")
-
-  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 2: try { try decoder.decodeSingularStringField(value: &self.dbName) }()
-      case 3: try { try decoder.decodeSingularStringField(value: &self.alias) }()
-      default: break
-      }
-    }
-  }
-
-  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if !self.dbName.isEmpty {
-      try visitor.visitSingularStringField(value: self.dbName, fieldNumber: 2)
-    }
-    if !self.alias.isEmpty {
-      try visitor.visitSingularStringField(value: self.alias, fieldNumber: 3)
-    }
-    try unknownFields.traverse(visitor: &visitor)
-  }
-
-  package static func ==(lhs: WireDescribeAliasRequest, rhs: WireDescribeAliasRequest) -> Bool {
-    if lhs.dbName != rhs.dbName {return false}
-    if lhs.alias != rhs.alias {return false}
-    if lhs.unknownFields != rhs.unknownFields {return false}
-    return true
-  }
-}
-
-nonisolated extension WireDescribeAliasResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = _protobuf_package + ".DescribeAliasResponse"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}status\0\u{2}\u{3}collection\0")
-
-  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularMessageField(value: &self._status) }()
-      case 4: try { try decoder.decodeSingularStringField(value: &self.collection) }()
-      default: break
-      }
-    }
-  }
-
-  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    try { if let v = self._status {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-    } }()
-    if !self.collection.isEmpty {
-      try visitor.visitSingularStringField(value: self.collection, fieldNumber: 4)
-    }
-    try unknownFields.traverse(visitor: &visitor)
-  }
-
-  package static func ==(lhs: WireDescribeAliasResponse, rhs: WireDescribeAliasResponse) -> Bool {
-    if lhs._status != rhs._status {return false}
-    if lhs.collection != rhs.collection {return false}
-    if lhs.unknownFields != rhs.unknownFields {return false}
-    return true
-  }
-}
-
 nonisolated extension WireListAliasesResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ListAliasesResponse"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}status\0\u{2}\u{3}aliases\0")
@@ -3970,50 +3834,6 @@ nonisolated extension WireDescribeIndexResponse: SwiftProtobuf.Message, SwiftPro
   package static func ==(lhs: WireDescribeIndexResponse, rhs: WireDescribeIndexResponse) -> Bool {
     if lhs._status != rhs._status {return false}
     if lhs.indexDescriptions != rhs.indexDescriptions {return false}
-    if lhs.unknownFields != rhs.unknownFields {return false}
-    return true
-  }
-}
-
-nonisolated extension WireGetIndexBuildProgressResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = _protobuf_package + ".GetIndexBuildProgressResponse"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}status\0\u{3}indexed_rows\0\u{3}total_rows\0")
-
-  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularMessageField(value: &self._status) }()
-      case 2: try { try decoder.decodeSingularInt64Field(value: &self.indexedRows) }()
-      case 3: try { try decoder.decodeSingularInt64Field(value: &self.totalRows) }()
-      default: break
-      }
-    }
-  }
-
-  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    try { if let v = self._status {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-    } }()
-    if self.indexedRows != 0 {
-      try visitor.visitSingularInt64Field(value: self.indexedRows, fieldNumber: 2)
-    }
-    if self.totalRows != 0 {
-      try visitor.visitSingularInt64Field(value: self.totalRows, fieldNumber: 3)
-    }
-    try unknownFields.traverse(visitor: &visitor)
-  }
-
-  package static func ==(lhs: WireGetIndexBuildProgressResponse, rhs: WireGetIndexBuildProgressResponse) -> Bool {
-    if lhs._status != rhs._status {return false}
-    if lhs.indexedRows != rhs.indexedRows {return false}
-    if lhs.totalRows != rhs.totalRows {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -42,7 +42,9 @@ struct BackupCommand: MilvaultCommand {
   func validate() throws {
     guard (1...64).contains(streams) else { throw ValidationError("--streams takes 1 to 64") }
     if let name {
-      let allowed = name.unicodeScalars.allSatisfy { $0.isASCII && ($0.properties.isAlphabetic || "0123456789._-".unicodeScalars.contains($0)) }
+      let allowed = name.unicodeScalars.allSatisfy {
+        $0.isASCII && ($0.properties.isAlphabetic || "0123456789._-".unicodeScalars.contains($0))
+      }
       guard allowed, !name.isEmpty, name.count <= 64, name != "latest", name.first != "-" else {
         throw ValidationError(BackupError.badName(name).description)
       }
@@ -84,7 +86,12 @@ struct BackupCommand: MilvaultCommand {
       )
       if let duplicates = collection.duplicates {
         console.warning(
-          "\(collection.fullName): \(duplicates.extraRows) more rows share their key with another (\(duplicates.example) for one); Milvus returns one row a key, and the backup has one")
+          "\(collection.fullName): \(duplicates.extraRows) more rows share their key with another (\(duplicates.example) for one); Milvus returns one row a key, and the backup has one"
+        )
+      }
+      console.detail("\(collection.fullName): cut at \(collection.cut.time.text); \(collection.guarantee.because)")
+      for (stage, seconds) in collection.seconds.sorted(by: { $0.key < $1.key }) {
+        console.detail("\(collection.fullName): \(stage) \(Format.seconds(seconds)), content \(collection.content.hex)")
       }
       for note in collection.notes { console.note("\(collection.fullName): \(note)") }
     }
@@ -97,7 +104,8 @@ struct BackupCommand: MilvaultCommand {
     }
     switch result.check {
     case let check? where check.passed:
-      console.say("verified (\(check.level.rawValue)): \(check.files) files, \(Format.bytes(check.bytes)) in \(Format.seconds(check.seconds))")
+      console.say(
+        "verified (\(check.level.rawValue)): \(check.files) files, \(Format.bytes(check.bytes)) in \(Format.seconds(check.seconds))")
     case let check?: VerifyCommand.report(check, console)
     case nil: console.warning("not verified: run `milvault verify \(manifest.id)`")
     }

@@ -42,7 +42,9 @@ struct CheckCommand: MilvaultCommand {
         "\(collection.partitions)", "\(collection.indexes)", collection.obstacle.map { "NO: \($0)" } ?? "yes",
       ]
     }
-    for line in Format.table([["COLLECTION", "ROWS", "STATE", "PARTITIONS", "INDEXES", "CAN BE BACKED UP"]] + rows, rightAligned: [1, 3, 4]) {
+    for line in Format.table(
+      [["COLLECTION", "ROWS", "STATE", "PARTITIONS", "INDEXES", "CAN BE BACKED UP"]] + rows, rightAligned: [1, 3, 4])
+    {
       console.say(line)
     }
     for warning in report.warnings { console.warning(warning) }

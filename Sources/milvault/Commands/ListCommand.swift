@@ -40,7 +40,8 @@ struct ListCommand: MilvaultCommand {
       let manifest = entry.manifest
       backups.append(
         Answer.Backup(
-          id: manifest.id, name: manifest.name, finished: manifest.finished, deployment: manifest.deployment.label, kind: manifest.kind.done,
+          id: manifest.id, name: manifest.name, finished: manifest.finished, deployment: manifest.deployment.label,
+          kind: manifest.kind.done,
           collections: manifest.collections.map(\.fullName), rows: manifest.rows, newBytes: manifest.newBytes,
           totalBytes: manifest.totalBytes, guarantees: Set(manifest.collections.map(\.guarantee.level.rawValue)).sorted(),
           verified: try await repository.checks(of: manifest.id).last))

@@ -27,7 +27,9 @@ struct RestoreCommand: MilvaultCommand {
   @Argument(help: "The backup: an id, a unique beginning of one, a name, or latest.")
   var backup: String
 
-  @Option(name: [.customLong("collection")], help: ArgumentHelp("A collection, by its name in the backup; may be repeated.", valueName: "[db.]name"))
+  @Option(
+    name: [.customLong("collection")],
+    help: ArgumentHelp("A collection, by its name in the backup; may be repeated.", valueName: "[db.]name"))
   var collections: [String] = []
 
   @Option(name: [.customLong("rename")], help: ArgumentHelp("Another name for a collection; may be repeated.", valueName: "old=new"))
@@ -133,7 +135,8 @@ struct RestoreCommand: MilvaultCommand {
 
   private func show(_ plan: RestorePlan, _ console: Console) throws -> Outcome {
     for collection in plan.collections {
-      console.say("\(collection.source) -> \(collection.target.text): \(Format.number(collection.rows)) rows, \(Format.bytes(collection.rowBytes))")
+      console.say(
+        "\(collection.source) -> \(collection.target.text): \(Format.number(collection.rows)) rows, \(Format.bytes(collection.rowBytes))")
       for step in collection.steps { console.say("  would \(step)") }
       for obstacle in collection.obstacles { console.say("  CANNOT: \(obstacle)") }
     }
@@ -157,6 +160,7 @@ struct RestoreCommand: MilvaultCommand {
       case .none: "NOT VERIFIED"
       }
     console.say("\(one.source) -> \(one.target): \(Format.number(one.rows)) rows, \(proof); \(parts.joined(separator: " + "))")
+    for (stage, seconds) in one.seconds.sorted(by: { $0.key < $1.key }) { console.detail("\(one.target): \(stage) \(seconds) s") }
     for note in one.notes { console.note("\(one.target): \(note)") }
   }
 }

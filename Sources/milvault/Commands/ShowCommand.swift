@@ -32,7 +32,8 @@ struct ShowCommand: MilvaultCommand {
     let checks = try await repository.checks(of: manifest.id)
     console.say("backup      \(manifest.id)\(manifest.name.map { " (\($0))" } ?? "")")
     console.say("taken       \(manifest.started.text) to \(manifest.finished.text) by \(manifest.tool)")
-    console.say("from        \(manifest.deployment.uri), \(manifest.deployment.version ?? "version not told"), label \(manifest.deployment.label)")
+    console.say(
+      "from        \(manifest.deployment.uri), \(manifest.deployment.version ?? "version not told"), label \(manifest.deployment.label)")
     console.say("kind        asked \(manifest.kind.asked), done \(manifest.kind.done): \(manifest.kind.why)")
     console.say("bytes       \(Format.bytes(manifest.newBytes)) new, \(Format.bytes(manifest.reusedBytes)) reused")
     console.say("manifest    sha256 \(entry.sha256)")
@@ -67,7 +68,8 @@ struct ShowCommand: MilvaultCommand {
     if !collection.aliases.isEmpty { console.say("  aliases     \(collection.aliases.joined(separator: ", "))") }
     for partition in collection.partitions {
       console.say(
-        "  partition   \(partition.name == PartitionBackup.all ? "all" : partition.name): \(Format.number(partition.content.rows)) rows, \(Format.bytes(partition.rowBytes)), \(partition.segments) segments")
+        "  partition   \(partition.name == PartitionBackup.all ? "all" : partition.name): \(Format.number(partition.content.rows)) rows, \(Format.bytes(partition.rowBytes)), \(partition.segments) segments"
+      )
     }
     if let duplicates = collection.duplicates {
       console.say("  duplicates  \(duplicates.extraRows) rows share their key with another, \(duplicates.example) for one")

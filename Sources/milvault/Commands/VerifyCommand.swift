@@ -73,7 +73,8 @@ struct VerifyCommand: MilvaultCommand {
 
   static func report(_ check: CheckRecord, _ console: Console) {
     let rate = check.seconds > 0 ? ", \(Format.bytes(Int(Double(check.bytes) / check.seconds)))/s" : ""
-    let what = "\(check.files) files, \(Format.number(check.rows)) rows, \(Format.bytes(check.bytes)) in \(Format.seconds(check.seconds))\(rate)"
+    let what =
+      "\(check.files) files, \(Format.number(check.rows)) rows, \(Format.bytes(check.bytes)) in \(Format.seconds(check.seconds))\(rate)"
     console.say("\(check.backup): \(check.passed ? "verified" : "DAMAGED") (\(check.level.rawValue)), \(what)")
     for finding in check.findings { console.say("  \(finding.collection.map { "\($0): " } ?? "")\(finding.problem)") }
   }

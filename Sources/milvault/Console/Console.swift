@@ -41,6 +41,13 @@ final class Console: Sendable {
     writeError(line)
   }
 
+  /// More words, for --verbose.
+  func detail(_ line: String) {
+    guard verbose else { return }
+    progress.clear()
+    writeError(line)
+  }
+
   func warning(_ line: String) {
     progress.clear()
     writeError("warning: \(line)")

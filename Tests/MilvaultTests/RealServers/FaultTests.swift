@@ -25,9 +25,11 @@ extension RealServers {
       let server = try await TestServer(.standalone23)
       let scratch = try Scratch()
       let repository = try await scratch.repository()
-      let collection = try await milvault("backup", "--repo", repository, "--uri", server.uri, "--collection", "no_such", folder: scratch.folder)
+      let collection = try await milvault(
+        "backup", "--repo", repository, "--uri", server.uri, "--collection", "no_such", folder: scratch.folder)
       expect(collection, exit: 1, says: "\"no_such\"", "milvault check")
-      let database = try await milvault("backup", "--repo", repository, "--uri", server.uri, "--collection", "no_db.x", folder: scratch.folder)
+      let database = try await milvault(
+        "backup", "--repo", repository, "--uri", server.uri, "--collection", "no_db.x", folder: scratch.folder)
       expect(database, exit: 1, says: "\"no_db\"")
       let list = try await milvault("list", "--repo", repository, "--json", folder: scratch.folder)
       #expect(list.output.contains("\"backups\" : [\n\n  ]"), "no backup may be listed: \(list)")
@@ -103,7 +105,8 @@ extension RealServers {
         try await server.pymilvus("fill", "duplicates", name)
         let told = try await milvault("backup", "--repo", repository, "--uri", server.uri, "--collection", name, folder: scratch.folder)
         expect(told, exit: 0, says: "101 more rows share their key")
-        let strict = try await milvault("backup", "--repo", repository, "--uri", server.uri, "--collection", name, "--strict", folder: scratch.folder)
+        let strict = try await milvault(
+          "backup", "--repo", repository, "--uri", server.uri, "--collection", name, "--strict", folder: scratch.folder)
         expect(strict, exit: 1, says: "101 rows share their key")
         try await server.pymilvus("drop", name)
       }
@@ -119,9 +122,11 @@ extension RealServers {
       let backup = try await milvault("backup", "--repo", repository, "--uri", server.uri, "--collection", name, folder: scratch.folder)
       #expect(backup.exitCode == 0, "\(backup)")
       for suffix in ["_a", "_b"] {  // one of the two loses its answer
-        let restore = try await milvault("restore", "latest", "--repo", repository, "--uri", proxy.uri, "--suffix", suffix, folder: scratch.folder)
+        let restore = try await milvault(
+          "restore", "latest", "--repo", repository, "--uri", proxy.uri, "--suffix", suffix, folder: scratch.folder)
         #expect(restore.exitCode == 0, "\(restore)")
-        let count = try await server.pymilvus("run", "print(Collection('\(name)\(suffix)').query('id > -1000', output_fields=['count(*)'])[0]['count(*)'])")
+        let count = try await server.pymilvus(
+          "run", "print(Collection('\(name)\(suffix)').query('id > -1000', output_fields=['count(*)'])[0]['count(*)'])")
         #expect(count.contains("500"))
       }
       for suffix in ["", "_a", "_b"] { try await server.pymilvus("drop", name + suffix) }
@@ -137,7 +142,8 @@ extension RealServers {
       let proxy = try FaultyMilvus(server, fault: fault.0, fault.1)
       let backup = try await milvault("backup", "--repo", repository, "--uri", proxy.uri, "--collection", name, folder: scratch.folder)
       #expect(backup.exitCode == 0, "\(backup)")
-      let restore = try await milvault("restore", "latest", "--repo", repository, "--uri", proxy.uri, "--suffix", "_r", folder: scratch.folder)
+      let restore = try await milvault(
+        "restore", "latest", "--repo", repository, "--uri", proxy.uri, "--suffix", "_r", folder: scratch.folder)
       #expect(restore.exitCode == 0, "\(restore)")
       #expect(try await server.compare(name, "\(name)_r").differences.isEmpty)
       for collection in [name, "\(name)_r"] { try await server.pymilvus("drop", collection) }
@@ -150,7 +156,8 @@ extension RealServers {
       let made = try await run(
         URL(fileURLWithPath: "/usr/bin/openssl"),
         [
-          "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+          "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+          "subjectAltName=DNS:localhost",
           "-keyout", key, "-out", certificate,
         ])
       try #require(made.exitCode == 0, "\(made)")
@@ -187,7 +194,8 @@ extension RealServers {
       let name = TestServer.name("nullable")
       try await source.pymilvus(
         "run",
-        "c = create('\(name)', [FieldSchema('id', DataType.INT64, is_primary=True), FieldSchema('n', DataType.INT64, nullable=True), vector_field()]); c.insert([{'id': i, 'n': None if i % 2 else i, 'v': [0.5] * 8} for i in range(10)]); index_and_load(c)")
+        "c = create('\(name)', [FieldSchema('id', DataType.INT64, is_primary=True), FieldSchema('n', DataType.INT64, nullable=True), vector_field()]); c.insert([{'id': i, 'n': None if i % 2 else i, 'v': [0.5] * 8} for i in range(10)]); index_and_load(c)"
+      )
       let backup = try await milvault("backup", "--repo", repository, "--uri", source.uri, "--collection", name, folder: scratch.folder)
       #expect(backup.exitCode == 0, "\(backup)")
       let target = try await TestServer(.standalone23)
@@ -207,7 +215,8 @@ extension RealServers {
       #expect(backup.exitCode == 0, "\(backup)")
       let restore = try await milvault("restore", "latest", "--repo", repository, "--uri", server.uri, folder: scratch.folder)
       expect(restore, exit: 1, says: name, "--suffix", "nothing was written")
-      let plan = try await milvault("restore", "latest", "--repo", repository, "--uri", server.uri, "--plan", "--suffix", "_p", folder: scratch.folder)
+      let plan = try await milvault(
+        "restore", "latest", "--repo", repository, "--uri", server.uri, "--plan", "--suffix", "_p", folder: scratch.folder)
       #expect(plan.exitCode == 0 && plan.output.contains("would insert 30900 rows"), "\(plan)")
       #expect(try await server.pymilvus("run", "print(utility.has_collection('\(name)_p'))").contains("False"), "a plan writes nothing")
       try await server.pymilvus("drop", name)
@@ -244,7 +253,8 @@ extension RealServers {
       let allowed = try await backup("root:Milvus")
       #expect(allowed.exitCode == 0, "\(allowed)")
       let restore = try await milvault(
-        "restore", "latest", "--repo", repository, "--uri", server.uri, "--token", "bob:secret123", "--suffix", "_r", folder: scratch.folder)
+        "restore", "latest", "--repo", repository, "--uri", server.uri, "--token", "bob:secret123", "--suffix", "_r", folder: scratch.folder
+      )
       expect(restore, exit: 1, says: "may not", "PrivilegeCreateCollection")
       let root = try await milvault(
         "restore", "latest", "--repo", repository, "--uri", server.uri, "--token", "root:Milvus", "--suffix", "_r", folder: scratch.folder)
@@ -261,7 +271,8 @@ extension RealServers {
       expect(try await milvault("init", "--repo", foreign, folder: scratch.folder), exit: 1, says: "letter.txt", "empty or new folder")
       expect(try await milvault("list", "--repo", foreign, folder: scratch.folder), exit: 1, says: "milvault init")
       expect(try await milvault("init", "--repo", "/proc/milvault", folder: scratch.folder), exit: 1, says: "/proc/milvault")
-      expect(try await milvault("list", "--repo", scratch.path("nothing"), folder: scratch.folder), exit: 1, says: "nothing", "milvault init")
+      expect(
+        try await milvault("list", "--repo", scratch.path("nothing"), folder: scratch.folder), exit: 1, says: "nothing", "milvault init")
       expect(try await milvault("list", folder: scratch.folder), exit: 64, says: "--repo")
       let repository = try await scratch.repository()
       try Data("{\"formatVersion\": 7}".utf8).write(to: URL(fileURLWithPath: "\(repository)/repository.json"))
@@ -282,17 +293,20 @@ extension RealServers {
       }
       let initialized = try await milvault("init", "--repo", "\(mount)/repository", folder: scratch.folder)
       #expect(initialized.exitCode == 0, "\(initialized)")
-      let full = try await milvault("backup", "--repo", "\(mount)/repository", "--uri", server.uri, "--collection", name, folder: scratch.folder)
+      let full = try await milvault(
+        "backup", "--repo", "\(mount)/repository", "--uri", server.uri, "--collection", name, folder: scratch.folder)
       expect(full, exit: 1, says: "no space left")
       let list = try await milvault("list", "--repo", "\(mount)/repository", folder: scratch.folder)
       #expect(list.output.contains("no backups yet"), "\(list)")
       let remounted = try await run(URL(fileURLWithPath: "/bin/mount"), ["-o", "remount,size=64m", mount])
       #expect(remounted.exitCode == 0)
-      let again = try await milvault("backup", "--repo", "\(mount)/repository", "--uri", server.uri, "--collection", name, folder: scratch.folder)
+      let again = try await milvault(
+        "backup", "--repo", "\(mount)/repository", "--uri", server.uri, "--collection", name, folder: scratch.folder)
       #expect(again.exitCode == 0, "with room it works: \(again)")
       let readOnly = try await run(URL(fileURLWithPath: "/bin/mount"), ["-o", "remount,ro", mount])
       if readOnly.exitCode == 0 {
-        let refused = try await milvault("backup", "--repo", "\(mount)/repository", "--uri", server.uri, "--collection", name, folder: scratch.folder)
+        let refused = try await milvault(
+          "backup", "--repo", "\(mount)/repository", "--uri", server.uri, "--collection", name, folder: scratch.folder)
         expect(refused, exit: 1, says: "may not be written")
       }
       _ = try await run(URL(fileURLWithPath: "/bin/umount"), [mount])
@@ -330,13 +344,15 @@ extension RealServers {
           } else {
             #expect(verify.exitCode == 2 && verify.output.contains(url.lastPathComponent), "\(damage) \(file): \(verify)")
           }
-          let restore = try await milvault("restore", "latest", "--repo", repository, "--uri", server.uri, "--suffix", "_x", folder: scratch.folder)
+          let restore = try await milvault(
+            "restore", "latest", "--repo", repository, "--uri", server.uri, "--suffix", "_x", folder: scratch.folder)
           // The digests are not needed for a restore whose rows are compared with the manifest.
           let mayRestore = file.hasSuffix(".digests.parquet")
           if !mayRestore { #expect(restore.exitCode == (isManifest && damage == "gone" ? 1 : 2), "\(damage) \(file): \(restore)") }
           let left = try await server.pymilvus("run", "print(utility.has_collection('\(name)_x'))")
           if left.contains("True") { try await server.pymilvus("drop", "\(name)_x") }
-          #expect(left.contains("False") || mayRestore || restore.errors.contains("is NOT what was backed up"), "\(damage) \(file): \(restore)")
+          #expect(
+            left.contains("False") || mayRestore || restore.errors.contains("is NOT what was backed up"), "\(damage) \(file): \(restore)")
           try whole.write(to: url)
         }
       }

@@ -25,8 +25,8 @@ extension RealServers {
       let milliseconds = Int(whole.components.seconds * 1000 + whole.components.attoseconds / 1_000_000_000_000_000)
       for round in 0..<(Project.isSoak ? 200 : 20) {
         // Every few rounds a repository without the data, so that there is something to write.
-        if round % 3 == 0 { try FileManager.default.removeItem(atPath: "\(repository)/data") }
-        if round % 3 == 0 { try FileManager.default.removeItem(atPath: "\(repository)/backups") }
+        if round % 3 == 0 { try? FileManager.default.removeItem(atPath: "\(repository)/data") }
+        if round % 3 == 0 { try? FileManager.default.removeItem(atPath: "\(repository)/backups") }
         let process = try RunningProcess(
           Project.milvault, ["backup", "--repo", repository, "--uri", server.uri, "--collection", name], folder: scratch.folder)
         try await Task.sleep(for: .milliseconds(Int.random(in: 0...milliseconds)))
@@ -77,7 +77,8 @@ extension RealServers {
       let finished = await restore.wait()
       #expect(finished.exitCode == 1 && finished.errors.contains("127.0.0.1"), "\(finished)")
       let backup = try await milvault(
-        "backup", "--repo", repository, "--uri", server.uri, "--collection", name, environment: ["MILVAULT_TIMEOUT": "10"], folder: scratch.folder)
+        "backup", "--repo", repository, "--uri", server.uri, "--collection", name, environment: ["MILVAULT_TIMEOUT": "10"],
+        folder: scratch.folder)
       #expect(backup.exitCode == 1 && backup.errors.contains("no Milvus answers"), "\(backup)")
       try await requireSound(repository, scratch)
     }

@@ -7,7 +7,7 @@ import Testing
 
 /// What a collection is like: see Tests/Support/milvus.py.
 enum Scenario: String, CaseIterable, Sendable {
-  case uniform, skewed, strings, returns, everything, properties, partitions, autoid, unloaded, empty, bm25
+  case uniform, skewed, strings, returns, everything, properties, partitions, autoid, unloaded, empty, bm25, wide
 
   /// Rows that pymilvus must find again.
   func rows(_ generation: MilvusGeneration) -> Int {
@@ -23,13 +23,14 @@ enum Scenario: String, CaseIterable, Sendable {
     case .unloaded: 1_000
     case .empty: 0
     case .bm25: 200
+    case .wide: 12_000
     }
   }
 
   static func of(_ generation: MilvusGeneration) -> [Scenario] {
     switch generation {
     case .lite3: allCases
-    case .lite2: [.uniform, .skewed, .strings, .returns, .everything, .properties, .autoid, .unloaded, .empty]
+    case .lite2: [.uniform, .skewed, .strings, .returns, .everything, .properties, .autoid, .unloaded, .empty, .wide]
     case .standalone22, .standalone23: allCases.filter { $0 != .bm25 }
     }
   }

@@ -14,7 +14,8 @@ final class FaultyMilvus {
     let output = Pipe()
     process.standardOutput = output
     try process.run()
-    guard let line = try output.fileHandleForReading.read(upToCount: 6), let port = Int(String(decoding: line, as: UTF8.self).filter(\.isNumber))
+    guard let line = try output.fileHandleForReading.read(upToCount: 6),
+      let port = Int(String(decoding: line, as: UTF8.self).filter(\.isNumber))
     else { throw TestFailure("the proxy did not start") }
     self.port = port
   }
