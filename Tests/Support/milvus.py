@@ -298,6 +298,11 @@ def read(name):
     except Exception:
         found = ["_default"]
     rows = {}
+    if name.startswith("wide"):  # ranges bounded on both sides: 2.2 works on all rows of a range, whatever the limit
+        for start in range(0, 12000, 400):
+            for row in c.query(f"id >= {start} and id < {start + 400}", output_fields=names, limit=1000, consistency_level="Strong"):
+                rows[(None, row["id"])] = exact({k: row[k] for k in names})
+        return rows
     for partition in [None] if spread or is_lite2 else found:
         last = None
         while True:

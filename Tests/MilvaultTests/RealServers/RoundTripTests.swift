@@ -31,7 +31,8 @@ enum Scenario: String, CaseIterable, Sendable {
     switch generation {
     case .lite3: allCases
     case .lite2: [.uniform, .skewed, .strings, .returns, .everything, .properties, .autoid, .unloaded, .empty, .wide]
-    case .standalone22, .standalone23: allCases.filter { $0 != .bm25 }
+    case .standalone23: allCases.filter { $0 != .bm25 }
+    case .standalone22: allCases.filter { $0 != .bm25 && $0 != .wide }  // minutes there: it tries each refused read for 6-9 s
     }
   }
 }
