@@ -118,7 +118,7 @@ struct RestoreCommand: MilvaultCommand {
     let last = try await repository.checks(of: entry.manifest.id).last
     if last == nil { console.warning("backup \(entry.manifest.id) was never verified; `milvault verify \(entry.manifest.id)` does that") }
     if last?.passed == false { console.warning("the last verification of backup \(entry.manifest.id) found damage") }
-    return try await common.target(mayCreate: true).withConnection { connection in
+    return try await common.target(mayCreate: !plan).withConnection { connection in
       let job = RestoreJob(connection: connection, repository: repository, options: options, progress: console.meter)
       if plan { return try show(try await job.plan(entry), console) }
       let restored = try await job.run(entry)
