@@ -76,7 +76,8 @@ struct RestorePlanner: Sendable {
       source: backup.fullName, target: target, rows: backup.content.rows, rowBytes: backup.partitions.reduce(0) { $0 + $1.rowBytes },
       steps: [], obstacles: [], schema: schema, backup: backup, aliases: [], makesNewKeys: false)
     if !connection.capabilities.has(.databases), target.database != "default" {
-      plan.obstacles.append("this server has no databases; restore into the one it has with --rename \(backup.fullName)=default.\(backup.name)")
+      plan.obstacles.append(
+        "this server has no databases; restore into the one it has with --rename \(backup.fullName)=default.\(backup.name)")
       return plan
     }
     try decideKeys(&plan)
