@@ -10,6 +10,7 @@ public enum RepositoryError: Error, Sendable {
   /// A file that is not what it says it is.
   case damaged(String, String)
   case noBackup(String, in: String)
+  case noBackups(in: String)
   case ambiguousBackup(String, [String])
 }
 
@@ -25,6 +26,7 @@ extension RepositoryError: CustomStringConvertible {
     case .damaged(let file, let what):
       "\(file) is damaged: \(what). `milvault verify --all` shows what else is; restore the file from another copy of the repository"
     case .noBackup(let name, let place): "no backup \"\(name)\" in \(place). `milvault list` shows those there are"
+    case .noBackups(let place): "\(place) holds no backup yet. `milvault backup` makes one"
     case .ambiguousBackup(let name, let ids): "\"\(name)\" could be \(ids.joined(separator: ", ")). Give more of the id"
     }
   }

@@ -5,6 +5,7 @@
     none                  passes everything on
     hide KEY              answers queries for rows without the row of this key, but counts it
     lose-insert-answers N of every N inserts one is passed on and its answer lost
+    slow-inserts SECONDS  passes every insert on so much later
     flaky PERCENT         so many of the calls fail with UNAVAILABLE before they reach the server; inserts do not
     rate-limit            every second call is turned away by a rate limiter
     tls CERT,KEY          speaks TLS
@@ -41,6 +42,8 @@ def answer(path, request, context):
         limited = rate_limited(method)
         if limited is not None:
             return limited
+    if fault == "slow-inserts" and method == "Insert":
+        time.sleep(float(argument))
     if fault == "hide" and method == "Query":
         query = milvus_pb2.QueryRequest.FromString(request)
         if "count(*)" not in query.output_fields:

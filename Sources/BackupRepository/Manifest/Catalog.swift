@@ -75,7 +75,7 @@ extension Repository {
     if wanted == "latest" {
       guard let newest = catalog.newest else {
         if let damaged = catalog.problems.last { throw damaged.error }
-        throw RepositoryError.noBackup(wanted, in: store.location)
+        throw RepositoryError.noBackups(in: store.location)
       }
       // A newer one that cannot be read must not be passed over in silence.
       if let damaged = catalog.problems.last(where: { $0.backup > newest.manifest.id }) { throw damaged.error }

@@ -27,15 +27,13 @@ public struct BackupResult: Sendable {
 
 /// Backs collections of one deployment up into a repository.
 public struct BackupJob: Sendable {
-  let connection: DeploymentConnection
+  let target: DeploymentTarget
   let repository: Repository
   let options: BackupOptions
   let progress: ProgressMeter
 
-  public init(
-    connection: DeploymentConnection, repository: Repository, options: BackupOptions, progress: ProgressMeter = ProgressMeter()
-  ) {
-    self.connection = connection
+  public init(target: DeploymentTarget, repository: Repository, options: BackupOptions, progress: ProgressMeter = ProgressMeter()) {
+    self.target = target
     self.repository = repository
     self.options = options
     self.progress = progress
@@ -46,7 +44,7 @@ public struct BackupJob: Sendable {
   public func run() async throws -> BackupResult {
     let started = Timestamp.now
     do {
-      let result = try await backUp(started: started)
+      let result = try await target.withConnection(progress: progress) { try await backUp($0, started: started) }
       let manifest = result.entry.manifest
       // The backup is made, whether or not a record of it can be.
       try? await repository.record(
@@ -62,10 +60,10 @@ public struct BackupJob: Sendable {
     }
   }
 
-  private func backUp(started: Timestamp) async throws -> BackupResult {
+  private func backUp(_ connection: DeploymentConnection, started: Timestamp) async throws -> BackupResult {
     let previous = try await repository.catalog().newest.map { ManifestLink(id: $0.manifest.id, sha256: $0.sha256) }
     let damaged = try await repository.damagedFiles()
-    let names = try await chosenCollections()
+    let names = try await chosenCollections(connection)
     var collections: [CollectionBackup] = []
     var newBytes = 0
     var reusedBytes = 0
@@ -108,7 +106,7 @@ public struct BackupJob: Sendable {
   }
 
   /// The collections to back up, by database.
-  private func chosenCollections() async throws -> [(database: String, names: [String])] {
+  private func chosenCollections(_ connection: DeploymentConnection) async throws -> [(database: String, names: [String])] {
     var chosen: [String: [String]] = [:]
     if options.collections.isEmpty {
       for database in try await connection.databases() {

@@ -9,6 +9,8 @@ public enum CaptureError: Error, Sendable {
   case passesDisagree(collection: String, range: KeyRange, first: Int, second: Int)
   /// Keys that an expression cannot be written for.
   case unwritableKeys(collection: String, example: Key)
+  /// A row, or a few that cannot be told apart, larger than an answer may be.
+  case rowTooLarge(collection: String, range: KeyRange)
   case outOfOrder(collection: String, Key)
   case duplicateKeys(collection: String, extraRows: Int, example: Key)
   /// A row that the server holds and no query returns.
@@ -29,6 +31,8 @@ extension CaptureError: CustomStringConvertible {
         + "passes must agree. If something writes to the collection now, try again when it is quieter; nothing was backed up"
     case .unwritableKeys(let collection, let example):
       "collection \"\(collection)\": this server has no way to name keys with a lone carriage return, like \(example), and too many stand together"
+    case .rowTooLarge(let collection, let range):
+      "collection \"\(collection)\": a row in the keys \(range.words) is larger than this server gives in an answer; nothing was backed up"
     case .outOfOrder(let collection, let key):
       "collection \"\(collection)\": the server returned key \(key) out of order, which makes reading by key unsafe; nothing was backed up"
     case .duplicateKeys(let collection, let extraRows, let example):

@@ -41,11 +41,7 @@ struct QueryCapture: Sendable {
         defer { channel.finish() }
         try await KeyScan(reader: reader, pageSize: pageSize).run(cutter: cutter, into: channel)
       }
-      try await orderedParallelMap(channel, width: streams) { page in
-        let rows = try await reader.proven(page)
-        pageSize.saw(rows: rows.rows.batch.count, bytes: rows.rows.batch.byteCount)
-        return CapturedPage(range: page.range, rows: rows, endsSegment: page.endsSegment)
-      } consume: { page in
+      try await read(channel, reader: reader, pageSize: pageSize) { page in
         counted += page.rows.counted ?? 0
         try await consume(page)
       }
@@ -57,6 +53,28 @@ struct QueryCapture: Sendable {
       let countAfter = try await reader.count(whole)
       if countAfter == countBefore {
         throw CaptureError.incomplete(collection: schema.name, range: whole, returned: counted, counted: countAfter)
+      }
+    }
+  }
+
+  /// Reads planned pages by several streams and hands them on in their order.
+  private func read<Pages: AsyncSequence & Sendable>(
+    _ pages: Pages, reader: RangeReader, pageSize: PageSize, _ consume: (CapturedPage) async throws -> Void
+  ) async throws where Pages.Element == PlannedPage {
+    try await orderedParallelMap(pages, width: streams) { page -> (PlannedPage, ProvenRows?) in
+      do {
+        let rows = try await reader.proven(page)
+        pageSize.saw(rows: rows.rows.batch.count, bytes: rows.rows.batch.byteCount)
+        return (page, rows)
+      } catch MilvusError.messageTooLarge {
+        return (page, nil)
+      }
+    } consume: { page, rows in
+      if let rows {
+        try await consume(CapturedPage(range: page.range, rows: rows, endsSegment: page.endsSegment))
+      } else {
+        // Its turn has come: it is read in parts, so that no more of it is in memory than of any other page.
+        try await read(try await reader.divided(page, pageSize).async, reader: reader, pageSize: pageSize, consume)
       }
     }
   }

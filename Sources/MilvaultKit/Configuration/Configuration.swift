@@ -47,6 +47,9 @@ public struct Configuration: Sendable, Codable {
       return try YAMLDecoder().decode(Configuration.self, from: text)
     } catch let error as ConfigurationError {
       throw error
+    } catch DecodingError.typeMismatch(_, let context) {
+      let key = context.codingPath.map(\.stringValue).joined(separator: ".")
+      throw ConfigurationError(file: path, what: "\(key) has a value of another kind than it takes; `milvault init` writes an example")
     } catch {
       throw ConfigurationError(file: path, what: "\(error)")
     }
@@ -55,6 +58,8 @@ public struct Configuration: Sendable, Codable {
   private static func isEmpty(_ text: String, _ path: String) throws -> Bool {
     do {
       return try Yams.load(yaml: text) == nil
+    } catch let error as YamlError {
+      throw ConfigurationError(file: path, what: "it is not YAML: \(error)")
     } catch {
       throw ConfigurationError(file: path, what: "\(error)")
     }
@@ -65,7 +70,7 @@ public struct Configuration: Sendable, Codable {
     let known: [String: Set<String>] = [
       "milvus": ["label", "uri", "tokenEnv", "database", "ca", "medium", "site"], "repository": ["url", "medium", "site"],
     ]
-    guard let top = try Yams.load(yaml: text) as? [String: Any] else { return ["no sections"] }
+    guard let top = try Yams.load(yaml: text) as? [String: Any] else { return ["no sections like milvus: and repository:"] }
     return top.flatMap { section, value -> [String] in
       guard let keys = known[section] else { return [section] }
       return (value as? [String: Any] ?? [:]).keys.filter { !keys.contains($0) }.map { "\(section).\($0)" }

@@ -34,18 +34,20 @@ public struct Demo: Sendable {
     let rows = try readSample()
     let installation = EmbeddedInstallation(generation)
     if !installation.isInstalled { say("Installing Milvus \(generation.rawValue) from PyPI …") }
+    say("A Milvus of its own is used, and removed at the end; yours is not touched.")
     say("Starting an embedded Milvus \(generation.rawValue) …")
     let server = EmbeddedMilvus(installation, data: scratch.appendingPathComponent("milvus.db").path, keepsData: false)
     let same = try await server.run { running in
       let target = DeploymentTarget(uri: running.uri, label: "demo")
-      return try await target.withConnection { try await story($0, rows: rows, repository: scratch.appendingPathComponent("repository")) }
+      return try await target.withConnection { connection in
+        try await story(target, connection.client, rows: rows, repository: scratch.appendingPathComponent("repository"))
+      }
     }
     say(String(format: "Done in %.0f s.", watch.seconds))
     return same
   }
 
-  private func story(_ connection: DeploymentConnection, rows: RowBatch, repository folder: URL) async throws -> Bool {
-    let client = connection.client
+  private func story(_ target: DeploymentTarget, _ client: MilvusClient, rows: RowBatch, repository folder: URL) async throws -> Bool {
     let schema = Self.schema
     say("\n1. A collection of \(rows.count) Debian packages with the embeddings of their descriptions")
     try await client.createCollection(schema, shards: 1, consistencyLevel: .strong, properties: [:])
@@ -63,7 +65,7 @@ public struct Demo: Sendable {
 
     say("\n2. milvault backup")
     let repository = try await Repository.create(in: LocalObjectStore(root: folder))
-    let backup = try await BackupJob(connection: connection, repository: repository, options: BackupOptions()).run()
+    let backup = try await BackupJob(target: target, repository: repository, options: BackupOptions()).run()
     let manifest = backup.entry.manifest
     say("   backup \(manifest.id): \(manifest.rows) rows, \(manifest.newBytes / 1024) KiB")
     say("   verified: \(backup.check?.passed == true ? "every row decoded again, its SHA-256 equal" : "NO")")
@@ -73,7 +75,7 @@ public struct Demo: Sendable {
     say("   the server has it: \(try await client.hasCollection(schema.name) ? "yes" : "no")")
 
     say("\n4. milvault restore")
-    let restored = try await RestoreJob(connection: connection, repository: repository, options: RestoreOptions()).run(backup.entry)
+    let restored = try await RestoreJob(target: target, repository: repository, options: RestoreOptions()).run(backup.entry)
     for one in restored {
       let parts = ["import", "index", "load", "verify"].map { String(format: "%@ %.1f s", $0, one.seconds[$0] ?? 0) }
       say("   \(one.rows) rows, each read back and equal; \(parts.joined(separator: " + "))")

@@ -34,12 +34,18 @@ public struct DeploymentTarget: Sendable {
   }
 
   /// Connects, starting a Milvus Lite first where the URI is a database, and closes everything after `body`.
-  public func withConnection<Result: Sendable>(_ body: @Sendable (DeploymentConnection) async throws -> Result) async throws -> Result {
+  public func withConnection<Result: Sendable>(
+    progress: ProgressMeter = ProgressMeter(), _ body: @Sendable (DeploymentConnection) async throws -> Result
+  ) async throws -> Result {
     guard let generation = try liteGeneration else {
       return try await connect(uri, label: label ?? DeploymentLabel.standard(for: try Endpoint(uri).address), body)
     }
     let path = URL(fileURLWithPath: uri).standardizedFileURL.path
-    let embedded = EmbeddedMilvus(EmbeddedInstallation(generation), data: path, keepsData: true)
+    let installation = EmbeddedInstallation(generation)
+    if !installation.isInstalled {
+      progress.begin("installing Milvus \(generation.rawValue) from PyPI into \(installation.folder.path), once")
+    }
+    let embedded = EmbeddedMilvus(installation, data: path, keepsData: true)
     return try await embedded.run { running in
       try await connect(running.uri, label: label ?? DeploymentLabel.standard(for: path), shownAs: path, body)
     }

@@ -52,7 +52,10 @@ public struct DeploymentReport: Sendable, Codable {
   }
 
   private static func collection(_ name: CollectionName, client: MilvusClient) async throws -> Collection {
-    let description = try await client.describeCollection(name.name)
+    guard let description = try await optional({ try await client.describeCollection(name.name) }) else {
+      return Collection(
+        name: name.text, rows: nil, loaded: false, partitions: 0, indexes: 0, obstacle: "the user may not look at it (DescribeCollection)")
+    }
     let state = try await optional { try await client.loadState(of: name.name) }
     let indexes = try await optional { try await client.listIndexes(of: name.name) } ?? []
     let partitions = try await optional { try await client.listPartitions(of: name.name) }
@@ -93,8 +96,7 @@ public struct DeploymentReport: Sendable, Codable {
           : "the repository lies on the same machine as the database it protects"
       ]
     }
-    let local = ["localhost", "127.0.0.1", "::1", ProcessInfo.processInfo.hostName.lowercased()].contains(host.lowercased())
-    return local
+    return LocalHost.isNamed(by: host)
       ? ["the repository lies on the host that Milvus runs on, \(host): if that machine is lost, both are gone. Keep a copy elsewhere"] : []
   }
 

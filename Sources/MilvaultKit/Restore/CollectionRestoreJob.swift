@@ -21,8 +21,10 @@ struct CollectionRestoreJob: Sendable {
     guard try await !client.hasCollection(schema.name) else {
       throw RestoreError.obstacles(["\(plan.target.text) was created meanwhile by someone else"])
     }
-    let made = try await create()
+    // In a task of its own: if this one is cancelled meanwhile, what was made has to be known so that it can be dropped.
+    let made = try await Task { try await create() }.value
     do {
+      try Task.checkCancellation()
       let lost = try requireSchema(made)
       var restored = try await fill()
       restored.notes = lost
@@ -32,7 +34,9 @@ struct CollectionRestoreJob: Sendable {
     } catch {
       // In a task of its own, since this one may be cancelled.
       let drop = await Task { try await dropOwn(made.id) }.result
-      if case .failure(let failure) = drop { throw RestoreError.halfRestored(plan.target.text, "\(error)", "\(failure)") }
+      if case .failure(let failure) = drop {
+        throw RestoreError.halfRestored(plan.target.text, error is CancellationError ? "stopped" : "\(error)", "\(failure)")
+      }
       throw error
     }
   }
@@ -59,12 +63,20 @@ struct CollectionRestoreJob: Sendable {
 
   /// Drops the collection, if it is still the one that was made here.
   private func dropOwn(_ id: Int64) async throws {
-    do {
-      guard try await client.describeCollection(schema.name).id == id else { return }
-    } catch MilvusError.collectionNotFound {
-      return
+    var attempt = 1
+    while true {
+      do {
+        guard try await client.describeCollection(schema.name).id == id else { return }
+        return try await client.dropCollection(schema.name)
+      } catch MilvusError.collectionNotFound {
+        return
+      } catch let error as MilvusError {
+        // Lite 3 refuses to drop a collection that an insert given up by us still writes to.
+        guard case .refused = error, attempt < 8 else { throw error }
+        try await Task.sleep(for: .milliseconds(100 << attempt))
+        attempt += 1
+      }
     }
-    try await client.dropCollection(schema.name)
   }
 
   private func fill() async throws -> RestoredCollection {
@@ -78,7 +90,7 @@ struct CollectionRestoreJob: Sendable {
     let expected = try await timed("import") {
       let expected = try await importRows()
       progress.begin("flushing \(schema.name)", unit: "")
-      try await client.flush(schema.name)
+      try await unbroken { try await client.flush(schema.name) }
       return expected
     }
     if options.buildIndexes { try await timed("index") { try await buildIndexes() } }
@@ -88,7 +100,7 @@ struct CollectionRestoreJob: Sendable {
       try await timed("load") {
         progress.begin("loading \(schema.name)", unit: "%")
         do {
-          try await client.load(schema.name, replicas: staysLoaded ? backup.replicas ?? 1 : 1)
+          try await unbroken { try await client.load(schema.name, replicas: staysLoaded ? backup.replicas ?? 1 : 1) }
         } catch MilvusError.refused where staysLoaded && (backup.replicas ?? 1) > 1 {
           try await client.load(schema.name)  // a smaller deployment has no room for as many replicas
         }
@@ -135,7 +147,7 @@ struct CollectionRestoreJob: Sendable {
     progress.begin("restoring \(plan.target.text)", total: backup.content.rows)
     for partition in backup.partitions {
       let spread = partition.name == PartitionBackup.all
-      if !spread, partition.name != "_default" { try await client.createPartition(partition.name, in: schema.name) }
+      if !spread, partition.name != "_default" { try await unbroken { try await client.createPartition(partition.name, in: schema.name) } }
       let segments = try await repository.segments(of: partition)
       let target = spread || partition.name == "_default" ? nil : partition.name
       let content = try await insert(segments, into: target)
@@ -175,7 +187,7 @@ struct CollectionRestoreJob: Sendable {
     var attempt = 0
     while true {
       do {
-        _ = try await client.insert(batch, into: schema, partition: partition)
+        _ = try await unbroken { try await client.insert(batch, into: schema, partition: partition) }
         return
       } catch let error as MilvusError {
         switch error {
@@ -233,7 +245,7 @@ struct CollectionRestoreJob: Sendable {
   /// Creates an index; after an answer that does not tell, looks whether it is there.
   private func create(_ index: IndexDefinition) async throws {
     do {
-      try await client.createIndex(index, on: schema.name)
+      try await unbroken { try await client.createIndex(index, on: schema.name) }
     } catch let error as MilvusError where error.isUnclear {
       if try await !client.listIndexes(of: schema.name).contains(where: { $0.field == index.field }) {
         try await client.createIndex(index, on: schema.name)

@@ -18,15 +18,13 @@ public struct RestoredCollection: Sendable {
 
 /// Restores collections of a backup into a deployment, under names that are not taken there.
 public struct RestoreJob: Sendable {
-  let connection: DeploymentConnection
+  let target: DeploymentTarget
   let repository: Repository
   let options: RestoreOptions
   let progress: ProgressMeter
 
-  public init(
-    connection: DeploymentConnection, repository: Repository, options: RestoreOptions, progress: ProgressMeter = ProgressMeter()
-  ) {
-    self.connection = connection
+  public init(target: DeploymentTarget, repository: Repository, options: RestoreOptions, progress: ProgressMeter = ProgressMeter()) {
+    self.target = target
     self.repository = repository
     self.options = options
     self.progress = progress
@@ -34,6 +32,12 @@ public struct RestoreJob: Sendable {
 
   /// Says what `run` would do; writes nothing.
   public func plan(_ entry: CatalogEntry) async throws -> RestorePlan {
+    var target = target
+    target.mayCreate = false
+    return try await target.withConnection(progress: progress) { try await plan(entry, on: $0) }
+  }
+
+  private func plan(_ entry: CatalogEntry, on connection: DeploymentConnection) async throws -> RestorePlan {
     try await RestorePlanner(connection: connection, options: options).plan(entry.manifest)
   }
 
@@ -43,24 +47,11 @@ public struct RestoreJob: Sendable {
     let started = Timestamp.now
     let names = entry.manifest.collections.map(\.fullName)
     do {
-      let plan = try await plan(entry)
-      guard plan.obstacles.isEmpty else { throw RestoreError.obstacles(plan.obstacles) }
-      // Damage shows before the first row is written.
-      try await requireFiles(plan)
-      for database in plan.databases { try await connection.client.createDatabase(database) }
-      var restored: [RestoredCollection] = []
-      for collection in plan.collections {
-        restored.append(
-          try await connection.withClient(for: collection.target.database) { client in
-            try await CollectionRestoreJob(
-              client: client, connection: connection, repository: repository, options: options, progress: progress, plan: collection
-            ).run()
-          })
-      }
+      let (restored, bytes) = try await target.withConnection(progress: progress) { try await restore(entry, to: $0) }
       try await repository.record(
         RunRecord(
           verb: "restore", started: started, outcome: .done, backup: entry.manifest.id, collections: restored.map(\.target),
-          rows: restored.reduce(0) { $0 + $1.rows }, bytes: plan.collections.reduce(0) { $0 + $1.rowBytes },
+          rows: restored.reduce(0) { $0 + $1.rows }, bytes: bytes,
           seconds: restored.reduce(into: [:]) { sums, one in sums.merge(one.seconds) { $0 + $1 } }))
       return restored
     } catch {
@@ -71,6 +62,26 @@ public struct RestoreJob: Sendable {
           collections: names))
       throw error
     }
+  }
+
+  private func restore(
+    _ entry: CatalogEntry, to connection: DeploymentConnection
+  ) async throws -> (collections: [RestoredCollection], bytes: Int) {
+    let plan = try await plan(entry, on: connection)
+    guard plan.obstacles.isEmpty else { throw RestoreError.obstacles(plan.obstacles) }
+    // Damage shows before the first row is written.
+    try await requireFiles(plan)
+    for database in plan.databases { try await connection.client.createDatabase(database) }
+    var restored: [RestoredCollection] = []
+    for collection in plan.collections {
+      restored.append(
+        try await connection.withClient(for: collection.target.database) { client in
+          try await CollectionRestoreJob(
+            client: client, connection: connection, repository: repository, options: options, progress: progress, plan: collection
+          ).run()
+        })
+    }
+    return (restored, plan.collections.reduce(0) { $0 + $1.rowBytes })
   }
 
   private func requireFiles(_ plan: RestorePlan) async throws {

@@ -38,6 +38,13 @@ public final class MilvusClient: Sendable {
     options.database = options.database ?? endpoint.database
     options.token = options.token ?? endpoint.credentials
     self.options = options
+    if let file = options.certificateAuthority {
+      let text = FileManager.default.contents(atPath: file).map { String(decoding: $0, as: UTF8.self) }
+      guard let text else { throw MilvusError.badCertificateAuthority(file, "it cannot be read") }
+      guard text.contains("-----BEGIN CERTIFICATE-----") else {
+        throw MilvusError.badCertificateAuthority(file, "it holds no PEM certificate")
+      }
+    }
     var security = Transport.TransportSecurity.plaintext
     if endpoint.usesTLS {
       security = .tls { tls in

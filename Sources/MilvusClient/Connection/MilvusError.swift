@@ -1,6 +1,8 @@
 /// What a Milvus server or the way to it can do to a call. Every case says what happened, to what, and what to do.
 public enum MilvusError: Error, Sendable {
   case badEndpoint(String, String)
+  /// The file of certificate authorities to trust.
+  case badCertificateAuthority(String, String)
   /// Nothing answers at the address.
   case unreachable(String, String)
   /// The server does not accept the credentials, or wants some.
@@ -29,6 +31,8 @@ extension MilvusError: CustomStringConvertible {
     switch self {
     case .badEndpoint(let uri, let why):
       "\"\(uri)\" is no Milvus address: \(why). Give one like http://localhost:19530 (--uri or MILVUS_URI)"
+    case .badCertificateAuthority(let file, let why):
+      "\(file) (--ca) is no file of certificate authorities: \(why)"
     case .unreachable(let address, let why):
       "no Milvus answers at \(address) (\(why)). Is the server running, and is --uri right?"
     case .unauthenticated(let address, let why):

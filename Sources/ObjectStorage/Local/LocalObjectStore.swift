@@ -57,7 +57,9 @@ public struct LocalObjectStore: ObjectStore {
     do {
       names = try FileManager.default.contentsOfDirectory(atPath: path(folder))
     } catch {
-      if !FileManager.default.fileExists(atPath: path(folder)) { return }
+      var isFolder: ObjCBool = false
+      if !FileManager.default.fileExists(atPath: path(folder), isDirectory: &isFolder) { return }
+      guard isFolder.boolValue else { throw StorageError.failed(path(folder), "it is a file, and a folder is wanted") }
       throw StorageError.notPermitted(path(folder), error.localizedDescription)
     }
     for name in names where !name.hasPrefix(".") {
@@ -91,7 +93,10 @@ public struct LocalObjectStore: ObjectStore {
     if FileManager.default.fileExists(atPath: folder) { return }
     let parent = (folder as NSString).deletingLastPathComponent
     if !parent.isEmpty, parent != folder { try makeFolder(parent) }
-    guard mkdir(folder, 0o755) == 0 || errno == EEXIST else { throw systemError(folder) }
+    guard mkdir(folder, 0o755) == 0 || errno == EEXIST else {
+      // The parent is there: ENOENT is a file system's way of saying that it makes no folders (/proc).
+      throw errno == ENOENT ? StorageError.notPermitted(folder, "no folder can be made there") : systemError(folder)
+    }
     try syncFolder(parent)
   }
 

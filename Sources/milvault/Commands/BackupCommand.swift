@@ -22,7 +22,7 @@ struct BackupCommand: MilvaultCommand {
         milvault backup --uri ./demo.db --repo /mnt/backups/milvus --verify checksums
       """)
 
-  @OptionGroup var common: CommonOptions
+  @OptionGroup(title: "Options of every command") var common: CommonOptions
 
   @Option(name: [.customLong("collection")], help: ArgumentHelp("A collection; may be repeated.", valueName: "[db.]name"))
   var collections: [String] = []
@@ -64,14 +64,12 @@ struct BackupCommand: MilvaultCommand {
     options.verify = verify.level
     options.streams = streams
     options.strict = strict
-    let chosen = options
     let repository = try await common.repository()
     if let name, try await repository.catalog().entries.contains(where: { $0.manifest.name == name }) {
       console.warning("there is a backup named \(name) already; by this name none of them can be found, by id each")
     }
-    let result = try await common.target().withConnection { connection in
-      try await BackupJob(connection: connection, repository: repository, options: chosen, progress: console.meter).run()
-    }
+    let job = BackupJob(target: try common.target(), repository: repository, options: options, progress: console.meter)
+    let result = try await job.run()
     report(result, console)
     try console.answer(Answer(backup: result.entry.manifest, check: result.check))
     return result.check?.passed == false ? .damage : .done

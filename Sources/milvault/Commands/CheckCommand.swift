@@ -13,7 +13,7 @@ struct CheckCommand: MilvaultCommand {
         milvault check --uri ./demo.db
       """)
 
-  @OptionGroup var common: CommonOptions
+  @OptionGroup(title: "Options of every command") var common: CommonOptions
 
   private struct Answer: Encodable {
     let deployment: DeploymentReport
@@ -24,7 +24,9 @@ struct CheckCommand: MilvaultCommand {
   func work(_ console: Console) async throws -> Outcome {
     let repository = try await repositoryIfNamed()
     let catalog = try await repository?.catalog()
-    let report = try await common.target().withConnection { try await DeploymentReport.make($0, repository: repository) }
+    let report = try await common.target().withConnection(progress: console.meter) {
+      try await DeploymentReport.make($0, repository: repository)
+    }
     console.say("server        \(report.address)")
     console.say("version       \(report.version ?? "not told by the server")")
     console.say("label         \(report.label)")
@@ -54,7 +56,7 @@ struct CheckCommand: MilvaultCommand {
   }
 
   private func repositoryIfNamed() async throws -> Repository? {
-    guard (try? common.repositoryPath(try common.configuration())) != nil else { return nil }
+    guard try common.repositoryPath(try common.configuration()) != nil else { return nil }
     return try await common.repository()
   }
 }

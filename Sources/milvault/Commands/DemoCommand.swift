@@ -11,7 +11,7 @@ struct DemoCommand: MilvaultCommand {
         milvault demo lite-3.2.2
       """)
 
-  @OptionGroup var common: CommonOptions
+  @OptionGroup(title: "Options of every command") var common: CommonOptions
 
   @Argument(help: "The Milvus to use: 2.3.5, 2.2.16, lite-3.2.2 or lite-2.5.1; by default the one that suits this machine.")
   var generation: GenerationArgument?

@@ -5,6 +5,11 @@ import MilvaultKit
 struct EmbeddedCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "embedded", abstract: "Install and run a Milvus of Milvault's own, from PyPI.",
+    discussion: """
+      EXAMPLES
+        milvault embedded install --all
+        milvault embedded start lite-3.2.2 --data ./demo.db
+      """,
     subcommands: [EmbeddedInstallCommand.self, EmbeddedStartCommand.self])
 }
 
@@ -30,7 +35,7 @@ struct EmbeddedInstallCommand: MilvaultCommand {
         milvault embedded install --all
       """)
 
-  @OptionGroup var common: CommonOptions
+  @OptionGroup(title: "Options of every command") var common: CommonOptions
 
   @Argument(help: "2.3.5, 2.2.16, lite-3.2.2 or lite-2.5.1; by default the one that suits this machine.")
   var generations: [GenerationArgument] = []
@@ -71,7 +76,7 @@ struct EmbeddedStartCommand: MilvaultCommand {
         milvault embedded start 2.3.5 --setting common.security.authorizationEnabled=true --token root:Milvus
       """)
 
-  @OptionGroup var common: CommonOptions
+  @OptionGroup(title: "Options of every command") var common: CommonOptions
 
   @Argument(help: "2.3.5, 2.2.16, lite-3.2.2 or lite-2.5.1; by default the one that suits this machine.")
   var generation: GenerationArgument?

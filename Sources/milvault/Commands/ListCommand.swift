@@ -12,7 +12,7 @@ struct ListCommand: MilvaultCommand {
         milvault list --json | jq -r '.backups[].id'
       """)
 
-  @OptionGroup var common: CommonOptions
+  @OptionGroup(title: "Options of every command") var common: CommonOptions
 
   private struct Answer: Encodable {
     struct Backup: Encodable {

@@ -22,7 +22,7 @@ struct RestoreCommand: MilvaultCommand {
         milvault restore before-upgrade --suffix _restored --uri http://other:19530
       """)
 
-  @OptionGroup var common: CommonOptions
+  @OptionGroup(title: "Options of every command") var common: CommonOptions
 
   @Argument(help: "The backup: an id, a unique beginning of one, a name, or latest.")
   var backup: String
@@ -68,11 +68,12 @@ struct RestoreCommand: MilvaultCommand {
 
   private func options() throws -> RestoreOptions {
     var options = RestoreOptions()
-    options.collections = try collections.map { try CollectionName($0) }
+    let database = try common.defaultDatabase()
+    options.collections = try collections.map { try CollectionName($0, defaultDatabase: database) }
     for rename in renames {
       let parts = rename.split(separator: "=", omittingEmptySubsequences: false).map(String.init)
       guard parts.count == 2 else { throw ValidationError("--rename takes OLD=NEW, not \"\(rename)\"") }
-      let old = try CollectionName(parts[0])
+      let old = try CollectionName(parts[0], defaultDatabase: database)
       options.renames[old] = try CollectionName(parts[1], defaultDatabase: old.database)
     }
     if !suffix.isEmpty { _ = try CollectionName("a\(suffix)") }
@@ -118,19 +119,18 @@ struct RestoreCommand: MilvaultCommand {
     let last = try await repository.checks(of: entry.manifest.id).last
     if last == nil { console.warning("backup \(entry.manifest.id) was never verified; `milvault verify \(entry.manifest.id)` does that") }
     if last?.passed == false { console.warning("the last verification of backup \(entry.manifest.id) found damage") }
-    return try await common.target(mayCreate: !plan).withConnection { connection in
-      let job = RestoreJob(connection: connection, repository: repository, options: options, progress: console.meter)
-      if plan { return try show(try await job.plan(entry), console) }
-      let restored = try await job.run(entry)
-      for one in restored { report(one, console) }
-      try console.answer(
-        Answer(
-          backup: entry.manifest.id,
-          collections: restored.map {
-            .init(source: $0.source, target: $0.target, rows: $0.rows, verified: $0.verified.rawValue, seconds: $0.seconds, notes: $0.notes)
-          }))
-      return .done
-    }
+    let job = RestoreJob(
+      target: try common.target(mayCreate: true), repository: repository, options: options, progress: console.meter)
+    if plan { return try show(try await job.plan(entry), console) }
+    let restored = try await job.run(entry)
+    for one in restored { report(one, console) }
+    try console.answer(
+      Answer(
+        backup: entry.manifest.id,
+        collections: restored.map {
+          .init(source: $0.source, target: $0.target, rows: $0.rows, verified: $0.verified.rawValue, seconds: $0.seconds, notes: $0.notes)
+        }))
+    return .done
   }
 
   private func show(_ plan: RestorePlan, _ console: Console) throws -> Outcome {

@@ -14,7 +14,7 @@ struct ShowCommand: MilvaultCommand {
         milvault show before-upgrade --json
       """)
 
-  @OptionGroup var common: CommonOptions
+  @OptionGroup(title: "Options of every command") var common: CommonOptions
 
   @Argument(help: "The backup: an id, a unique beginning of one, a name, or latest.")
   var backup: String

@@ -20,7 +20,7 @@ struct VerifyCommand: MilvaultCommand {
         milvault verify --all --level checksums
       """)
 
-  @OptionGroup var common: CommonOptions
+  @OptionGroup(title: "Options of every command") var common: CommonOptions
 
   @Argument(help: "The backup: an id, a unique beginning of one, a name, or latest (the default).")
   var backup: String?

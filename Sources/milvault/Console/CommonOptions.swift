@@ -37,23 +37,32 @@ struct CommonOptions: ParsableArguments, Sendable {
 
   func configuration() throws -> Configuration { try Configuration.read(config) }
 
-  /// The repository's folder.
-  func repositoryPath(_ configuration: Configuration) throws -> String {
-    guard let path = repo ?? environment["MILVAULT_REPO"]?.nonEmpty ?? configuration.repository?.url?.nonEmpty else {
-      throw ValidationError("no repository: give --repo, set MILVAULT_REPO, or write repository.url into milvault.yaml")
-    }
+  /// The repository's folder, as an option, the environment or the configuration names it; nil if none does.
+  func repositoryPath(_ configuration: Configuration) throws -> String? {
+    try repo.map(Self.folder) ?? standingRepositoryPath(configuration)
+  }
+
+  /// The folder that commands without --repo use.
+  func standingRepositoryPath(_ configuration: Configuration) throws -> String? {
+    try (environment["MILVAULT_REPO"]?.nonEmpty ?? configuration.repository?.url?.nonEmpty).map(Self.folder)
+  }
+
+  private static func folder(_ path: String) throws -> String {
     guard !path.contains("://") || path.hasPrefix("file://") else {
       throw ValidationError("\(path): this version keeps repositories in local folders only")
     }
     return path.hasPrefix("file://") ? String(path.dropFirst("file://".count)) : path
   }
 
-  func store() throws -> LocalObjectStore {
-    LocalObjectStore(root: URL(fileURLWithPath: try repositoryPath(try configuration())))
+  func store(_ configuration: Configuration) throws -> LocalObjectStore {
+    guard let path = try repositoryPath(configuration) else {
+      throw ValidationError("no repository: give --repo, set MILVAULT_REPO, or write repository.url into milvault.yaml")
+    }
+    return LocalObjectStore(root: URL(fileURLWithPath: path))
   }
 
   func repository() async throws -> Repository {
-    let store = try store()
+    let store = try store(try configuration())
     let repository = try await Repository.open(store)
     try? store.removeDeadStagedObjects()
     return repository

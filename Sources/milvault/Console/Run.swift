@@ -54,6 +54,10 @@ struct Run {
       console.endProgress()
       console.error("\(error)", code: 64)
       return 64
+    } catch let error as NameError {
+      console.endProgress()
+      console.error("\(error)", code: 64)
+      return 64
     } catch {
       console.endProgress()
       let outcome = Self.outcome(of: error)

@@ -40,113 +40,82 @@ extension RealServers {
       let scratch = try Scratch()
       let repository = try await scratch.repository()
       let finished = try await milvault("restore", "latest", "--repo", repository, "--rename", rename, folder: scratch.folder)
-      expect(finished, exit: 1, says: "letters, digits and _")
+      expect(finished, exit: 64, says: "letters, digits and _")
     }
 
     @Test func aCollectionThatCannotBeLoadedSaysWhatToDo() async throws {
       for generation in [MilvusGeneration.standalone23, .standalone22] {
-        let server = try await TestServer(generation)
-        let scratch = try Scratch()
-        let repository = try await scratch.repository()
-        let name = TestServer.name("unindexed")
-        try await server.pymilvus("fill", "unindexed", name)
-        let finished = try await milvault("backup", "--repo", repository, "--uri", server.uri, "--collection", name, folder: scratch.folder)
-        expect(finished, exit: 1, says: name, "build an index")
-        try await server.pymilvus("drop", name)
+        let filled = try await Filled("unindexed", on: generation)
+        let finished = try await filled.backup()
+        expect(finished, exit: 1, says: filled.name, "build an index")
+        try await filled.drop()
       }
     }
 
     @Test func aKeyThatNoQueryReturnsFailsTheBackup() async throws {
       for generation in [MilvusGeneration.standalone23, .standalone22] {
-        let server = try await TestServer(generation)
-        let scratch = try Scratch()
-        let repository = try await scratch.repository()
-        let name = TestServer.name("greatest")
-        try await server.pymilvus("fill", "greatest", name)
-        let finished = try await milvault("backup", "--repo", repository, "--uri", server.uri, "--collection", name, folder: scratch.folder)
-        expect(finished, exit: 1, says: "9223372036854775807", name)
-        try await server.pymilvus("drop", name)
+        let filled = try await Filled("greatest", on: generation)
+        let finished = try await filled.backup()
+        expect(finished, exit: 1, says: "9223372036854775807", filled.name)
+        try await filled.drop()
       }
     }
 
     @Test func aCollectionThatWasNotLoadedIsReleasedAgain() async throws {
-      let server = try await TestServer(.standalone23)
-      let scratch = try Scratch()
-      let repository = try await scratch.repository()
-      let name = TestServer.name("unloaded")
-      try await server.pymilvus("fill", "unloaded", name)
-      let backup = try await milvault("backup", "--repo", repository, "--uri", server.uri, "--collection", name, folder: scratch.folder)
+      let filled = try await Filled("unloaded", on: .standalone23)
+      let backup = try await filled.backup()
       #expect(backup.exitCode == 0, "\(backup)")
-      let state = try await server.pymilvus("run", "print(utility.load_state('\(name)'))")
+      let state = try await filled.server.pymilvus("run", "print(utility.load_state('\(filled.name)'))")
       #expect(state.contains("NotLoad"))
-      try await server.pymilvus("drop", name)
+      try await filled.drop()
     }
 
     @Test func aRowThatIsCountedAndNotReturnedFailsTheBackup() async throws {
-      let server = try await TestServer(.lite3)
-      let scratch = try Scratch()
-      let repository = try await scratch.repository()
-      let name = TestServer.name("uniform")
-      try await server.pymilvus("fill", "uniform", name)
-      let proxy = try FaultyMilvus(server, fault: "hide", "12345")
-      let finished = try await milvault("backup", "--repo", repository, "--uri", proxy.uri, "--collection", name, folder: scratch.folder)
-      expect(finished, exit: 1, says: name, "after 12344 up to 12346", "counts 2 rows", "returns 1")
-      let list = try await milvault("list", "--repo", repository, folder: scratch.folder)
+      let filled = try await Filled("uniform", on: .lite3)
+      let proxy = try FaultyMilvus(filled.server, fault: "hide", "12345")
+      let finished = try await filled.backup(uri: proxy.uri)
+      expect(finished, exit: 1, says: filled.name, "after 12344 up to 12346", "counts 2 rows", "returns 1")
+      let list = try await filled.milvault("list")
       #expect(list.output.contains("no backups yet"))
-      try await server.pymilvus("drop", name)
+      try await filled.drop()
     }
 
     @Test func duplicatesAreToldAndFailAStrictBackup() async throws {
       for generation in [MilvusGeneration.standalone23, .lite2] {
-        let server = try await TestServer(generation)
-        let scratch = try Scratch()
-        let repository = try await scratch.repository()
-        let name = TestServer.name("duplicates")
-        try await server.pymilvus("fill", "duplicates", name)
-        let told = try await milvault("backup", "--repo", repository, "--uri", server.uri, "--collection", name, folder: scratch.folder)
+        let filled = try await Filled("duplicates", on: generation)
+        let told = try await filled.backup()
         expect(told, exit: 0, says: "101 more rows share their key")
-        let strict = try await milvault(
-          "backup", "--repo", repository, "--uri", server.uri, "--collection", name, "--strict", folder: scratch.folder)
+        let strict = try await filled.backup("--strict")
         expect(strict, exit: 1, says: "101 rows share their key")
-        try await server.pymilvus("drop", name)
+        try await filled.drop()
       }
     }
 
     @Test func lostAnswersToInsertsMakeNoDuplicates() async throws {
-      let server = try await TestServer(.lite2)  // which keeps duplicates, and counts them
-      let scratch = try Scratch()
-      let repository = try await scratch.repository()
-      let name = TestServer.name("everything")
-      try await server.pymilvus("fill", "everything", name)
-      let proxy = try FaultyMilvus(server, fault: "lose-insert-answers", "2")
-      let backup = try await milvault("backup", "--repo", repository, "--uri", server.uri, "--collection", name, folder: scratch.folder)
+      let filled = try await Filled("everything", on: .lite2)  // which keeps duplicates, and counts them
+      let proxy = try FaultyMilvus(filled.server, fault: "lose-insert-answers", "2")
+      let backup = try await filled.backup()
       #expect(backup.exitCode == 0, "\(backup)")
       for suffix in ["_a", "_b"] {  // one of the two loses its answer
-        let restore = try await milvault(
-          "restore", "latest", "--repo", repository, "--uri", proxy.uri, "--suffix", suffix, folder: scratch.folder)
+        let restore = try await filled.restore("--suffix", suffix, uri: proxy.uri)
         #expect(restore.exitCode == 0, "\(restore)")
-        let count = try await server.pymilvus(
-          "run", "print(Collection('\(name)\(suffix)').query('id > -1000', output_fields=['count(*)'])[0]['count(*)'])")
+        let count = try await filled.server.pymilvus(
+          "run", "print(Collection('\(filled.name)\(suffix)').query('id > -1000', output_fields=['count(*)'])[0]['count(*)'])")
         #expect(count.contains("500"))
       }
-      for suffix in ["", "_a", "_b"] { try await server.pymilvus("drop", name + suffix) }
+      try await filled.drop("_a", "_b")
     }
 
     @Test(arguments: [("flaky", "5"), ("rate-limit", "")])
     func passingFaultsAreRetried(_ fault: (String, String)) async throws {
-      let server = try await TestServer(.lite3)
-      let scratch = try Scratch()
-      let repository = try await scratch.repository()
-      let name = TestServer.name("everything")
-      try await server.pymilvus("fill", "everything", name)
-      let proxy = try FaultyMilvus(server, fault: fault.0, fault.1)
-      let backup = try await milvault("backup", "--repo", repository, "--uri", proxy.uri, "--collection", name, folder: scratch.folder)
+      let filled = try await Filled("everything", on: .lite3)
+      let proxy = try FaultyMilvus(filled.server, fault: fault.0, fault.1)
+      let backup = try await filled.backup(uri: proxy.uri)
       #expect(backup.exitCode == 0, "\(backup)")
-      let restore = try await milvault(
-        "restore", "latest", "--repo", repository, "--uri", proxy.uri, "--suffix", "_r", folder: scratch.folder)
+      let restore = try await filled.restore("--suffix", "_r", uri: proxy.uri)
       #expect(restore.exitCode == 0, "\(restore)")
-      #expect(try await server.compare(name, "\(name)_r").differences.isEmpty)
-      for collection in [name, "\(name)_r"] { try await server.pymilvus("drop", collection) }
+      #expect(try await filled.server.compare(filled.name, "\(filled.name)_r").differences.isEmpty)
+      try await filled.drop("_r")
     }
 
     @Test func httpsWithAnAuthorityOfOnesOwnWorksAndAnUnknownOneDoesNot() async throws {
@@ -169,21 +138,17 @@ extension RealServers {
     }
 
     @Test func aSchemaThatTheTargetCannotHoldLeavesNothing() async throws {
-      let source = try await TestServer(.lite3)
-      let scratch = try Scratch()
-      let repository = try await scratch.repository()
-      let name = TestServer.name("everything")
-      try await source.pymilvus("fill", "everything", name)
-      let backup = try await milvault("backup", "--repo", repository, "--uri", source.uri, "--collection", name, folder: scratch.folder)
+      let filled = try await Filled("everything", on: .lite3)
+      let backup = try await filled.backup()
       #expect(backup.exitCode == 0, "\(backup)")
       for generation in [MilvusGeneration.standalone23, .lite2] {
         let target = try await TestServer(generation)
-        let restore = try await milvault("restore", "latest", "--repo", repository, "--uri", target.uri, folder: scratch.folder)
+        let restore = try await filled.restore(uri: target.uri)
         #expect(restore.exitCode == 1, "\(restore)")
-        #expect(restore.errors.contains(name), "\(restore)")
-        #expect(try await target.pymilvus("run", "print(utility.has_collection('\(name)'))").contains("False"))
+        #expect(restore.errors.contains(filled.name), "\(restore)")
+        #expect(try await target.pymilvus("run", "print(utility.has_collection('\(filled.name)'))").contains("False"))
       }
-      try await source.pymilvus("drop", name)
+      try await filled.drop()
     }
 
     /// 2.3.5 makes a collection without the null flags it was asked for and says nothing; rows sent to it by the other schema would kill it.
@@ -206,31 +171,24 @@ extension RealServers {
     }
 
     @Test func anExistingTargetIsRefusedAndUntouched() async throws {
-      let server = try await TestServer(.lite2)  // which answers "done" to the creation of what is there already
-      let scratch = try Scratch()
-      let repository = try await scratch.repository()
-      let name = TestServer.name("uniform")
-      try await server.pymilvus("fill", "uniform", name)
-      let backup = try await milvault("backup", "--repo", repository, "--uri", server.uri, "--collection", name, folder: scratch.folder)
+      let filled = try await Filled("uniform", on: .lite2)  // which answers "done" to the creation of what is there already
+      let backup = try await filled.backup()
       #expect(backup.exitCode == 0, "\(backup)")
-      let restore = try await milvault("restore", "latest", "--repo", repository, "--uri", server.uri, folder: scratch.folder)
-      expect(restore, exit: 1, says: name, "--suffix", "nothing was written")
-      let plan = try await milvault(
-        "restore", "latest", "--repo", repository, "--uri", server.uri, "--plan", "--suffix", "_p", folder: scratch.folder)
+      let restore = try await filled.restore()
+      expect(restore, exit: 1, says: filled.name, "--suffix", "nothing was written")
+      let plan = try await filled.restore("--plan", "--suffix", "_p")
       #expect(plan.exitCode == 0 && plan.output.contains("would insert 30900 rows"), "\(plan)")
-      #expect(try await server.pymilvus("run", "print(utility.has_collection('\(name)_p'))").contains("False"), "a plan writes nothing")
-      try await server.pymilvus("drop", name)
+      #expect(
+        try await filled.server.pymilvus("run", "print(utility.has_collection('\(filled.name)_p'))").contains("False"),
+        "a plan writes nothing")
+      try await filled.drop()
     }
 
     // MARK: Rights
 
     @Test func wrongCredentialsAndMissingRightsAreNamed() async throws {
-      let server = try await TestServer(.standalone23, secured: true)
-      let scratch = try Scratch()
-      let repository = try await scratch.repository()
-      let name = TestServer.name("unloaded")
-      try await server.pymilvus("fill", "unloaded", name)
-      try await server.pymilvus(
+      let filled = try await Filled("unloaded", on: .standalone23, secured: true)
+      try await filled.server.pymilvus(
         "run",
         """
         from pymilvus import Role
@@ -239,25 +197,21 @@ extension RealServers {
         role.grant('Collection', '*', 'ShowPartitions'); role.grant('Collection', '*', 'GetLoadState')
         """)
       func backup(_ token: String?) async throws -> Finished {
-        var arguments = ["backup", "--repo", repository, "--uri", server.uri, "--collection", name]
-        if let token { arguments += ["--token", token] }
-        return try await run(Project.milvault, arguments, folder: scratch.folder)
+        guard let token else { return try await filled.backup() }
+        return try await filled.backup("--token", token)
       }
       expect(try await backup(nil), exit: 1, says: "credentials", "--token")
       expect(try await backup("root:wrong-password"), exit: 1, says: "credentials", "--token")
       #expect(!(try await backup("root:wrong-password")).errors.contains("wrong-password"), "a secret is printed")
       expect(try await backup("bob:secret123"), exit: 1, says: "may not", "PrivilegeLoad")
-      try await server.pymilvus("run", "from pymilvus import Role; Role('loader').grant('Collection', '*', 'Load')")
+      try await filled.server.pymilvus("run", "from pymilvus import Role; Role('loader').grant('Collection', '*', 'Load')")
       try await Task.sleep(for: .seconds(1))
       expect(try await backup("bob:secret123"), exit: 1, says: "may not", "PrivilegeQuery")
       let allowed = try await backup("root:Milvus")
       #expect(allowed.exitCode == 0, "\(allowed)")
-      let restore = try await milvault(
-        "restore", "latest", "--repo", repository, "--uri", server.uri, "--token", "bob:secret123", "--suffix", "_r", folder: scratch.folder
-      )
+      let restore = try await filled.restore("--token", "bob:secret123", "--suffix", "_r")
       expect(restore, exit: 1, says: "may not", "PrivilegeCreateCollection")
-      let root = try await milvault(
-        "restore", "latest", "--repo", repository, "--uri", server.uri, "--token", "root:Milvus", "--suffix", "_r", folder: scratch.folder)
+      let root = try await filled.restore("--token", "root:Milvus", "--suffix", "_r")
       #expect(root.exitCode == 0, "\(root)")
     }
 
@@ -314,17 +268,13 @@ extension RealServers {
     }
 
     @Test func damageIsFoundNamedAndKeptOutOfARestore() async throws {
-      let server = try await TestServer(.lite3)
-      let scratch = try Scratch()
-      let repository = try await scratch.repository()
-      let name = TestServer.name("uniform")
-      try await server.pymilvus("fill", "uniform", name)
-      let backup = try await milvault("backup", "--repo", repository, "--uri", server.uri, "--collection", name, folder: scratch.folder)
+      let filled = try await Filled("uniform", on: .lite3)
+      let backup = try await filled.backup()
       #expect(backup.exitCode == 0, "\(backup)")
-      let manifest = try #require(try FileManager.default.contentsOfDirectory(atPath: "\(repository)/backups").first)
-      let data = try FileManager.default.subpathsOfDirectory(atPath: "\(repository)/data").filter { $0.contains(".") }
+      let manifest = try #require(try FileManager.default.contentsOfDirectory(atPath: "\(filled.repository)/backups").first)
+      let data = try FileManager.default.subpathsOfDirectory(atPath: "\(filled.repository)/data").filter { $0.contains(".") }
       #expect(data.count == 3)
-      for file in data.map({ "\(repository)/data/\($0)" }) + ["\(repository)/backups/\(manifest)"] {
+      for file in data.map({ "\(filled.repository)/data/\($0)" }) + ["\(filled.repository)/backups/\(manifest)"] {
         let url = URL(fileURLWithPath: file)
         let whole = try Data(contentsOf: url)
         for damage in ["one bit", "cut short", "emptied", "gone"] {
@@ -338,19 +288,18 @@ extension RealServers {
           default: try FileManager.default.removeItem(at: url)
           }
           let isManifest = file.hasSuffix(manifest)
-          let verify = try await milvault("verify", "--all", "--level", "checksums", "--repo", repository, folder: scratch.folder)
+          let verify = try await filled.milvault("verify", "--all", "--level", "checksums")
           if isManifest && damage == "gone" {
             #expect(verify.output.contains("no backup"), "the only manifest leaves no trace when it is gone: \(verify)")
           } else {
             #expect(verify.exitCode == 2 && verify.output.contains(url.lastPathComponent), "\(damage) \(file): \(verify)")
           }
-          let restore = try await milvault(
-            "restore", "latest", "--repo", repository, "--uri", server.uri, "--suffix", "_x", folder: scratch.folder)
+          let restore = try await filled.restore("--suffix", "_x")
           // The digests are not needed for a restore whose rows are compared with the manifest.
           let mayRestore = file.hasSuffix(".digests.parquet")
           if !mayRestore { #expect(restore.exitCode == (isManifest && damage == "gone" ? 1 : 2), "\(damage) \(file): \(restore)") }
-          let left = try await server.pymilvus("run", "print(utility.has_collection('\(name)_x'))")
-          if left.contains("True") { try await server.pymilvus("drop", "\(name)_x") }
+          let left = try await filled.server.pymilvus("run", "print(utility.has_collection('\(filled.name)_x'))")
+          if left.contains("True") { try await filled.server.pymilvus("drop", "\(filled.name)_x") }
           #expect(
             left.contains("False") || mayRestore || restore.errors.contains("is NOT what was backed up"), "\(damage) \(file): \(restore)")
           try whole.write(to: url)
@@ -358,15 +307,15 @@ extension RealServers {
       }
       // A damaged file is not reused: the next backup writes it anew, and all is well.
       let rows = try #require(data.first { $0.hasSuffix(".rows.parquet") })
-      let url = URL(fileURLWithPath: "\(repository)/data/\(rows)")
+      let url = URL(fileURLWithPath: "\(filled.repository)/data/\(rows)")
       var changed = try Data(contentsOf: url)
       changed[changed.count / 2] ^= 1
       try changed.write(to: url)
-      #expect(try await milvault("verify", "--repo", repository, folder: scratch.folder).exitCode == 2)
-      let mended = try await milvault("backup", "--repo", repository, "--uri", server.uri, "--collection", name, folder: scratch.folder)
+      #expect(try await filled.milvault("verify").exitCode == 2)
+      let mended = try await filled.backup()
       #expect(mended.exitCode == 0, "\(mended)")
-      #expect(try await milvault("verify", "--all", "--repo", repository, folder: scratch.folder).exitCode == 0)
-      try await server.pymilvus("drop", name)
+      #expect(try await filled.milvault("verify", "--all").exitCode == 0)
+      try await filled.drop()
     }
   }
 }

@@ -6,81 +6,85 @@ extension RealServers {
   /// Ends without warning, of milvault and of the server.
   @Suite struct Kills {
     /// A repository after a kill: what is listed is whole, and the next backup works.
-    private func requireSound(_ repository: String, _ scratch: Scratch) async throws {
-      let verify = try await milvault("verify", "--all", "--repo", repository, folder: scratch.folder)
+    private func requireSound(_ filled: Filled) async throws {
+      let verify = try await filled.milvault("verify", "--all")
       try #require(verify.exitCode == 0, "\(verify)")
     }
 
     @Test func milvaultKilledAtAnyMomentLeavesTheRepositoryValid() async throws {
-      let server = try await TestServer(.lite3)
-      let scratch = try Scratch()
-      let repository = try await scratch.repository()
-      let name = TestServer.name("uniform")
-      try await server.pymilvus("fill", "uniform", name)
-      let clock = ContinuousClock()
-      let whole = try await clock.measure {
-        let backup = try await milvault("backup", "--repo", repository, "--uri", server.uri, "--collection", name, folder: scratch.folder)
+      let filled = try await Filled("uniform", on: .lite3)
+      let whole = try await ContinuousClock().measure {
+        let backup = try await filled.backup()
         #expect(backup.exitCode == 0, "\(backup)")
       }
       let milliseconds = Int(whole.components.seconds * 1000 + whole.components.attoseconds / 1_000_000_000_000_000)
       for round in 0..<(Project.isSoak ? 200 : 20) {
-        // Every few rounds a repository without the data, so that there is something to write.
-        if round % 3 == 0 { try? FileManager.default.removeItem(atPath: "\(repository)/data") }
-        if round % 3 == 0 { try? FileManager.default.removeItem(atPath: "\(repository)/backups") }
-        let process = try RunningProcess(
-          Project.milvault, ["backup", "--repo", repository, "--uri", server.uri, "--collection", name], folder: scratch.folder)
+        if round % 3 == 0 {
+          // Every few rounds a repository without the data, so that there is something to write.
+          for folder in ["data", "backups"] { try? FileManager.default.removeItem(atPath: "\(filled.repository)/\(folder)") }
+        }
+        let process = try filled.startBackup()
         try await Task.sleep(for: .milliseconds(Int.random(in: 0...milliseconds)))
         process.signal(SIGKILL)
         _ = await process.wait()
-        try await requireSound(repository, scratch)
+        try await requireSound(filled)
       }
-      let last = try await milvault("backup", "--repo", repository, "--uri", server.uri, "--collection", name, folder: scratch.folder)
+      let last = try await filled.backup()
       #expect(last.exitCode == 0, "\(last)")
-      let left = try FileManager.default.contentsOfDirectory(atPath: "\(repository)/.staging")
+      let left = try FileManager.default.contentsOfDirectory(atPath: "\(filled.repository)/.staging")
       #expect(left.isEmpty, "what killed runs left is tidied up: \(left)")
-      try await server.pymilvus("drop", name)
+      try await filled.drop()
     }
 
     @Test func anInterruptedRestoreLeavesNoCollection() async throws {
-      let server = try await TestServer(.lite3)
-      let scratch = try Scratch()
-      let repository = try await scratch.repository()
-      let name = TestServer.name("uniform")
-      try await server.pymilvus("fill", "uniform", name)
-      let backup = try await milvault("backup", "--repo", repository, "--uri", server.uri, "--collection", name, folder: scratch.folder)
+      let filled = try await Filled("uniform", on: .lite3)
+      let backup = try await filled.backup()
       #expect(backup.exitCode == 0, "\(backup)")
-      let process = try RunningProcess(
-        Project.milvault, ["restore", "latest", "--repo", repository, "--uri", server.uri, "--suffix", "_r"], folder: scratch.folder)
-      // Interrupted as soon as there is something to leave behind.
-      while process.isRunning, try await !server.pymilvus("run", "print(utility.has_collection('\(name)_r'))").contains("True") {}
-      #expect(process.isRunning, "the restore was over before it could be interrupted")
+      // The collection is there long before its first rows are, so that there is time to interrupt.
+      let slow = try FaultyMilvus(filled.server, fault: "slow-inserts", "60")
+      let process = try filled.startRestore("--suffix", "_r", uri: slow.uri)
+      while process.isRunning, try await !has("\(filled.name)_r", filled) {}
       process.signal(SIGINT)
       let finished = await process.wait()
-      #expect(finished.exitCode == 1, "\(finished)")
-      #expect(try await server.pymilvus("run", "print(utility.has_collection('\(name)_r'))").contains("False"))
-      try await server.pymilvus("drop", name)
+      #expect(finished.exitCode == 1 && finished.errors.contains("stopped"), "\(finished)")
+      #expect(try await !has("\(filled.name)_r", filled))
+      try await filled.drop()
+    }
+
+    @Test(arguments: [MilvusGeneration.lite3, .standalone23])
+    func aRestoreInterruptedAtAnyMomentLeavesNoCollection(_ generation: MilvusGeneration) async throws {
+      let filled = try await Filled("uniform", on: generation)
+      let backup = try await filled.backup()
+      #expect(backup.exitCode == 0, "\(backup)")
+      for round in 0..<(Project.isSoak ? 100 : 8) {
+        let process = try filled.startRestore("--suffix", "_\(round)")
+        try await Task.sleep(for: .milliseconds(Int.random(in: 50...2500)))
+        process.signal(SIGINT)
+        let finished = await process.wait()
+        let isThere = try await has("\(filled.name)_\(round)", filled)
+        #expect(isThere == (finished.exitCode == 0), "\(finished)")
+        if isThere { try await filled.server.pymilvus("drop", "\(filled.name)_\(round)") }
+      }
+      try await filled.drop()
+    }
+
+    private func has(_ collection: String, _ filled: Filled) async throws -> Bool {
+      try await filled.server.pymilvus("run", "print(utility.has_collection('\(collection)'))").contains("True")
     }
 
     @Test func aServerKilledInTheMiddleIsAClearError() async throws {
-      let server = try await TestServer(.standalone23)
-      let scratch = try Scratch()
-      let repository = try await scratch.repository()
-      let name = TestServer.name("uniform")
-      try await server.pymilvus("fill", "uniform", name)
-      let whole = try await milvault("backup", "--repo", repository, "--uri", server.uri, "--collection", name, folder: scratch.folder)
+      let filled = try await Filled("uniform", on: .standalone23)
+      let whole = try await filled.backup()
       #expect(whole.exitCode == 0, "\(whole)")
-      let restore = try RunningProcess(
-        Project.milvault, ["restore", "latest", "--repo", repository, "--uri", server.uri, "--suffix", "_r"],
-        environment: ["MILVAULT_TIMEOUT": "10"], folder: scratch.folder)
-      try await Task.sleep(for: .milliseconds(1500))
-      await TestServers.shared.killServer(server.kind)
+      let slow = try FaultyMilvus(filled.server, fault: "slow-inserts", "3")
+      let restore = try filled.startRestore("--suffix", "_r", uri: slow.uri, environment: ["MILVAULT_TIMEOUT": "10"])
+      while restore.isRunning, try await !has("\(filled.name)_r", filled) {}
+      await TestServers.shared.killServer(filled.server.kind)
       let finished = await restore.wait()
       #expect(finished.exitCode == 1 && finished.errors.contains("127.0.0.1"), "\(finished)")
-      let backup = try await milvault(
-        "backup", "--repo", repository, "--uri", server.uri, "--collection", name, environment: ["MILVAULT_TIMEOUT": "10"],
-        folder: scratch.folder)
+      let backup = try await filled.backup(environment: ["MILVAULT_TIMEOUT": "10"])
       #expect(backup.exitCode == 1 && backup.errors.contains("no Milvus answers"), "\(backup)")
-      try await requireSound(repository, scratch)
+      try await requireSound(filled)
     }
   }
 }

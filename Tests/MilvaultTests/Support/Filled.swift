@@ -1,0 +1,55 @@
+import Foundation
+import MilvaultKit
+
+/// A collection that pymilvus filled on a real server, and an empty repository for its backups.
+struct Filled {
+  let server: TestServer
+  let name: String
+  let scratch: Scratch
+  let repository: String
+
+  /// - Parameter scenario: what Tests/Support/milvus.py fills it with; nil leaves the collection to the test.
+  init(_ scenario: String?, on generation: MilvusGeneration, secured: Bool = false) async throws {
+    server = try await TestServer(generation, secured: secured)
+    scratch = try Scratch()
+    repository = try await scratch.repository()
+    name = TestServer.name(scenario ?? "own")
+    if let scenario { try await server.pymilvus("fill", scenario, name) }
+  }
+
+  /// Backs the collection up, through `uri` if it is not the server's own.
+  func backup(_ options: String..., uri: String? = nil, environment: [String: String] = [:]) async throws -> Finished {
+    try await run(Project.milvault, backupArguments(uri) + options, environment: environment, folder: scratch.folder)
+  }
+
+  /// Restores the newest backup.
+  func restore(_ options: String..., uri: String? = nil, environment: [String: String] = [:]) async throws -> Finished {
+    try await run(Project.milvault, restoreArguments(uri) + options, environment: environment, folder: scratch.folder)
+  }
+
+  /// Any other command on the repository.
+  func milvault(_ arguments: String...) async throws -> Finished {
+    try await run(Project.milvault, arguments + ["--repo", repository], folder: scratch.folder)
+  }
+
+  /// A backup that goes on while the test does.
+  func startBackup() throws -> RunningProcess {
+    try RunningProcess(Project.milvault, backupArguments(nil), folder: scratch.folder)
+  }
+
+  /// A restore that goes on while the test does.
+  func startRestore(_ options: String..., uri: String? = nil, environment: [String: String] = [:]) throws -> RunningProcess {
+    try RunningProcess(Project.milvault, restoreArguments(uri) + options, environment: environment, folder: scratch.folder)
+  }
+
+  private func backupArguments(_ uri: String?) -> [String] {
+    ["backup", "--repo", repository, "--uri", uri ?? server.uri, "--collection", name]
+  }
+
+  private func restoreArguments(_ uri: String?) -> [String] { ["restore", "latest", "--repo", repository, "--uri", uri ?? server.uri] }
+
+  /// Drops the collection and those restored from it under a suffix.
+  func drop(_ suffixes: String...) async throws {
+    for suffix in [""] + suffixes { try await server.pymilvus("drop", name + suffix) }
+  }
+}
