@@ -22,7 +22,8 @@ demo: build
 test: setup
 	$(BUILD) --build-tests
 	$(MILVAULT) embedded install --all
-	swift test -c release --skip-build $(TESTFLAGS)
+	@set -o pipefail; swift test -c release --skip-build $(TESTFLAGS) 2>&1 | tee .build/test.log || \
+	  { echo; echo "What failed:"; grep -a -A 12 'recorded an issue' .build/test.log; exit 1; }
 
 # What needs many repetitions: hundreds of kills and rounds.
 soak: export MILVAULT_SOAK = 1
@@ -37,6 +38,7 @@ format:
 bench: build
 	$(MILVAULT) embedded install 2.3.5
 	Benchmarks/run
+	Benchmarks/memory
 
 install: build
 	@Scripts/install "$(PREFIX)"

@@ -3,6 +3,7 @@
     milvus_bench.py URI fill NAME ROWS DIM       rows of (id, text, v)
     milvus_bench.py URI export NAME FILE         iterate, then pandas to Parquet: the script of the tutorials
     milvus_bench.py URI insert NAME ROWS DIM BATCH
+    milvus_bench.py URI drop NAME
 """
 import sys
 import time
@@ -39,6 +40,8 @@ if verb == "fill":
     c.create_index("v", {"index_type": "FLAT", "metric_type": "L2", "params": {}})
     c.load()
     print(c.num_entities)
+elif verb == "drop":
+    utility.drop_collection(name)
 elif verb == "export":
     import pandas as pd
     c = Collection(name)

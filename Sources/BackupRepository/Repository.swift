@@ -64,7 +64,7 @@ public struct Repository: Sendable {
   public func put(_ bytes: Data, as kind: FileReference.Kind, damaged: Set<String> = []) async throws -> StoredFile {
     let file = try stage(kind)
     try bytes.withUnsafeBytes { try file.write($0) }
-    return try await file.commit(to: self, damaged: damaged)
+    return try await file.finish().commit(to: self, damaged: damaged)
   }
 
   /// Reads a small data file and checks it against its name.
@@ -109,18 +109,28 @@ public final class StagedDataFile {
     try object.write(part)
   }
 
+  /// Ends the file, whose bytes are all written now.
+  public func finish() -> FinishedDataFile {
+    FinishedDataFile(object: object, file: FileReference(sha256: hash.finalize().hex, kind: kind, bytes: bytes))
+  }
+
+  public func discard() { object.discard() }
+}
+
+/// A data file that waits for its name.
+public struct FinishedDataFile: Sendable {
+  let object: any StagedObject
+  public let file: FileReference
+
   /// Gives the file its name, unless a file of that name and size is there and was not found damaged.
   public func commit(to repository: Repository, damaged: Set<String>) async throws -> StoredFile {
-    let file = FileReference(sha256: hash.finalize().hex, kind: kind, bytes: bytes)
-    if !damaged.contains(file.name), try await repository.store.info(file.key)?.bytes == bytes {
+    if !damaged.contains(file.name), try await repository.store.info(file.key)?.bytes == file.bytes {
       object.discard()
       return StoredFile(file: file, isNew: false)
     }
     try await object.commit(as: file.key)
     return StoredFile(file: file, isNew: true)
   }
-
-  public func discard() { object.discard() }
 }
 
 /// What wrote a file.

@@ -45,7 +45,7 @@ public struct ObjectInfo: Sendable, Hashable {
 }
 
 /// An object being written. One task uses it. Dropped without `commit` it leaves nothing.
-public protocol StagedObject: AnyObject {
+public protocol StagedObject: AnyObject, Sendable {
   func write(_ bytes: UnsafeRawBufferPointer) throws
   /// Makes the object visible under `key`, whole and durable.
   func commit(as key: String) async throws

@@ -43,18 +43,18 @@ public indirect enum ColumnValues: Sendable {
     .fixed(width: MemoryLayout<Number>.size, numbers.map(\.littleEndian).withUnsafeBytes { Data($0) })
   }
 
-  /// The values in `range`, re-based to start at 0.
+  /// The values in `range`, re-based to start at 0. They share the memory of the whole.
   public func slice(_ range: Range<Int>) -> ColumnValues {
     switch self {
     case .fixed(let width, let bytes):
       let start = bytes.startIndex
-      return .fixed(width: width, bytes.subdata(in: start + range.lowerBound * width..<start + range.upperBound * width))
+      return .fixed(width: width, bytes[start + range.lowerBound * width..<start + range.upperBound * width])
     case .variable(let offsets, let bytes):
       let (from, to) = (offsets[range.lowerBound], offsets[range.upperBound])
       let start = bytes.startIndex
       return .variable(
         offsets: offsets[range.lowerBound...range.upperBound].map { $0 - from },
-        bytes: bytes.subdata(in: start + from..<start + to))
+        bytes: bytes[start + from..<start + to])
     case .list(let offsets, let elements):
       let (from, to) = (offsets[range.lowerBound], offsets[range.upperBound])
       return .list(
@@ -65,6 +65,10 @@ public indirect enum ColumnValues: Sendable {
 
   /// Adds the values of `other`, which has the same layout.
   public mutating func append(_ other: ColumnValues) {
+    if count == 0 {
+      self = other
+      return
+    }
     switch (self, other) {
     case (.fixed(let width, var bytes), .fixed(_, let more)):
       self = .fixed(width: 0, Data())  // so that `bytes` is the only owner and grows in place

@@ -38,7 +38,7 @@ final class TemporaryRepository {
       let writer = try SegmentWriter(repository: repository, layout: Self.layout, keyField: Self.keyField)
       try writer.append(try DigestedRows(batch.slice(start..<end), keyField: Self.keyField))
       let through: Key? = end == rows ? nil : .int64(Int64(end - 1))
-      segments.append(try await writer.finish(after: after, through: through, damaged: []).segment)
+      segments.append(try await writer.finish(after: after, through: through).commit(to: repository, damaged: []).segment)
       after = through
     }
     let list = try await repository.putSegmentList(segments, damaged: [])

@@ -69,21 +69,35 @@ public final class SegmentWriter {
     rowBytes += rows.batch.byteCount
   }
 
-  /// Ends the segment, which covers the keys greater than `after` up to `through`.
-  /// - Returns: the segment, and which of its files are new.
-  public func finish(after: Key?, through: Key?, damaged: Set<String>) async throws -> (segment: Segment, files: [StoredFile]) {
+  /// Ends the segment, which covers the keys greater than `after` up to `through`. It is to be committed.
+  public func finish(after: Key?, through: Key?) throws -> FinishedSegment {
     try rowWriter.finish()
     try digestWriter.finish()
-    let rows = try await rowFile.commit(to: repository, damaged: damaged)
-    let digests = try await digestFile.commit(to: repository, damaged: damaged)
+    let (rows, digests) = (rowFile.finish(), digestFile.finish())
     let segment = Segment(
       after: after, through: through, content: content, rowBytes: rowBytes, rows: rows.file, digests: digests.file)
-    return (segment, [rows, digests])
+    return FinishedSegment(segment: segment, rows: rows, digests: digests)
   }
 
   /// Leaves nothing of the segment.
   public func discard() {
     rowFile.discard()
     digestFile.discard()
+  }
+}
+
+/// A segment whose files are written and wait for their names. Dropped without `commit` it leaves nothing.
+public struct FinishedSegment: Sendable {
+  let segment: Segment
+  let rows: FinishedDataFile
+  let digests: FinishedDataFile
+
+  /// Makes the files durable under their names.
+  /// - Returns: the segment, and which of its files are new.
+  public func commit(to repository: Repository, damaged: Set<String>) async throws -> (segment: Segment, files: [StoredFile]) {
+    let files = [
+      try await rows.commit(to: repository, damaged: damaged), try await digests.commit(to: repository, damaged: damaged),
+    ]
+    return (segment, files)
   }
 }

@@ -1,54 +1,65 @@
 import Foundation
+import Synchronization
 
 /// A file in the staging folder, on its way to its name.
 final class LocalStagedObject: StagedObject {
   private let store: LocalObjectStore
   private let path: String
-  private var file: Int32
+  /// The open file; -1 when it has its name or is gone.
+  private let file: Mutex<Int32>
 
   init(store: LocalObjectStore, path: String) throws {
     self.store = store
     self.path = path
-    file = Foundation.open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
-    guard file >= 0 else { throw systemError(path) }
-    _ = flock(file, LOCK_EX | LOCK_NB)
+    let opened = Foundation.open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+    file = Mutex(opened)
+    guard opened >= 0 else { throw systemError(path) }
+    _ = flock(opened, LOCK_EX | LOCK_NB)
   }
 
   deinit { discard() }
 
   func write(_ bytes: UnsafeRawBufferPointer) throws {
-    var done = 0
-    while done < bytes.count {
-      let count = Foundation.write(file, bytes.baseAddress.map { $0 + done }, bytes.count - done)
-      if count < 0 {
-        if errno == EINTR { continue }
-        throw systemError(path)
+    try file.withLock { file in
+      var done = 0
+      while done < bytes.count {
+        let count = Foundation.write(file, bytes.baseAddress.map { $0 + done }, bytes.count - done)
+        if count < 0 {
+          if errno == EINTR { continue }
+          throw systemError(path)
+        }
+        done += count
       }
-      done += count
     }
   }
 
   func commit(as key: String) async throws {
-    let (target, file, path) = (store.path(key), file, path)
+    let target = store.path(key)
     let folder = (target as NSString).deletingLastPathComponent
     try store.makeFolder(folder)
     // fsync waits for the disk: not on a thread that other tasks need.
     try await withCheckedThrowingContinuation { (done: CheckedContinuation<Void, any Error>) in
-      DispatchQueue.global().async {
-        done.resume(with: Result { if fsync(file) != 0 { throw systemError(path) } })
-      }
+      DispatchQueue.global().async { done.resume(with: Result { try self.name(target, in: folder) }) }
     }
-    guard rename(path, target) == 0 else { throw systemError(target) }
-    Foundation.close(file)
-    self.file = -1
+  }
+
+  private func name(_ target: String, in folder: String) throws {
+    try file.withLock { file in
+      guard fsync(file) == 0 else { throw systemError(path) }
+      guard rename(path, target) == 0 else { throw systemError(target) }
+      Foundation.close(file)
+      file = -1
+    }
     try store.syncFolder(folder)
   }
 
   func discard() {
-    guard file >= 0 else { return }
-    Foundation.close(file)
-    unlink(path)
-    file = -1
+    file.withLock { file in
+      guard file >= 0 else { return }
+      Foundation.close(file)
+      unlink(path)
+      file = -1
+    }
   }
 }
 
