@@ -41,13 +41,14 @@ let package = Package(
         ]),
         .linkedLibrary("arrow"), .linkedLibrary("parquet"),
       ]),
+    .target(name: "CFloatText"),
     .target(
       name: "RowBatches",
       dependencies: [.product(name: "Crypto", package: "swift-crypto")],
       swiftSettings: swiftSettings),
     .target(
       name: "RowFormats",
-      dependencies: ["CArrowBridge", "RowBatches"],
+      dependencies: ["CArrowBridge", "CFloatText", "RowBatches"],
       swiftSettings: swiftSettings),
     .target(name: "ObjectStorage", swiftSettings: swiftSettings),
     .target(
