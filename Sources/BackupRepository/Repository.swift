@@ -171,7 +171,7 @@ public struct Timestamp: Sendable, Hashable, Comparable, Codable {
 
 extension JSONEncoder {
   /// The same value makes the same bytes, and a person can read them.
-  static var repository: JSONEncoder {
+  package static var repository: JSONEncoder {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     return encoder

@@ -10,7 +10,11 @@ private final class Files {
 
   func sink(_ name: String) -> FileSink {
     contents[name] = Data()
-    return FileSink { self.contents[name]?.append(contentsOf: $0) } rewriteStart: { self.contents[name]?.replaceSubrange(0..<$0.count, with: $0) }
+    return FileSink {
+      self.contents[name]?.append(contentsOf: $0)
+    } rewriteStart: {
+      self.contents[name]?.replaceSubrange(0..<$0.count, with: $0)
+    }
   }
 
   func reader(_ name: String) throws -> NpyReader {
@@ -38,7 +42,7 @@ private func digest(_ batches: [RowBatch]) -> ContentDigest {
     let layout = RandomRows.everyType
     let batches = try (0..<3).map { try RandomRows.batch(layout, rows: 37 * ($0 + 1), seed: seed &+ UInt64($0)) }
     let files = Files()
-    let writer = try NumPyWriter(layout: layout) { files.sink($0) }
+    let writer = try NumPyWriter(layout: layout, rows: 20) { files.sink($0) }
     for batch in batches { try writer.write(batch) }
     try writer.finish()
     let reader = try NumPyReader(layout: layout, rows: 37 * 6) { try files.reader($0) }
@@ -51,7 +55,7 @@ private func digest(_ batches: [RowBatch]) -> ContentDigest {
     let layout = RandomRows.everyType
     let batch = try RandomRows.batch(layout, rows: 20, seed: 9)
     let files = Files()
-    let writer = try NumPyWriter(layout: layout) { files.sink($0) }
+    let writer = try NumPyWriter(layout: layout, rows: 20) { files.sink($0) }
     try writer.write(batch)
     try writer.finish()
     let whole = files.contents
@@ -130,7 +134,8 @@ private func digest(_ batches: [RowBatch]) -> ContentDigest {
 
   @Test func linesAreJSONThatOthersRead() throws {
     let layout = RowLayout([
-      FieldLayout(name: "f", type: .scalar(.float)), FieldLayout(name: "d", type: .scalar(.double)), FieldLayout(name: "j", type: .scalar(.json)),
+      FieldLayout(name: "f", type: .scalar(.float)), FieldLayout(name: "d", type: .scalar(.double)),
+      FieldLayout(name: "j", type: .scalar(.json)),
       FieldLayout(name: "t", type: .scalar(.varchar)),
     ])
     func column(_ i: Int, _ values: ColumnValues) -> Column {
@@ -180,7 +185,9 @@ private func digest(_ batches: [RowBatch]) -> ContentDigest {
     #expect(try batch.keys(field: "id") == [.int64(1), .int64(3)])
   }
 
-  @Test(arguments: ["{\"rows\": [{\"id\":1},\n {\"id\":2}]}", "[{\"id\":1},{\"id\":2}]", "{\"id\":1}\n\n{\"id\":2}", "\u{FEFF}{\"id\":1}\r\n{\"id\":2}\r\n"])
+  @Test(arguments: [
+    "{\"rows\": [{\"id\":1},\n {\"id\":2}]}", "[{\"id\":1},{\"id\":2}]", "{\"id\":1}\n\n{\"id\":2}", "\u{FEFF}{\"id\":1}\r\n{\"id\":2}\r\n",
+  ])
   func rowsAreFoundInEveryUsualShape(_ text: String) throws {
     let files = Files()
     let data = Data(text.utf8)

@@ -266,6 +266,17 @@ def wide(name):
     index_and_load(c)
 
 
+def segments(name):
+    """Rows that could be wide by their schema, so that milvault cuts them into several segments."""
+    texts = [FieldSchema(f"t{i}", DataType.VARCHAR, max_length=1000) for i in range(40)]
+    c = create(name, [FieldSchema("id", DataType.INT64, is_primary=True), *texts, vector_field(4)])
+    for start in range(0, 12000, 2000):
+        keys = list(range(start, start + 2000))
+        c.insert([[k * 7919 for k in keys], *[[f"{k}/{i}" for k in keys] for i in range(40)], list(unit(2000, 4))])
+    c.flush()
+    index_and_load(c)
+
+
 # ---- Comparing ----
 
 def exact(value):
@@ -376,6 +387,16 @@ def write(name, seconds):
     print(json.dumps({"writes": i}))
 
 
+def append(name, seconds):
+    """Inserts growing keys, as fast as the server takes them."""
+    c = Collection(name)
+    end, i = time.time() + float(seconds), 10**9
+    while time.time() < end:
+        c.insert([list(range(i, i + 200)), [f"appended {k}" for k in range(i, i + 200)], list(unit(200, 8))])
+        i += 200
+    print(json.dumps({"appended": i - 10**9}))
+
+
 if verb == "fill":
     globals()[rest[0]](rest[1])
 elif verb == "compare":
@@ -384,5 +405,7 @@ elif verb == "drop":
     utility.drop_collection(rest[0])
 elif verb == "write":
     write(*rest)
+elif verb == "append":
+    append(*rest)
 elif verb == "run":
     exec(rest[0])

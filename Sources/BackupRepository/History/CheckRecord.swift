@@ -37,6 +37,8 @@ public struct CheckRecord: Sendable, Codable {
   public var bytes: Int
   public var rows: Int
   public var seconds: Double
+  /// Why the repository does not hold this record; nil if it does.
+  public var unrecorded: String?
 
   public init(
     backup: String, level: VerifyLevel, time: Timestamp, findings: [Finding], files: Int, bytes: Int, rows: Int, seconds: Double

@@ -30,7 +30,16 @@ struct PartitionBackupJob: Sendable {
         }
       }
       // A few pages of slack: reading goes on while a segment's end is written.
-      let segments = try await store(pages.buffer(policy: .bounded(2)), keyField: key.name)
+      var buffered = pages.buffer(policy: .bounded(2)).makeAsyncIterator()
+      let segments: Stored?
+      do {
+        segments = try await store(&buffered, keyField: key.name)
+      } catch {
+        // The buffer's own task holds on to it for as long as a page waits in it.
+        group.cancelAll()
+        while await buffered.next() != nil {}
+        throw error
+      }
       try await group.waitForAll()
       // The last page has no upper bound: without it something is missing.
       guard let segments else { throw CancellationError() }
@@ -51,7 +60,7 @@ struct PartitionBackupJob: Sendable {
 
   /// Writes the pages into segments.
   /// - Returns: nil if the pages ended before the key space did.
-  private func store<Pages: AsyncSequence & Sendable>(_ pages: Pages, keyField: String) async throws -> Stored?
+  private func store<Pages: AsyncIteratorProtocol>(_ pages: inout Pages, keyField: String) async throws -> Stored?
   where Pages.Element == CapturedPage {
     try await withThrowingTaskGroup(of: (Int, Segment, [StoredFile]).self) { commits in
       var stored = Stored()
@@ -60,7 +69,7 @@ struct PartitionBackupJob: Sendable {
       var writer: SegmentWriter?
       var after: Key?
       var reachedTheEnd = false
-      for try await page in pages {
+      while let page = try await pages.next() {
         let rows = page.rows.rows
         if rows.batch.count > 0 {
           let current = try writer ?? SegmentWriter(repository: repository, layout: capture.schema.layout, keyField: keyField)

@@ -18,12 +18,17 @@ struct KeyScan: Sendable {
   let pageSize: PageSize
 
   /// Sends the pages that tile the whole key space, the last one without an upper bound; waits while the receiver is behind.
+  ///
+  /// The end is an empty answer. Where rows are appended faster than they are read there is none: then the scan ends with a short answer
+  /// once it has seen as many keys as there were rows, and the last page's reader looks for what is left.
+  /// - Parameter rows: about how many rows there were at the beginning.
   /// - Throws: `MilvusError`, or `CaptureError` if the server's answers contradict each other.
-  func run(cutter: SegmentCutter, into channel: AsyncChannel<PlannedPage>) async throws {
+  func run(cutter: SegmentCutter, rows: Int, into channel: AsyncChannel<PlannedPage>) async throws {
     var cutter = cutter
     var pending: [Key] = []
     var after: Key?
     var last: Key?
+    var scanned = 0
     while true {
       try Task.checkCancellation()
       let keys = try await reader.keys(in: KeyRange(after: last), limit: MilvusClient.largestPage)
@@ -41,9 +46,11 @@ struct KeyScan: Sendable {
           pending = []
         }
       }
+      scanned += keys.count
       // Keys that cannot be written come last only where they were counted to be all there are.
       guard reader.canBound(greatest) else { break }
       last = greatest
+      if scanned >= rows, keys.count < MilvusClient.largestPage / 2, scanned > keys.count { break }
     }
     await channel.send(PlannedPage(range: KeyRange(after: after), keys: pending, endsSegment: true))
     try Task.checkCancellation()

@@ -34,12 +34,14 @@ struct QueryCapture: Sendable {
     let whole = KeyRange()
     let countBefore = counts ? try await reader.count(whole) : nil
     var counted = 0
+    let estimate = countBefore == nil ? try await client.rowEstimate(of: schema.name) : nil
+    let rows = countBefore ?? estimate ?? .max
     let channel = AsyncChannel<PlannedPage>()
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask {
         // The channel ends in every case, so that its receiver does not wait for ever; the error comes out of the group.
         defer { channel.finish() }
-        try await KeyScan(reader: reader, pageSize: pageSize).run(cutter: cutter, into: channel)
+        try await KeyScan(reader: reader, pageSize: pageSize).run(cutter: cutter, rows: rows, into: channel)
       }
       try await read(channel, reader: reader, pageSize: pageSize) { page in
         counted += page.rows.counted ?? 0

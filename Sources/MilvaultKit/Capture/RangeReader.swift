@@ -26,6 +26,8 @@ struct RangeReader: Sendable {
 
   /// A range that disagrees is read this many times before it is divided.
   static let attempts = 3
+  /// Rows asked for at a time at least, when a range is read again; wide ones shrink it by themselves.
+  private static let leastRows = 256
 
   func canBound(_ key: Key) -> Bool { dialect.canWrite(key) }
 
@@ -63,14 +65,61 @@ struct RangeReader: Sendable {
   /// Reads a few rows, so that the first pages are not planned by a guess of how wide rows are.
   func probe(_ keys: [Key], _ pageSize: PageSize) async throws {
     guard let bound = keys.prefix(32).last(where: { canBound($0) }) else { return }
-    let rows = try await client.query(query(KeyRange(through: bound), fields: schema.columns), limit: 64)
-    pageSize.saw(rows: rows.count, bytes: rows.byteCount)
+    do {
+      let rows = try await client.query(query(KeyRange(through: bound), fields: schema.columns), limit: 64)
+      pageSize.saw(rows: rows.count, bytes: rows.byteCount)
+    } catch MilvusError.messageTooLarge {
+      pageSize.saw(rows: 1, bytes: pageSize.bytes)
+    }
   }
 
   // MARK: Rows
 
   /// The rows of a planned page, proven complete: by the server's count, or where it has none by two passes that agree.
   func proven(_ page: PlannedPage) async throws -> ProvenRows {
+    page.range.through == nil ? try await provenTail(page) : try await provenRange(page)
+  }
+
+  /// The page without an upper bound. Its planned keys make a range of their own; what stands behind them is read, range by range, until
+  /// nothing does. Where rows are appended all the while that never is: after many ranges what is still behind came later than all of them.
+  private func provenTail(_ page: PlannedPage) async throws -> ProvenRows {
+    var rows = ProvenRows(rows: try DigestedRows(schema.layout.empty, keyField: key.name), counted: counts ? 0 : nil)
+    var after = page.range.after
+    if let bound = page.keys.lastIndex(where: { canBound($0) }) {
+      let range = KeyRange(after: after, through: page.keys[bound])
+      rows = try await provenRange(PlannedPage(range: range, keys: Array(page.keys[...bound]), endsSegment: false))
+      after = page.keys[bound]
+    }
+    var unexplained = 0
+    for _ in 0..<Self.tailLooks {
+      let tail = KeyRange(after: after)
+      let found = try await keys(in: tail, limit: Self.tailKeys)
+      if let bound = found.lastIndex(where: { canBound($0) }) {
+        let range = KeyRange(after: after, through: found[bound])
+        rows = try joined(rows, try await provenRange(PlannedPage(range: range, keys: Array(found[...bound]), endsSegment: false)))
+        after = found[bound]
+        unexplained = 0
+        continue
+      }
+      // Keys that cannot be bounds stand last: they are read together, and the count says whether they are all.
+      guard found.isEmpty else { return try joined(rows, try await provenRange(PlannedPage(range: tail, keys: found, endsSegment: false))) }
+      let counted = counts ? try await count(tail) : try await keys(in: tail, limit: Self.tailKeys).count
+      if counted == 0 { return rows }
+      // Rows that came in just now show at the next look; rows that no query returns do not.
+      unexplained += 1
+      guard unexplained < Self.attempts else {
+        throw CaptureError.incomplete(collection: schema.name, range: tail, returned: 0, counted: counted)
+      }
+      try await Task.sleep(for: .milliseconds(50 << unexplained))
+    }
+    return rows
+  }
+
+  /// Keys read at a time behind the last planned one, and how often: far more than come in meanwhile.
+  private static let tailKeys = 1024
+  private static let tailLooks = 16
+
+  private func provenRange(_ page: PlannedPage) async throws -> ProvenRows {
     // Twice the rows: while 2.2 hands a segment over it counts both copies of a row against the limit.
     let limit = min(2 * page.keys.count + 16, MilvusClient.largestPage)
     async let counted = counts ? count(page.range) : nil
@@ -82,7 +131,7 @@ struct RangeReader: Sendable {
     } else if rows.keys == page.keys {
       return ProvenRows(rows: rows)
     }
-    return try await counts ? investigated(page.range, rowLimit: max(1, page.keys.count / 4)) : agreed(page)
+    return try await counts ? investigated(page.range, rowLimit: max(Self.leastRows, page.keys.count / 4)) : agreed(page)
   }
 
   /// A page that was too large for an answer, in pages that are not: its rows are far wider than those before. The range is divided, not only
@@ -90,6 +139,7 @@ struct RangeReader: Sendable {
   /// - Throws: `CaptureError.rowTooLarge` if the page cannot be divided further.
   func divided(_ page: PlannedPage, _ pageSize: PageSize) async throws -> [PlannedPage] {
     let keys = page.keys
+    guard keys.count > 1 else { throw CaptureError.rowTooLarge(collection: schema.name, range: page.range) }
     var rows = keys.count / 2
     for place in 0..<8 {
       let at = place * keys.count / 8
@@ -159,7 +209,7 @@ struct RangeReader: Sendable {
     guard let middle = bounds.isEmpty ? nil : bounds[bounds.count / 2] else {
       throw CaptureError.incomplete(collection: schema.name, range: range, returned: returned, counted: counted)
     }
-    let half = max(1, rowLimit / 2)
+    let half = max(Self.leastRows, rowLimit / 2)
     let low = try await investigated(KeyRange(after: range.after, through: keys[middle]), rowLimit: half)
     let high = try await investigated(KeyRange(after: keys[middle], through: range.through), rowLimit: half)
     return try joined(low, high)
@@ -203,7 +253,7 @@ struct RangeReader: Sendable {
     var found = 0
     for attempt in 0..<Self.attempts {
       if attempt > 0 { try await Task.sleep(for: .milliseconds(50 << attempt)) }
-      let rows = try await allRows(range, limit: max(1, keys.count / 3))
+      let rows = try await allRows(range, limit: max(Self.leastRows, keys.count / 3))
       found = rows.keys.count
       if rows.keys == keys { return ProvenRows(rows: rows) }
       keys = try await allKeys(range)

@@ -18,58 +18,62 @@ struct CollectionRestoreJob: Sendable {
 
   func run() async throws -> RestoredCollection {
     // Some servers answer "done" to the creation of what is there already: so this is asked just before.
-    guard try await !client.hasCollection(schema.name) else {
-      throw RestoreError.obstacles(["\(plan.target.text) was created meanwhile by someone else"])
-    }
+    guard try await !client.hasCollection(schema.name) else { throw RestoreError.createdByOthers(plan.target.text) }
     // In a task of its own: if this one is cancelled meanwhile, what was made has to be known so that it can be dropped.
     let made = try await Task { try await create() }.value
     do {
       try Task.checkCancellation()
       let lost = try requireSchema(made)
       var restored = try await fill()
-      restored.notes = lost
+      restored.notes = lost + restored.notes
       return restored
     } catch let error as RestoreError where error.keepsCollection {
       throw error
     } catch {
       // In a task of its own, since this one may be cancelled.
-      let drop = await Task { try await dropOwn(made.id) }.result
-      if case .failure(let failure) = drop {
-        throw RestoreError.halfRestored(plan.target.text, error is CancellationError ? "stopped" : "\(error)", "\(failure)")
-      }
+      let drop = await Task { try await dropOwn(made) }.result
+      if case .failure(let failure) = drop { throw RestoreError.halfRestored(plan.target.text, cause: error, "\(failure)") }
       throw error
     }
   }
 
   /// Creates the collection; after an answer that does not tell, looks whether it is there.
   private func create() async throws -> CollectionDescription {
-    do {
+    func send() async throws {
       try await client.createCollection(
         schema, shards: backup.shards, consistencyLevel: backup.consistencyLevel, properties: backup.properties,
         partitionCount: backup.partitionCount)
-    } catch let error as MilvusError where error.isUnclear {
-      if try await !client.hasCollection(schema.name) {
-        try await client.createCollection(
-          schema, shards: backup.shards, consistencyLevel: backup.consistencyLevel, properties: backup.properties,
-          partitionCount: backup.partitionCount)
+    }
+    do {
+      do {
+        try await send()
+      } catch let error as MilvusError where error.isUnclear {
+        if try await !client.hasCollection(schema.name) { try await send() }
       }
+      let made = try await client.describeCollection(schema.name)
+      guard try await client.rowEstimate(of: schema.name) ?? 0 == 0 else { throw RestoreError.createdByOthers(plan.target.text) }
+      return made
+    } catch let error as MilvusError where error.isUnclear {
+      throw RestoreError.unclearCreation(plan.target.text, "\(error)")
     }
-    let made = try await client.describeCollection(schema.name)
-    guard try await client.rowEstimate(of: schema.name) ?? 0 == 0 else {
-      throw RestoreError.obstacles(["\(plan.target.text) was created and filled meanwhile by someone else"])
-    }
-    return made
   }
 
   /// Drops the collection, if it is still the one that was made here.
-  private func dropOwn(_ id: Int64) async throws {
+  private func dropOwn(_ made: CollectionDescription) async throws {
     var attempt = 1
+    var quiet = 0
     while true {
       do {
-        guard try await client.describeCollection(schema.name).id == id else { return }
-        return try await client.dropCollection(schema.name)
+        let found = try await client.describeCollection(schema.name)
+        // Lite 3 gives no ids; an alias of that name describes another collection.
+        guard found.id == made.id, found.schema == made.schema, found.schema.name == schema.name else { return }
+        quiet = 0
+        try await client.dropCollection(schema.name)
       } catch MilvusError.collectionNotFound {
-        return
+        // Lite 3 brings back what was dropped under a call that it still works on: gone is what stays gone.
+        quiet += 1
+        if quiet == (connection.capabilities.has(.segments) ? 1 : 4) { return }
+        try await Task.sleep(for: .milliseconds(250))
       } catch let error as MilvusError {
         // Lite 3 refuses to drop a collection that an insert given up by us still writes to.
         guard case .refused = error, attempt < 8 else { throw error }
@@ -97,24 +101,38 @@ struct CollectionRestoreJob: Sendable {
     let staysLoaded = options.load && options.buildIndexes && backup.loadState == .loaded
     var verified = options.verify
     if staysLoaded || options.verify != .none {
-      try await timed("load") {
-        progress.begin("loading \(schema.name)", unit: "%")
-        do {
-          try await unbroken { try await client.load(schema.name, replicas: staysLoaded ? backup.replicas ?? 1 : 1) }
-        } catch MilvusError.refused where staysLoaded && (backup.replicas ?? 1) > 1 {
-          try await client.load(schema.name)  // a smaller deployment has no room for as many replicas
+      try await keeping("loading it") {
+        try await timed("load") {
+          progress.begin("loading \(schema.name)", unit: "%")
+          do {
+            try await unbroken { try await client.load(schema.name, replicas: staysLoaded ? backup.replicas ?? 1 : 1) }
+          } catch MilvusError.refused where staysLoaded && (backup.replicas ?? 1) > 1 {
+            try await client.load(schema.name)  // a smaller deployment has no room for as many replicas
+          }
         }
       }
     }
-    for alias in plan.aliases { try await setAlias(alias) }
     if options.verify != .none {
-      try await timed("verify") { verified = try await verify(expected) }
-      if !staysLoaded { try await client.release(schema.name) }
+      try await keeping("reading them back") { try await timed("verify") { verified = try await verify(expected) } }
+      if !staysLoaded { try? await client.release(schema.name) }
     } else if !staysLoaded, try await client.loadState(of: schema.name) == .loaded {
       try? await client.release(schema.name)  // Lite has new collections loaded and keeps those without an index so
     }
+    // Last: an application that goes by an alias finds rows that were proven, and never loses what it then writes.
+    for alias in plan.aliases { try await keeping("setting alias \(alias)") { try await setAlias(alias) } }
     return RestoredCollection(
       source: backup.fullName, target: plan.target.text, rows: backup.content.rows, verified: verified, seconds: seconds)
+  }
+
+  /// Does what comes after the rows: if the server fails in it, they are kept.
+  private func keeping<Value>(_ stage: String, _ body: () async throws -> Value) async throws -> Value {
+    do {
+      return try await body()
+    } catch let error as MilvusError {
+      throw RestoreError.unfinished(plan.target.text, stage, "\(error)")
+    } catch let error as CaptureError {
+      throw RestoreError.unfinished(plan.target.text, stage, "\(error)")
+    }
   }
 
   /// Some servers answer "done" and leave out what they do not know: null flags, defaults, functions. Rows sent by the wrong schema have killed
@@ -149,7 +167,7 @@ struct CollectionRestoreJob: Sendable {
       let spread = partition.name == PartitionBackup.all
       if !spread, partition.name != "_default" { try await unbroken { try await client.createPartition(partition.name, in: schema.name) } }
       let segments = try await repository.segments(of: partition)
-      let target = spread || partition.name == "_default" ? nil : partition.name
+      let target = spread || partition.name == "_default" && backup.partitions.count == 1 ? nil : partition.name
       let content = try await insert(segments, into: target)
       expected.append(Expected(partition: partition.name, content: content))
     }

@@ -48,7 +48,8 @@ public struct RestoreJob: Sendable {
     let names = entry.manifest.collections.map(\.fullName)
     do {
       let (restored, bytes) = try await target.withConnection(progress: progress) { try await restore(entry, to: $0) }
-      try await repository.record(
+      // The restore is done, whether or not the repository takes a record of it: it may be mounted read-only.
+      try? await repository.record(
         RunRecord(
           verb: "restore", started: started, outcome: .done, backup: entry.manifest.id, collections: restored.map(\.target),
           rows: restored.reduce(0) { $0 + $1.rows }, bytes: bytes,
@@ -74,12 +75,17 @@ public struct RestoreJob: Sendable {
     for database in plan.databases { try await connection.client.createDatabase(database) }
     var restored: [RestoredCollection] = []
     for collection in plan.collections {
-      restored.append(
-        try await connection.withClient(for: collection.target.database) { client in
-          try await CollectionRestoreJob(
-            client: client, connection: connection, repository: repository, options: options, progress: progress, plan: collection
-          ).run()
-        })
+      do {
+        restored.append(
+          try await connection.withClient(for: collection.target.database) { client in
+            try await CollectionRestoreJob(
+              client: client, connection: connection, repository: repository, options: options, progress: progress, plan: collection
+            ).run()
+          })
+      } catch {
+        guard !restored.isEmpty else { throw error }
+        throw RestoreError.partly(done: restored.map(\.target), cause: error)
+      }
     }
     return (restored, plan.collections.reduce(0) { $0 + $1.rowBytes })
   }

@@ -165,15 +165,22 @@ public enum RestoreError: Error, Sendable {
   case notInBackup(String, backup: String, has: [String])
   /// The plan has obstacles; nothing was written.
   case obstacles([String])
+  /// A collection of the target's name appeared after the plan was made.
+  case createdByOthers(String)
+  case unclearCreation(String, String)
   case unclearInsert(String)
   /// The server made another collection than it was asked for.
   case schemaNotTaken(String, [String])
   /// The rows are there; an index is not.
   case indexFailed(String, String)
+  /// The rows are there; something after them failed.
+  case unfinished(String, String, String)
   /// What the repository holds is not what was backed up.
   case damagedBackup(String)
+  /// Some collections are restored and stay; the next one failed.
+  case partly(done: [String], cause: any Error)
   /// A failed restore left something behind.
-  case halfRestored(String, String, String)
+  case halfRestored(String, cause: any Error, String)
   /// Read back, the rows are not those of the backup.
   case different(collection: String, [String])
 }
@@ -183,17 +190,24 @@ extension RestoreError: CustomStringConvertible {
     switch self {
     case .notInBackup(let name, let backup, let has): "backup \(backup) has no collection \(name); it has \(has.joined(separator: ", "))"
     case .obstacles(let obstacles): "nothing was written. " + obstacles.joined(separator: "\n  ")
+    case .createdByOthers(let collection): "\(collection) was created meanwhile by someone else; it was left alone"
+    case .unclearCreation(let collection, let why):
+      "the server did not say whether \(collection) was created: \(why). If it is there and empty, drop it before you try again"
     case .unclearInsert(let collection):
       "the server did not say whether rows of \(collection) went in, and new keys make it impossible to tell; run the restore again"
     case .schemaNotTaken(let collection, let losses):
-      "this server cannot hold \(collection) as it was: \(losses.joined(separator: "; ")). Nothing was restored; restore into a server like the "
+      "this server cannot hold \(collection) as it was: \(losses.joined(separator: "; ")). It was dropped again; restore into a server like the "
         + "one it came from"
     case .indexFailed(let index, let why):
       "the rows were restored and kept, but index \(index) could not be built: \(why). Build another one by hand, or drop the collection"
+    case .unfinished(let collection, let stage, let why):
+      "the rows of \(collection) are all in and were kept, NOT VERIFIED to the end: \(stage) failed: \(why)"
     case .damagedBackup(let collection):
-      "the files of \(collection) are damaged: their rows are not those that were backed up. Nothing was restored; `milvault verify` names the files"
-    case .halfRestored(let collection, let why, let drop):
-      "\(why). \(collection) is half restored and could not be dropped (\(drop)): drop it by hand before you try again"
+      "the files of \(collection) are damaged: their rows are not those that were backed up. It was dropped again; `milvault verify` names the files"
+    case .partly(let done, let cause):
+      "\(cause is CancellationError ? "stopped" : "\(cause)"). Restored before that, and kept: \(done.joined(separator: ", "))"
+    case .halfRestored(let collection, let cause, let drop):
+      "\(cause is CancellationError ? "stopped" : "\(cause)"). \(collection) is half restored and could not be dropped (\(drop)): drop it by hand before you try again"
     case .different(let collection, let findings):
       "\(collection) was restored and is NOT what was backed up: \(findings.joined(separator: "; ")). It was left for you to look at"
     }
@@ -202,6 +216,7 @@ extension RestoreError: CustomStringConvertible {
   public var isDifference: Bool {
     switch self {
     case .different, .damagedBackup: true
+    case .halfRestored(_, let cause, _), .partly(_, let cause): (cause as? RestoreError)?.isDifference ?? false
     default: false
     }
   }
@@ -209,7 +224,7 @@ extension RestoreError: CustomStringConvertible {
   /// Whether what was restored so far is worth more than nothing.
   var keepsCollection: Bool {
     switch self {
-    case .different, .indexFailed: true
+    case .different, .indexFailed, .unfinished: true
     default: false
     }
   }

@@ -16,6 +16,7 @@ public struct Verification: Sendable {
   }
 
   /// Verifies one backup and records the result in the repository.
+  /// - Returns: the result, with `unrecorded` set if the repository did not take the record.
   public func run(_ entry: CatalogEntry, level: VerifyLevel) async throws -> CheckRecord {
     let watch = Stopwatch()
     let started = Timestamp.now
@@ -33,10 +34,14 @@ public struct Verification: Sendable {
           .init(collection: collection.fullName, file: nil, problem: "its partitions do not add up to its content digest"))
       }
     }
-    let record = CheckRecord(
+    var record = CheckRecord(
       backup: manifest.id, level: level, time: started, findings: tally.findings, files: tally.files, bytes: tally.bytes, rows: tally.rows,
       seconds: watch.seconds)
-    try await repository.record(record)
+    do {
+      try await repository.record(record)
+    } catch {
+      record.unrecorded = "\(error)"
+    }
     return record
   }
 

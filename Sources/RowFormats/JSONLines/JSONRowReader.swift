@@ -270,9 +270,10 @@ extension JSONScanner {
         guard name == JSONText.bytesTag else { throw scanner.failed("a text is wanted") }
         let hex = try scanner.string()
         guard hex.count % 2 == 0, hex.allSatisfy(\.isHexDigit) else { throw scanner.failed("that is not hex") }
-        found = Data(stride(from: 0, to: hex.count, by: 2).compactMap {
-          UInt8(String(decoding: hex[hex.startIndex + $0..<hex.startIndex + $0 + 2], as: UTF8.self), radix: 16)
-        })
+        found = Data(
+          stride(from: 0, to: hex.count, by: 2).compactMap {
+            UInt8(String(decoding: hex[hex.startIndex + $0..<hex.startIndex + $0 + 2], as: UTF8.self), radix: 16)
+          })
       }
       guard let found else { throw failed("a text is wanted") }
       return found

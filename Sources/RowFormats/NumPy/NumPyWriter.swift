@@ -91,15 +91,18 @@ public final class NumPyWriter {
   /// Where the next row's bytes or elements begin, by file name.
   private var ends: [String: Int64] = [:]
 
-  /// - Parameter open: opens a file by its name.
-  public init(layout: RowLayout, open: (String) throws -> FileSink) throws {
+  /// - Parameters:
+  ///   - rows: how many will come; a header written with the right number need not be written again.
+  ///   - open: opens a file by its name.
+  public init(layout: RowLayout, rows: Int, open: (String) throws -> FileSink) throws {
     self.layout = layout
     for field in layout.fields {
       for (part, type, tail) in Self.parts(of: field) {
         let name = part.fileName(field)
         let file = File(sink: try open(name), type: type, tail: tail)
         files[name] = file
-        try NpyHeader(type: type, shape: [0] + tail).bytes.withUnsafeBytes { try file.sink.write($0) }
+        let extent = part == .offsets ? rows + 1 : part == .valid || field.type.isOneArray ? rows : 0
+        try NpyHeader(type: type, shape: [extent] + tail).bytes.withUnsafeBytes { try file.sink.write($0) }
         if part == .offsets || part == .elementOffsets { try append(0, to: name) }
       }
     }

@@ -101,7 +101,7 @@ struct BackupCommand: MilvaultCommand {
       console.note("fuzzy: if something wrote meanwhile, the rows are not all of one moment")
     }
     switch result.check {
-    case let check? where check.passed:
+    case let check? where check.passed && check.unrecorded == nil:
       console.say(
         "verified (\(check.level.rawValue)): \(check.files) files, \(Format.bytes(check.bytes)) in \(Format.seconds(check.seconds))")
     case let check?: VerifyCommand.report(check, console)

@@ -61,7 +61,7 @@ struct VerifyCommand: MilvaultCommand {
     for problem in problems { console.say("DAMAGED: \(problem)") }
     if entries.isEmpty, problems.isEmpty { console.say("there is no backup to verify") }
     let sound = problems.isEmpty && checks.allSatisfy(\.passed)
-    try await repository.record(
+    try? await repository.record(
       RunRecord(
         verb: "verify", started: started, outcome: sound ? .done : .damage,
         error: sound ? nil : (problems + checks.flatMap { $0.findings.map(\.problem) }).joined(separator: "; "),
@@ -76,6 +76,7 @@ struct VerifyCommand: MilvaultCommand {
     let what =
       "\(check.files) files, \(Format.number(check.rows)) rows, \(Format.bytes(check.bytes)) in \(Format.seconds(check.seconds))\(rate)"
     console.say("\(check.backup): \(check.passed ? "verified" : "DAMAGED") (\(check.level.rawValue)), \(what)")
+    if let why = check.unrecorded { console.warning("the result could not be recorded, so `list` will not show it: \(why)") }
     for finding in check.findings { console.say("  \(finding.collection.map { "\($0): " } ?? "")\(finding.problem)") }
   }
 }

@@ -69,6 +69,7 @@ struct Run {
   private static func outcome(of error: any Error) -> Outcome {
     if let error = error as? RepositoryError, error.isDamage { return .damage }
     if let error = error as? RestoreError, error.isDifference { return .damage }
+    if let error = error as? ExportError, error.isDamage { return .damage }
     return .failed
   }
 

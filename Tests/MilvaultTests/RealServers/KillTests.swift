@@ -56,15 +56,18 @@ extension RealServers {
       let filled = try await Filled("uniform", on: generation)
       let backup = try await filled.backup()
       #expect(backup.exitCode == 0, "\(backup)")
+      var stopped = 0
       for round in 0..<(Project.isSoak ? 100 : 8) {
         let process = try filled.startRestore("--suffix", "_\(round)")
-        try await Task.sleep(for: .milliseconds(Int.random(in: 50...2500)))
+        try await Task.sleep(for: .milliseconds(Int.random(in: 150...2000)))
         process.signal(SIGINT)
         let finished = await process.wait()
+        if finished.errors.contains("stopped before it was done") { stopped += 1 }
         let isThere = try await has("\(filled.name)_\(round)", filled)
         #expect(isThere == (finished.exitCode == 0), "\(finished)")
         if isThere { try await filled.server.pymilvus("drop", "\(filled.name)_\(round)") }
       }
+      #expect(stopped > 0, "no round was interrupted")
       try await filled.drop()
     }
 

@@ -85,6 +85,28 @@ extension RealServers {
       for collection in [name, "\(name)_r"] { try await server.pymilvus("drop", collection) }
     }
 
+    /// Rows are appended faster than the end is looked for: the backup ends all the same, with all rows that were there before.
+    @Test func aBackupOfACollectionThatNeverStopsGrowingEnds() async throws {
+      let filled = try await Filled("uniform", on: .standalone23)
+      let appends = Task { try await filled.server.pymilvus("append", filled.name, "25") }
+      try await Task.sleep(for: .seconds(3))
+      for _ in 0..<2 {
+        let watch = ContinuousClock.now
+        let backup = try await filled.backup("--name", "growing")
+        #expect(backup.exitCode == 0, "\(backup)")
+        #expect(ContinuousClock.now - watch < .seconds(10), "it waited for the appends to end")
+      }
+      #expect(try await appends.value.contains("appended"))
+      let restore = try await filled.restore("--suffix", "_r")
+      #expect(restore.exitCode == 0, "\(restore)")
+      let missing = try await filled.server.pymilvus(
+        "run",
+        "a, b = ({k: v for k, v in read(n).items() if k[1] < 10**9} for n in ('\(filled.name)', '\(filled.name)_r')); print('same', a == b, len(a))"
+      )
+      #expect(missing.contains("same True 30900"), "\(missing)")
+      try await filled.drop("_r")
+    }
+
     @Test func databasesAreRestoredIntoDatabases() async throws {
       let server = try await TestServer(.standalone23)
       let scratch = try Scratch()

@@ -7,7 +7,7 @@ import Testing
 
 /// What a collection is like: see Tests/Support/milvus.py.
 enum Scenario: String, CaseIterable, Sendable {
-  case uniform, skewed, strings, returns, everything, properties, partitions, autoid, unloaded, empty, bm25, wide
+  case uniform, skewed, strings, returns, everything, properties, partitions, autoid, unloaded, empty, bm25, wide, segments
 
   /// Rows that pymilvus must find again.
   func rows(_ generation: MilvusGeneration) -> Int {
@@ -23,14 +23,14 @@ enum Scenario: String, CaseIterable, Sendable {
     case .unloaded: 1_000
     case .empty: 0
     case .bm25: 200
-    case .wide: 12_000
+    case .wide, .segments: 12_000
     }
   }
 
   static func of(_ generation: MilvusGeneration) -> [Scenario] {
     switch generation {
     case .lite3: allCases
-    case .lite2: [.uniform, .skewed, .strings, .returns, .everything, .properties, .autoid, .unloaded, .empty, .wide]
+    case .lite2: [.uniform, .skewed, .strings, .returns, .everything, .properties, .autoid, .unloaded, .empty, .wide, .segments]
     case .standalone23: allCases.filter { $0 != .bm25 }
     case .standalone22: allCases.filter { $0 != .bm25 }
     }
@@ -48,6 +48,7 @@ extension RealServers {
 
     let backup = try await milvault("backup", "--repo", repository, "--uri", server.uri, "--collection", name, folder: scratch.folder)
     try #require(backup.exitCode == 0, "\(backup)")
+    if scenario == .segments { #expect(backup.output.firstMatch(of: /, ([2-9]|1[0-9]) segments/) != nil, "\(backup)") }
     let files = (try? FileManager.default.subpathsOfDirectory(atPath: "\(repository)/data")) ?? []
     let again = try await milvault("backup", "--repo", repository, "--uri", server.uri, "--collection", name, folder: scratch.folder)
     #expect(again.exitCode == 0, "\(scenario): \(again)")
