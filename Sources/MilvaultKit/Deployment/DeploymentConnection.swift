@@ -33,6 +33,11 @@ public struct DeploymentTarget: Sendable {
     }
   }
 
+  /// Whether the URI is the path of a Milvus Lite database that is to be created.
+  var isNewDatabase: Bool {
+    get throws { try liteGeneration != nil && !FileManager.default.fileExists(atPath: uri) }
+  }
+
   /// Connects, starting a Milvus Lite first where the URI is a database, and closes everything after `body`.
   public func withConnection<Result: Sendable>(
     progress: ProgressMeter = ProgressMeter(), _ body: @Sendable (DeploymentConnection) async throws -> Result

@@ -32,9 +32,17 @@ public struct RestoreJob: Sendable {
 
   /// Says what `run` would do; writes nothing.
   public func plan(_ entry: CatalogEntry) async throws -> RestorePlan {
-    var target = target
-    target.mayCreate = false
-    return try await target.withConnection(progress: progress) { try await plan(entry, on: $0) }
+    guard try target.isNewDatabase else {
+      return try await target.withConnection(progress: progress) { connection in try await plan(entry, on: connection) }
+    }
+    // A database that is not there yet: planned on an empty one elsewhere, thrown away.
+    let scratch = FileManager.default.temporaryDirectory.appendingPathComponent("milvault-plan-\(UUID().uuidString.prefix(8))")
+    defer { try? FileManager.default.removeItem(at: scratch) }
+    var empty = target
+    empty.uri = scratch.appendingPathComponent("new.db").path
+    var made = try await empty.withConnection(progress: progress) { try await plan(entry, on: $0) }
+    if !made.collections.isEmpty { made.collections[0].steps.insert("create the Milvus Lite database \(target.uri)", at: 0) }
+    return made
   }
 
   private func plan(_ entry: CatalogEntry, on connection: DeploymentConnection) async throws -> RestorePlan {

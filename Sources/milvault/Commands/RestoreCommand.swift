@@ -13,7 +13,7 @@ struct RestoreCommand: MilvaultCommand {
     commandName: "restore", abstract: "Restore collections of a backup, under names that are not taken, and compare every row.",
     discussion: """
       Databases, schemas, partitions, rows, indexes, load state and aliases are restored. A target that is there already is refused.
-      An index is not in a backup, its definition is: it is built anew. What fails on the way is dropped again, unless all rows are in and only an index failed.
+      An index is not in a backup, its definition is: it is built anew. What fails on the way is dropped again, unless all rows are in: then it stays, and the error says how far it is proven.
 
       EXAMPLES
         milvault restore latest
