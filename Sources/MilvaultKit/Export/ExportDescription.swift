@@ -47,5 +47,6 @@ public struct ExportDescription: Sendable, Codable {
   public var shards: Int
   public var properties: [String: String]
   public var partitionCount: Int
+  public var loadState: LoadState
   public var partitions: [Partition]
 }

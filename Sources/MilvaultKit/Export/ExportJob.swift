@@ -123,7 +123,7 @@ public struct ExportJob: Sendable {
       backup: entry.manifest.id, cut: collection.cut, guarantee: collection.guarantee, database: database, name: collection.name,
       schema: collection.schema, fields: layout.fields.map(\.name), indexes: collection.indexes,
       consistencyLevel: collection.consistencyLevel, shards: collection.shards, properties: collection.properties,
-      partitionCount: collection.partitionCount, partitions: partitions)
+      partitionCount: collection.partitionCount, loadState: collection.loadState, partitions: partitions)
     let text = try JSONEncoder.repository.encode(description) + Data("\n".utf8)
     try text.write(to: folder.appendingPathComponent(ExportDescription.fileName))
     return description

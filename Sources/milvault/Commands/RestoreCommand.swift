@@ -70,12 +70,7 @@ struct RestoreCommand: MilvaultCommand {
     var options = RestoreOptions()
     let database = try common.defaultDatabase()
     options.collections = try collections.map { try CollectionName($0, defaultDatabase: database) }
-    for rename in renames {
-      let parts = rename.split(separator: "=", omittingEmptySubsequences: false).map(String.init)
-      guard parts.count == 2 else { throw ValidationError("--rename takes OLD=NEW, not \"\(rename)\"") }
-      let old = try CollectionName(parts[0], defaultDatabase: database)
-      options.renames[old] = try CollectionName(parts[1], defaultDatabase: old.database)
-    }
+    options.renames = try Self.renames(renames, database: database)
     if !suffix.isEmpty { _ = try CollectionName("a\(suffix)") }
     options.suffix = suffix
     options.buildIndexes = !noIndex
@@ -86,17 +81,40 @@ struct RestoreCommand: MilvaultCommand {
     return options
   }
 
-  private struct Answer: Encodable {
-    struct Collection: Encodable {
-      let source: String
-      let target: String
-      let rows: Int
-      let verified: String
-      let seconds: [String: Double]
-      let notes: [String]
+  /// Reads OLD=NEW pairs.
+  static func renames(_ pairs: [String], database: String) throws -> [CollectionName: CollectionName] {
+    var renames: [CollectionName: CollectionName] = [:]
+    for pair in pairs {
+      let parts = pair.split(separator: "=", omittingEmptySubsequences: false).map(String.init)
+      guard parts.count == 2 else { throw ValidationError("--rename takes OLD=NEW, not \"\(pair)\"") }
+      let old = try CollectionName(parts[0], defaultDatabase: database)
+      renames[old] = try CollectionName(parts[1], defaultDatabase: old.database)
     }
+    return renames
+  }
+
+  /// A restored collection, for a program.
+  struct Restored: Encodable {
+    let source: String
+    let target: String
+    let rows: Int
+    let verified: String
+    let seconds: [String: Double]
+    let notes: [String]
+
+    init(_ one: RestoredCollection) {
+      source = one.source
+      target = one.target
+      rows = one.rows
+      verified = one.verified.rawValue
+      seconds = one.seconds
+      notes = one.notes
+    }
+  }
+
+  private struct Answer: Encodable {
     let backup: String
-    let collections: [Collection]
+    let collections: [Restored]
   }
 
   private struct PlanAnswer: Encodable {
@@ -121,19 +139,17 @@ struct RestoreCommand: MilvaultCommand {
     if last?.passed == false { console.warning("the last verification of backup \(entry.manifest.id) found damage") }
     let job = RestoreJob(
       target: try common.target(mayCreate: true), repository: repository, options: options, progress: console.meter)
-    if plan { return try show(try await job.plan(entry), console) }
+    if plan { return try Self.show(try await job.plan(entry), console) }
     let restored = try await job.run(entry)
-    for one in restored { report(one, console) }
+    for one in restored { Self.report(one, console) }
     try console.answer(
       Answer(
         backup: entry.manifest.id,
-        collections: restored.map {
-          .init(source: $0.source, target: $0.target, rows: $0.rows, verified: $0.verified.rawValue, seconds: $0.seconds, notes: $0.notes)
-        }))
+        collections: restored.map { Restored($0) }))
     return .done
   }
 
-  private func show(_ plan: RestorePlan, _ console: Console) throws -> Outcome {
+  static func show(_ plan: RestorePlan, _ console: Console) throws -> Outcome {
     for collection in plan.collections {
       console.say(
         "\(collection.source) -> \(collection.target.text): \(Format.number(collection.rows)) rows, \(Format.bytes(collection.rowBytes))")
@@ -151,7 +167,7 @@ struct RestoreCommand: MilvaultCommand {
     return plan.obstacles.isEmpty ? .done : .failed
   }
 
-  private func report(_ one: RestoredCollection, _ console: Console) {
+  static func report(_ one: RestoredCollection, _ console: Console) {
     let parts = ["import", "index", "load", "verify"].compactMap { stage in one.seconds[stage].map { "\(stage) \(Format.seconds($0))" } }
     let proof =
       switch one.verified {

@@ -70,6 +70,7 @@ struct Run {
     if let error = error as? RepositoryError, error.isDamage { return .damage }
     if let error = error as? RestoreError, error.isDifference { return .damage }
     if let error = error as? ExportError, error.isDamage { return .damage }
+    if let error = error as? ImportError, error.isDamage { return .damage }
     return .failed
   }
 

@@ -1,0 +1,29 @@
+/// Why what others wrote could not be imported. Every case names the file.
+public enum ImportError: Error, CustomStringConvertible {
+  /// Nothing that an import knows is at the path.
+  case nothingThere(String, String)
+  /// A file is missing, or other than the export says.
+  case torn(file: String, String)
+  /// The export lacks what a collection needs.
+  case incomplete(String, String)
+  case newerFormat(String, Int)
+  /// A row that is none.
+  case row(file: String, String)
+  /// The same key stands twice.
+  case duplicateKey(file: String, String)
+
+  public var description: String {
+    switch self {
+    case .nothingThere(let path, let why): "\(path) cannot be imported: \(why)"
+    case .torn(let file, let why): "\(file) is not as it was exported: \(why). Nothing was imported; export again, or fetch the file again"
+    case .incomplete(let what, let why): "\(what) cannot be imported: \(why)"
+    case .newerFormat(let file, let version): "\(file) has format version \(version), and this milvault reads version 1. Use a newer milvault"
+    case .row(let file, let why): "\(file), \(why). Nothing was imported"
+    case .duplicateKey(let file, let key): "\(file): key \(key) stands twice, and a key names one row. Nothing was imported"
+    }
+  }
+
+  public var isDamage: Bool {
+    if case .torn = self { true } else { false }
+  }
+}

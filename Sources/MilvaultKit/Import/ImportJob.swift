@@ -1,0 +1,88 @@
+public import BackupRepository
+public import Foundation
+import MilvusClient
+import RowBatches
+import RowFormats
+
+/// Makes a backup of what was exported: then everything that a backup can do can be done with it, a restore into a server too.
+public struct ImportJob: Sendable {
+  let source: URL
+  let repository: Repository
+  let progress: ProgressMeter
+
+  public init(source: URL, repository: Repository, progress: ProgressMeter = ProgressMeter()) {
+    self.source = source.standardizedFileURL
+    self.repository = repository
+    self.progress = progress
+  }
+
+  /// Reads all files, holding each against what the export says of it, and publishes the backup as the last act.
+  /// - Parameter name: the backup's name.
+  /// - Throws: `ImportError` naming the file; then there is no backup.
+  public func run(name: String? = nil) async throws -> CatalogEntry {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: source.path, isDirectory: &isFolder) else {
+      throw ImportError.nothingThere(source.path, "there is no such file or folder")
+    }
+    let exports = try OwnExport.find(in: source)
+    guard !exports.isEmpty else {
+      throw ImportError.nothingThere(source.path, "no \(ExportDescription.fileName) of a milvault export is in it")
+    }
+    let started = Timestamp.now
+    let previous = try await repository.catalog().newest.map { ManifestLink(id: $0.manifest.id, sha256: $0.sha256) }
+    let damaged = try await repository.damagedFiles()
+    var collections: [CollectionBackup] = []
+    var files: [FileReference: Bool] = [:]
+    for export in exports {
+      let (collection, stored) = try await take(export, damaged: damaged)
+      collections.append(collection)
+      for one in stored where files[one.file] == nil { files[one.file] = one.isNew }
+    }
+    let finished = Timestamp.now
+    let manifest = Manifest(
+      id: Repository.newBackupID(at: started), name: name, repository: repository.id, started: started, finished: finished,
+      previous: previous, deployment: Deployment(label: "import", uri: source.path, version: nil, capabilities: []),
+      kind: BackupKind(asked: "full", done: "full", why: "an import holds all rows of its files"), collections: collections,
+      newBytes: files.reduce(0) { $0 + ($1.value ? $1.key.bytes : 0) }, reusedBytes: files.reduce(0) { $0 + ($1.value ? 0 : $1.key.bytes) },
+      seconds: ["total": finished.date.timeIntervalSince(started.date)])
+    try Task.checkCancellation()
+    return try await repository.publish(manifest)
+  }
+
+  private func take(_ export: OwnExport, damaged: Set<String>) async throws -> (CollectionBackup, [StoredFile]) {
+    let description = export.description
+    let schema = try export.schema()
+    guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: schema.name) }
+    progress.begin("importing \(description.name)", total: description.partitions.reduce(0) { $0 + $1.content.rows })
+    let watch = Stopwatch()
+    // The files have the fields in their own order, which a sum of row digests does not see.
+    let layout = schema.layout
+    let store = SegmentStore(repository: repository, damaged: damaged, layout: layout, keyField: key.name, progress: progress)
+    var partitions: [PartitionBackup] = []
+    var files: [StoredFile] = []
+    for partition in description.partitions {
+      let place = export.folder.appendingPathComponent(partition.folder).path
+      var pages = ImportedPages(try await export.open(partition, layout: layout), schema: schema, keyField: key.name, place: place)
+      guard let stored = try await store.store(&pages) else { throw CancellationError() }
+      let result = try await store.finish(stored, as: partition.name)
+      guard result.partition.content == partition.content else {
+        throw ImportError.torn(
+          file: place,
+          result.partition.content.rows == partition.content.rows
+            ? "its rows are not those that were exported: a value or a column was changed or swapped"
+            : "it has \(result.partition.content.rows) rows and should have \(partition.content.rows)")
+      }
+      partitions.append(result.partition)
+      files += result.files
+    }
+    let indexed = Set(schema.fields.map(\.name))
+    let collection = CollectionBackup(
+      database: description.database, name: description.name, collectionID: 0, capture: "import", cut: description.cut,
+      guarantee: description.guarantee, schema: schema, indexes: description.indexes.filter { indexed.contains($0.field) }, aliases: [],
+      properties: description.properties, consistencyLevel: description.consistencyLevel, shards: description.shards,
+      partitionCount: description.partitionCount, loadState: description.loadState, replicas: nil, partitions: partitions,
+      duplicates: nil, notes: ["imported from \(export.folder.path), exported from backup \(description.backup)"],
+      seconds: ["read": watch.seconds])
+    return (collection, files)
+  }
+}

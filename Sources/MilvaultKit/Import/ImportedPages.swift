@@ -1,0 +1,68 @@
+import BackupRepository
+import MilvusClient
+import RowBatches
+
+/// The rows of a file as pages for a `SegmentStore`: in key order, cut where segments end.
+struct ImportedPages: AsyncIteratorProtocol {
+  private var reader: any RowFileReader
+  private var cutter: SegmentCutter
+  private let keyField: String
+  private let place: String
+  private var pending: [CapturedPage] = []
+  private var after: Key?
+  private var last: Key?
+  private var ended = false
+
+  /// - Parameter place: what the rows are read from, for messages.
+  init(_ reader: any RowFileReader, schema: CollectionSchema, keyField: String, place: String) {
+    self.reader = reader
+    cutter = SegmentCutter(schema)
+    self.keyField = keyField
+    self.place = place
+  }
+
+  mutating func next() async throws -> CapturedPage? {
+    while pending.isEmpty {
+      if ended { return nil }
+      try Task.checkCancellation()
+      let batch: RowBatch?
+      do {
+        batch = try reader.next()
+      } catch {
+        throw OwnExport.named(error, place)
+      }
+      guard let batch else {
+        ended = true
+        return CapturedPage(range: KeyRange(after: after), rows: ProvenRows(rows: try empty()), endsSegment: true)
+      }
+      try cut(batch)
+    }
+    return pending.removeFirst()
+  }
+
+  private var layout: RowBatch?
+
+  private mutating func cut(_ batch: RowBatch) throws {
+    layout = batch.slice(0..<0)
+    let keys = try batch.keys(field: keyField)
+    var from = 0
+    for (row, key) in keys.enumerated() {
+      if let last, !(last < key) {
+        if last == key { throw ImportError.duplicateKey(file: place, "\(key)") }
+        throw ImportError.torn(file: place, "its rows are not in the order of their keys (\(key) after \(last))")
+      }
+      last = key
+      let ends = cutter.endsSegment(key)
+      guard ends || row == keys.count - 1 else { continue }
+      let rows = try DigestedRows(batch.slice(from..<row + 1), keyField: keyField)
+      pending.append(CapturedPage(range: KeyRange(after: after, through: key), rows: ProvenRows(rows: rows), endsSegment: ends))
+      after = key
+      from = row + 1
+    }
+  }
+
+  /// The last page: nothing, up to the end of the key space.
+  private func empty() throws -> DigestedRows {
+    try DigestedRows(layout ?? RowBatch(emptyWith: [(keyField, .scalar(.int64))]), keyField: keyField)
+  }
+}

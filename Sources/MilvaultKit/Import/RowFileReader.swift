@@ -1,0 +1,57 @@
+import Foundation
+import RowBatches
+import RowFormats
+
+/// Reads the rows of one partition's files, a batch at a time. One task uses it.
+protocol RowFileReader {
+  /// The next rows, or nil at the end.
+  /// - Throws: what is wrong, without the file's name.
+  mutating func next() throws -> RowBatch?
+}
+
+struct ParquetRowFileReader: RowFileReader {
+  let reader: ParquetReader
+
+  init(layout: RowLayout, file: ImportFile) throws {
+    reader = try ParquetReader(layout: layout, size: file.bytes) { try file.read($0, $1) }
+  }
+
+  func next() throws -> RowBatch? { try reader.next() }
+}
+
+struct NumPyRowFileReader: RowFileReader {
+  private let reader: NumPyReader
+  private let batchRows: Int
+
+  /// - Parameter files: the arrays, by name.
+  init(layout: RowLayout, rows: Int, files: [String: ImportFile]) throws {
+    reader = try NumPyReader(layout: layout, rows: rows) { name in
+      guard let file = files[name] else { throw ImportError.torn(file: name, "it is missing") }
+      return try NpyReader(size: file.bytes) { try file.read($0, $1) }
+    }
+    let bytes = files.values.reduce(0) { $0 + $1.bytes }
+    batchRows = max(16, (4 << 20) / max(1, bytes / max(1, rows)))
+  }
+
+  func next() throws -> RowBatch? { try reader.next(maxRows: batchRows) }
+}
+
+struct JSONRowFileReader: RowFileReader {
+  private let objects: JSONObjectReader
+  private let rows: JSONRowReader
+  private var row = 1
+  private let skip: (RowFailure) throws -> Void
+
+  init(layout: RowLayout, dynamicField: String?, file: ImportFile, skip: @escaping (RowFailure) throws -> Void) {
+    objects = JSONObjectReader(size: file.bytes) { try file.read($0, $1) }
+    rows = JSONRowReader(layout: layout, dynamicField: dynamicField)
+    self.skip = skip
+  }
+
+  mutating func next() throws -> RowBatch? {
+    let found = try objects.next(bytes: 8 << 20)
+    guard !found.isEmpty else { return nil }
+    defer { row += found.count }
+    return try rows.batch(found, first: row, skip: skip)
+  }
+}
