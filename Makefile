@@ -22,6 +22,7 @@ demo: build
 test: setup
 	$(BUILD) --build-tests
 	$(MILVAULT) embedded install --all
+	@Scripts/foreign-readers
 	@set -o pipefail; swift test -c release --skip-build $(TESTFLAGS) 2>&1 | tee .build/test.log || \
 	  { echo; echo "What failed:"; grep -a -A 12 'recorded an issue' .build/test.log; exit 1; }
 

@@ -277,6 +277,41 @@ def segments(name):
     index_and_load(c)
 
 
+def bulk_schema(name):
+    return create(name, [
+        FieldSchema("id", DataType.INT64, is_primary=True), FieldSchema("b", DataType.BOOL), FieldSchema("i8", DataType.INT8),
+        FieldSchema("i16", DataType.INT16), FieldSchema("i32", DataType.INT32), FieldSchema("i64", DataType.INT64), FieldSchema("f", DataType.FLOAT),
+        FieldSchema("d", DataType.DOUBLE), FieldSchema("s", DataType.VARCHAR, max_length=200), FieldSchema("j", DataType.JSON), vector_field(16)])
+
+
+def bulk(name):
+    """What Milvus 2.3's own import takes."""
+    c, n = bulk_schema(name), 2000
+    floats = random.integers(0, 2**32, n, dtype=np.uint32).view(np.float32)
+    floats[~np.isfinite(floats)] = 1e-45
+    c.insert([list(range(n)), [i % 3 == 0 for i in range(n)], [i % 256 - 128 for i in range(n)], [i * 131 % 65536 - 32768 for i in range(n)],
+              [i * 16777259 % 2**32 - 2**31 for i in range(n)], [i * 36893488147419103 % 2**64 - 2**63 for i in range(n)], list(floats),
+              [float(x) for x in random.standard_normal(n)], ["ünïcode 😀 \"q\" " * (i % 5) for i in range(n)],
+              [{"a": i, "deep": {"b": [1, None, "é"]}} for i in range(n)], list(unit(n, 16))])
+    c.flush()
+    index_and_load(c)
+
+
+def bulk_insert(name, target, data, folder):
+    """Gives a folder's files below the server's own data folder to its import."""
+    import os
+    c = bulk_schema(target)
+    files = [os.path.join(folder, file) for file in sorted(os.listdir(folder)) if not file.endswith(".json")]
+    task = utility.do_bulk_insert(target, files)
+    for _ in range(120):
+        state = utility.get_bulk_insert_state(task)
+        if state.state_name in ("Completed", "Failed") or "fail" in state.state_name.lower():
+            break
+        time.sleep(0.5)
+    print("Import" + state.state_name, state.infos)
+    index_and_load(c)
+
+
 # ---- Comparing ----
 
 def exact(value):
@@ -397,6 +432,22 @@ def append(name, seconds):
     print(json.dumps({"appended": i - 10**9}))
 
 
+def dump(name, schema, file):
+    """What pymilvus sees, for foreign_readers.py: the rows by key in the form of normal.py; `schema` is an export's schema.json."""
+    from normal import normal
+    description = json.load(open(schema))
+    fields = [f for f in description["schema"]["fields"] if f["name"] in description["fields"] and f["type"] != "timestamptz"]
+    c = Collection(name)
+    rows = {}
+    known = {f["name"] for f in description["schema"]["fields"]}
+    for row in c.query("id > -10000", output_fields=["*"] + [f["name"] for f in fields], limit=10000, consistency_level="Strong"):
+        values = {f["name"]: normal(f, row[f["name"]]) for f in fields}
+        if description["schema"]["hasDynamicField"]:
+            values["$meta"] = row["$meta"] if "$meta" in row else {k: v for k, v in row.items() if k not in known}
+        rows[str(row["id"])] = values
+    json.dump(rows, open(file, "w"))
+
+
 if verb == "fill":
     globals()[rest[0]](rest[1])
 elif verb == "compare":
@@ -405,6 +456,8 @@ elif verb == "drop":
     utility.drop_collection(rest[0])
 elif verb == "write":
     write(*rest)
+elif verb == "dump":
+    dump(*rest)
 elif verb == "append":
     append(*rest)
 elif verb == "run":

@@ -16,6 +16,7 @@ actor TestServers {
     let uri: String
     let launcher: Int32
     let task: Task<Void, Never>
+    let data: URL
   }
   private var running: [Kind: Entry] = [:]
 
@@ -43,11 +44,14 @@ actor TestServers {
     }
     for await result in started {
       let found = try result.get()
-      running[kind] = Entry(uri: found.uri, launcher: found.launcher, task: task)
+      running[kind] = Entry(uri: found.uri, launcher: found.launcher, task: task, data: scratch)
       return found.uri
     }
     throw TestFailure("\(kind.generation.rawValue) did not start")
   }
+
+  /// The folder that a running server keeps its data in.
+  func data(_ kind: Kind) -> URL? { running[kind]?.data.appendingPathComponent("milvus.db") }
 
   func stop(_ kind: Kind) async {
     guard let entry = running.removeValue(forKey: kind) else { return }
