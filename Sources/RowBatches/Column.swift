@@ -172,3 +172,24 @@ extension ColumnType {
     return nil
   }
 }
+
+extension ColumnValues {
+  /// The values at the given places, in that order.
+  package func picking(_ indices: [Int]) -> ColumnValues {
+    var picked: ColumnValues =
+      switch self {
+      case .fixed(let width, _): .fixed(width: width, Data())
+      case .variable: .variable(offsets: [0], bytes: Data())
+      case .list(_, let elements): .list(offsets: [0], elements: elements.slice(0..<0))
+      }
+    // In runs: values that stand together are copied together.
+    var at = 0
+    while at < indices.count {
+      var end = at + 1
+      while end < indices.count, indices[end] == indices[end - 1] + 1 { end += 1 }
+      picked.append(slice(indices[at]..<indices[end - 1] + 1))
+      at = end
+    }
+    return picked
+  }
+}

@@ -38,6 +38,18 @@ public struct RowBatch: Sendable {
     return part
   }
 
+  /// The rows at the given places, in that order.
+  public func picking(_ rows: [Int]) -> RowBatch {
+    var picked = self
+    picked.columns = columns.map { column in
+      Column(
+        name: column.name, type: column.type, values: column.values.picking(rows),
+        validity: column.validity.map { flags in rows.map { flags[$0] } })
+    }
+    picked.count = rows.count
+    return picked
+  }
+
   /// The same rows without the columns named.
   public func dropping(_ names: Set<String>) -> RowBatch {
     var rest = self

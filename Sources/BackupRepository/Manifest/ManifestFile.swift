@@ -50,7 +50,7 @@ package enum ManifestFile {
 }
 
 /// A decoding error in words a person can use: where, and what.
-func decodingProblem(_ error: any Error) -> String {
+package func decodingProblem(_ error: any Error) -> String {
   guard let error = error as? DecodingError else { return "\(error)" }
   func path(_ context: DecodingError.Context) -> String {
     context.codingPath.map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }.joined(separator: ".")

@@ -9,6 +9,8 @@ public enum ImportError: Error, CustomStringConvertible {
   case newerFormat(String, Int)
   /// A row that is none.
   case row(file: String, String)
+  /// There is no schema but what the rows look like.
+  case schemaGuessed(GuessedSchema)
   /// The same key stands twice.
   case duplicateKey(file: String, String)
 
@@ -19,6 +21,8 @@ public enum ImportError: Error, CustomStringConvertible {
     case .incomplete(let what, let why): "\(what) cannot be imported: \(why)"
     case .newerFormat(let file, let version): "\(file) has format version \(version), and this milvault reads version 1. Use a newer milvault"
     case .row(let file, let why): "\(file), \(why). Nothing was imported"
+    case .schemaGuessed(let guess):
+      "no schema was given, and the one above is inferred from \(guess.rows) rows. Take it with --inferred, or save it, correct it, and give it with --schema"
     case .duplicateKey(let file, let key): "\(file): key \(key) stands twice, and a key names one row. Nothing was imported"
     }
   }

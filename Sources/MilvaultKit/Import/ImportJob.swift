@@ -4,39 +4,73 @@ import MilvusClient
 import RowBatches
 import RowFormats
 
-/// Makes a backup of what was exported: then everything that a backup can do can be done with it, a restore into a server too.
+/// What to import, and how.
+public struct ImportOptions: Sendable {
+  /// The schema of rows that others wrote: a schema.json of an export, or the schema alone; nil for what the export itself says, or a guess.
+  public var schema: URL?
+  /// The name of the collection that others' rows become; by default the file's or folder's.
+  public var collection: CollectionName?
+  /// The primary key's field, for a guess.
+  public var key: String?
+  /// Whether a schema that was guessed is taken as it is.
+  public var takesGuess = false
+  /// Whether rows that cannot be read are left out.
+  public var skips = false
+
+  public init() {}
+}
+
+/// What an import made.
+public struct ImportResult: Sendable {
+  public let entry: CatalogEntry
+  /// Rows that were left out, the first thousand; and how many there are.
+  public let skipped: [SkippedRow]
+  public let skippedRows: Int
+}
+
+/// Makes a backup of files of rows: then everything that a backup can do can be done with it, a restore into a server too.
 public struct ImportJob: Sendable {
   let source: URL
   let repository: Repository
+  let options: ImportOptions
   let progress: ProgressMeter
 
-  public init(source: URL, repository: Repository, progress: ProgressMeter = ProgressMeter()) {
+  public init(source: URL, repository: Repository, options: ImportOptions = ImportOptions(), progress: ProgressMeter = ProgressMeter()) {
     self.source = source.standardizedFileURL
     self.repository = repository
+    self.options = options
     self.progress = progress
   }
 
-  /// Reads all files, holding each against what the export says of it, and publishes the backup as the last act.
+  /// Reads all files and publishes the backup as the last act. What milvault exported is held against what the export says of it.
   /// - Parameter name: the backup's name.
-  /// - Throws: `ImportError` naming the file; then there is no backup.
-  public func run(name: String? = nil) async throws -> CatalogEntry {
-    var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: source.path, isDirectory: &isFolder) else {
+  /// - Throws: `ImportError` naming the file; then there is no backup. `.schemaGuessed` if there is no schema but a guess, not taken.
+  public func run(name: String? = nil) async throws -> ImportResult {
+    guard FileManager.default.fileExists(atPath: source.path) else {
       throw ImportError.nothingThere(source.path, "there is no such file or folder")
     }
     let exports = try OwnExport.find(in: source)
-    guard !exports.isEmpty else {
-      throw ImportError.nothingThere(source.path, "no \(ExportDescription.fileName) of a milvault export is in it")
-    }
     let started = Timestamp.now
     let previous = try await repository.catalog().newest.map { ManifestLink(id: $0.manifest.id, sha256: $0.sha256) }
     let damaged = try await repository.damagedFiles()
     var collections: [CollectionBackup] = []
     var files: [FileReference: Bool] = [:]
-    for export in exports {
-      let (collection, stored) = try await take(export, damaged: damaged)
+    var skipped: [SkippedRow] = []
+    var skippedRows = 0
+    func keep(_ collection: CollectionBackup, _ stored: [StoredFile]) {
       collections.append(collection)
       for one in stored where files[one.file] == nil { files[one.file] = one.isNew }
+    }
+    if exports.isEmpty {
+      let job = ForeignImport(source: source, repository: repository, options: options, damaged: damaged, progress: progress)
+      let (collection, stored, left) = try await job.run()
+      keep(collection, stored)
+      (skipped, skippedRows) = (left.rows, left.count)
+    } else {
+      for export in exports {
+        let (collection, stored) = try await take(export, damaged: damaged)
+        keep(collection, stored)
+      }
     }
     let finished = Timestamp.now
     let manifest = Manifest(
@@ -46,7 +80,7 @@ public struct ImportJob: Sendable {
       newBytes: files.reduce(0) { $0 + ($1.value ? $1.key.bytes : 0) }, reusedBytes: files.reduce(0) { $0 + ($1.value ? 0 : $1.key.bytes) },
       seconds: ["total": finished.date.timeIntervalSince(started.date)])
     try Task.checkCancellation()
-    return try await repository.publish(manifest)
+    return ImportResult(entry: try await repository.publish(manifest), skipped: skipped, skippedRows: skippedRows)
   }
 
   private func take(_ export: OwnExport, damaged: Set<String>) async throws -> (CollectionBackup, [StoredFile]) {

@@ -8,13 +8,19 @@ struct ImportedPages: AsyncIteratorProtocol {
   private var cutter: SegmentCutter
   private let keyField: String
   private let place: String
+  private let twice: ((Key) throws -> Void)?
   private var pending: [CapturedPage] = []
   private var after: Key?
   private var last: Key?
   private var ended = false
 
-  /// - Parameter place: what the rows are read from, for messages.
-  init(_ reader: any RowFileReader, schema: CollectionSchema, keyField: String, place: String) {
+  /// - Parameters:
+  ///   - place: what the rows are read from, for messages.
+  ///   - twice: told of a key that stands twice; its later rows are left out, unless it throws.
+  init(
+    _ reader: any RowFileReader, schema: CollectionSchema, keyField: String, place: String, twice: ((Key) throws -> Void)? = nil
+  ) {
+    self.twice = twice
     self.reader = reader
     cutter = SegmentCutter(schema)
     self.keyField = keyField
@@ -42,7 +48,20 @@ struct ImportedPages: AsyncIteratorProtocol {
 
   private var layout: RowBatch?
 
-  private mutating func cut(_ batch: RowBatch) throws {
+  /// The batch without the rows whose key stands before them.
+  private func withoutDuplicates(_ batch: RowBatch) throws -> RowBatch {
+    guard let twice else { return batch }
+    var previous = last
+    var kept: [Int] = []
+    for (row, key) in try batch.keys(field: keyField).enumerated() {
+      if key == previous { try twice(key) } else { kept.append(row) }
+      previous = key
+    }
+    return kept.count == batch.count ? batch : batch.picking(kept)
+  }
+
+  private mutating func cut(_ rows: RowBatch) throws {
+    let batch = try withoutDuplicates(rows)
     layout = batch.slice(0..<0)
     let keys = try batch.keys(field: keyField)
     var from = 0

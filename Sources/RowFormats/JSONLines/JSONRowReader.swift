@@ -136,7 +136,8 @@ extension ColumnBuilder {
     case .int8: append(try scanner.integer(Int8.self))
     case .int16: append(try scanner.integer(Int16.self))
     case .int32: append(try scanner.integer(Int32.self))
-    case .int64, .timestamptz: append(try scanner.integer(Int64.self))
+    case .int64: append(try scanner.integer(Int64.self))
+    case .timestamptz: append(try scanner.moment())
     case .float: append(try scanner.float().bitPattern)
     case .double: append(try scanner.double().bitPattern)
     case .varchar, .text, .geometry: append(try scanner.text())
@@ -211,7 +212,18 @@ extension JSONScanner {
     word.wholeMatch(of: /NaN\(0x([0-9a-f]{1,16})\)/).flatMap { UInt64($0.1, radix: 16) }
   }
 
+  /// Microseconds since 1970: a number, or a text as Milvus writes moments.
+  fileprivate mutating func moment() throws -> Int64 {
+    guard next == "\"" else { return try integer(Int64.self) }
+    let text = try string()
+    guard let moment = TimestamptzText.microseconds(text) else {
+      throw failed("\"\(String(decoding: text.prefix(40), as: UTF8.self))\" is no time in UTC like 2025-01-31T12:00:00Z")
+    }
+    return moment
+  }
+
   fileprivate mutating func float() throws -> Float {
+    if let value = try pythonWord() { return Float(value) }
     if let word = try special() {
       switch word {
       case "NaN": return .nan
@@ -232,6 +244,7 @@ extension JSONScanner {
   }
 
   fileprivate mutating func double() throws -> Double {
+    if let value = try pythonWord() { return value }
     if let word = try special() {
       switch word {
       case "NaN": return .nan

@@ -123,6 +123,15 @@ public struct JSONScanner: Sendable {
     }
   }
 
+  /// Passes over what Python's json writes for numbers that JSON lacks: NaN, Infinity, -Infinity.
+  mutating func pythonWord() throws -> Double? {
+    for (text, value) in [("NaN", Double.nan), ("Infinity", .infinity), ("-Infinity", -.infinity)] where bytes[at...].starts(with: text.utf8) {
+      at += text.utf8.count
+      return value
+    }
+    return nil
+  }
+
   private mutating func word(_ word: String) throws {
     guard bytes[at...].starts(with: word.utf8) else { throw failure("a value is missing") }
     at += word.utf8.count

@@ -4,19 +4,26 @@ import Foundation
 import MilvaultKit
 import ObjectStorage
 
+enum RowErrorOption: String, ExpressibleByArgument, CaseIterable { case stop, skip }
+
 enum ImportTarget: String, ExpressibleByArgument, CaseIterable { case server, repository }
 
 struct ImportCommand: MilvaultCommand {
   static let configuration = CommandConfiguration(
     commandName: "import", abstract: "Bring exported rows back: into collections of a server, or a backup in a repository.",
     discussion: """
-      SOURCE is a folder that `milvault export` wrote, or the folder of a database or a collection in one. Every file is held against its
-      SHA-256 and every row against the export's digest, before anything is written to the server; then rows are read back and compared.
+      SOURCE is a folder that `milvault export` wrote, or the folder of a database or a collection in one: every file is held against its
+      SHA-256 and every row against the export's digest. Or JSON that others wrote, one object a row: a `milvus-lite dump` folder, pymilvus's
+      bulk writer (.json, .jsonl), any .jsonl file; their schema is given, or inferred and shown first.
+      All is read before anything is written to the server; then the rows are read back from it and compared.
 
       EXAMPLES
         milvault import ./export
         milvault import ./export/default/docs --rename docs=docs_copy --uri ./demo.db
         milvault import ./export --into repository --repo /mnt/backups/milvus
+        milvault import ./dump --collection docs                  # shows the schema that it infers
+        milvault import ./dump --collection docs --inferred
+        milvault import rows.jsonl --collection shop.items --schema items.json --on-error skip
       """)
 
   @OptionGroup(title: "Options of every command") var common: CommonOptions
@@ -26,6 +33,21 @@ struct ImportCommand: MilvaultCommand {
 
   @Option(help: "Where to: server (collections), repository (a backup).")
   var into: ImportTarget = .server
+
+  @Option(help: ArgumentHelp("The collection that others' rows become; by default named like the file.", valueName: "[db.]name"))
+  var collection: String?
+
+  @Option(help: ArgumentHelp("The schema of others' rows: schema.json of an export, or its part \"schema\" alone.", valueName: "file"))
+  var schema: String?
+
+  @Flag(help: "Take the schema that the rows seem to have.")
+  var inferred = false
+
+  @Option(help: ArgumentHelp("The primary key's field, for an inferred schema.", valueName: "field"))
+  var key: String?
+
+  @Option(help: "Rows of others that cannot be read: stop, or skip them and say which.")
+  var onError: RowErrorOption = .stop
 
   @Option(help: "A name for the backup, with --into repository.")
   var name: String?
@@ -57,21 +79,45 @@ struct ImportCommand: MilvaultCommand {
   private struct Answer: Encodable {
     let backup: Manifest?
     let collections: [RestoreCommand.Restored]
+    let skipped: [SkippedRow]
+    let skippedRows: Int
   }
 
   func work(_ console: Console) async throws -> Outcome {
+    let database = try common.defaultDatabase()
+    var settings = ImportOptions()
+    settings.schema = schema.map { URL(fileURLWithPath: $0) }
+    settings.collection = try collection.map { try CollectionName($0, defaultDatabase: database) }
+    settings.key = key
+    settings.takesGuess = inferred
+    settings.skips = onError == .skip
+    do {
+      return try await work(settings, database: database, console)
+    } catch ImportError.schemaGuessed(let guess) {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+      console.say(String(decoding: try encoder.encode(guess.schema), as: UTF8.self))
+      for doubt in guess.doubts { console.note("unsure of \(doubt)") }
+      throw ImportError.schemaGuessed(guess)
+    }
+  }
+
+  private func work(_ settings: ImportOptions, database: String, _ console: Console) async throws -> Outcome {
     let folder = URL(fileURLWithPath: source)
     if into == .repository {
-      let entry = try await ImportJob(source: folder, repository: try await common.repository(), progress: console.meter).run(name: name)
+      let result = try await ImportJob(
+        source: folder, repository: try await common.repository(), options: settings, progress: console.meter
+      ).run(name: name)
+      let entry = result.entry
+      report(result, console)
       for collection in entry.manifest.collections {
-        console.say("\(collection.fullName): \(Format.number(collection.content.rows)) rows, each as it was exported")
+        console.say("\(collection.fullName): \(Format.number(collection.content.rows)) rows")
       }
       console.say("backup \(entry.manifest.id): \(Format.bytes(entry.manifest.newBytes)) new, \(Format.bytes(entry.manifest.reusedBytes)) there already")
-      try console.answer(Answer(backup: entry.manifest, collections: []))
+      try console.answer(Answer(backup: entry.manifest, collections: [], skipped: result.skipped, skippedRows: result.skippedRows))
       return .done
     }
     var options = RestoreOptions()
-    let database = try common.defaultDatabase()
     options.renames = try RestoreCommand.renames(renames, database: database)
     if !suffix.isEmpty { _ = try CollectionName("a\(suffix)") }
     options.suffix = suffix
@@ -81,12 +127,25 @@ struct ImportCommand: MilvaultCommand {
     let scratch = FileManager.default.temporaryDirectory.appendingPathComponent("milvault-import-\(UUID().uuidString.prefix(8))")
     defer { try? FileManager.default.removeItem(at: scratch) }
     let repository = try await Repository.create(in: LocalObjectStore(root: scratch))
-    let entry = try await ImportJob(source: folder, repository: repository, progress: console.meter).run()
+    let result = try await ImportJob(source: folder, repository: repository, options: settings, progress: console.meter).run()
+    report(result, console)
+    let entry = result.entry
     let job = RestoreJob(target: try common.target(mayCreate: true), repository: repository, options: options, progress: console.meter)
     if plan { return try RestoreCommand.show(try await job.plan(entry), console) }
     let restored = try await job.run(entry)
     for one in restored { RestoreCommand.report(one, console) }
-    try console.answer(Answer(backup: nil, collections: restored.map { RestoreCommand.Restored($0) }))
+    try console.answer(
+      Answer(
+        backup: nil, collections: restored.map { RestoreCommand.Restored($0) }, skipped: result.skipped, skippedRows: result.skippedRows))
     return .done
+  }
+
+  /// What was left out.
+  private func report(_ result: ImportResult, _ console: Console) {
+    for row in result.skipped.prefix(20) {
+      let place = row.row > 0 ? "\(row.file), row \(row.row)\(row.field.map { ", field \($0)" } ?? "")" : row.file
+      console.warning("left out: \(place): \(row.what)")
+    }
+    if result.skippedRows > 20 { console.warning("\(Format.number(result.skippedRows)) rows were left out; --json lists a thousand") }
   }
 }

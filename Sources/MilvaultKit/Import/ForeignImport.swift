@@ -1,0 +1,135 @@
+import BackupRepository
+import Foundation
+import MilvusClient
+import RowBatches
+import RowFormats
+
+/// Makes one collection of a backup from rows that others wrote: read by a schema, brought into key order, stored.
+struct ForeignImport {
+  let source: URL
+  let repository: Repository
+  let options: ImportOptions
+  let damaged: Set<String>
+  let progress: ProgressMeter
+
+  /// What was left out.
+  final class Skipped {
+    private(set) var rows: [SkippedRow] = []
+    private(set) var count = 0
+    private let skips: Bool
+
+    init(skips: Bool) { self.skips = skips }
+
+    func add(_ row: SkippedRow) throws {
+      guard skips else {
+        throw ImportError.row(file: row.file, RowFailure(row: row.row, field: row.field, what: row.what).description)
+      }
+      count += 1
+      if rows.count < 1000 { rows.append(row) }
+    }
+  }
+
+  func run() async throws -> (CollectionBackup, [StoredFile], Skipped) {
+    let foreign = try ForeignRows.find(in: source)
+    guard !foreign.files.isEmpty else {
+      throw ImportError.nothingThere(source.path, "no export of milvault is in it, and no .json or .jsonl file")
+    }
+    let watch = Stopwatch()
+    let name = try options.collection ?? CollectionName(source.deletingPathExtension().lastPathComponent)
+    let (schema, indexes) = try await self.schema(foreign, name: name.name)
+    guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: name.name) }
+    let layout = schema.layout
+    let scratch = FileManager.default.temporaryDirectory.appendingPathComponent("milvault-sort-\(UUID().uuidString.prefix(8))")
+    try FileManager.default.createDirectory(at: scratch, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: scratch) }
+    let skipped = Skipped(skips: options.skips)
+    let sorter = RowSorter(layout: layout, keyField: key.name, scratch: scratch)
+    // Rows whose keys the server made may come without them, as a dump writes them: they are numbered.
+    let hasKeys = try await foreign.sample(bytes: 1).first.map { try Self.names(of: $0).contains(key.name) } ?? true
+    guard hasKeys || key.autoID && key.type == .scalar(.int64) else {
+      throw ImportError.incomplete(foreign.files[0].path, "its rows lack the primary key \(key.name)")
+    }
+    let readLayout = hasKeys ? layout : RowLayout(layout.fields.filter { $0.name != key.name })
+    let reader = ForeignRowReader(
+      layout: readLayout, dynamicField: schema.hasDynamicField ? CollectionSchema.dynamicFieldName : nil, skip: { try skipped.add($0) })
+    progress.begin("reading \(source.lastPathComponent)")
+    var numbered: Int64 = 0
+    for file in foreign.files {
+      try await reader.read(file) { batch in
+        progress.add(batch.count, bytes: batch.byteCount)
+        try sorter.add(hasKeys ? batch : Self.numbered(batch, from: &numbered, key: key, layout: layout))
+      }
+    }
+    let store = SegmentStore(repository: repository, damaged: damaged, layout: layout, keyField: key.name, progress: progress)
+    progress.begin("storing \(name.text)")
+    var pages = ImportedPages(try await sorter.rows(), schema: schema, keyField: key.name, place: source.path) { twice in
+      try skipped.add(SkippedRow(file: source.path, row: 0, field: key.name, what: "key \(twice) stands twice, and a key names one row"))
+    }
+    guard let stored = try await store.store(&pages) else { throw CancellationError() }
+    // A partition key spreads rows by itself; else everything is in the one partition.
+    let result = try await store.finish(stored, as: schema.partitionKey == nil ? "_default" : PartitionBackup.all)
+    var notes = ["imported from \(source.path)"]
+    if !hasKeys { notes.append("the rows came without keys (auto-id): they were numbered from 1") }
+    if skipped.count > 0 { notes.append("\(skipped.count) rows were left out") }
+    let collection = CollectionBackup(
+      database: name.database, name: name.name, collectionID: 0, capture: "import", cut: Cut(timestamp: nil, time: .now),
+      guarantee: Guarantee(level: .fuzzy, because: "rows were read from files that others wrote; nothing says of which moment they are"),
+      schema: schema, indexes: indexes, aliases: [], properties: [:], consistencyLevel: .bounded, shards: 1, partitionCount: 0,
+      loadState: .loaded, replicas: nil, partitions: [result.partition], duplicates: nil, notes: notes, seconds: ["read": watch.seconds])
+    return (collection, result.files, skipped)
+  }
+
+  // MARK: Schema
+
+  private func schema(_ foreign: ForeignRows, name: String) async throws -> (CollectionSchema, [IndexDefinition]) {
+    guard let file = options.schema else {
+      let guess = try await foreign.guessedSchema(name: name, key: options.key)
+      guard options.takesGuess else { throw ImportError.schemaGuessed(guess) }
+      return (guess.schema, Self.plainIndexes(guess.schema))
+    }
+    guard let bytes = FileManager.default.contents(atPath: file.path) else { throw ImportError.nothingThere(file.path, "it cannot be read") }
+    var (schema, indexes): (CollectionSchema, [IndexDefinition])
+    if let description = try? JSONDecoder().decode(ExportDescription.self, from: bytes) {
+      (schema, indexes) = (description.schema, description.indexes)
+    } else {
+      do {
+        schema = try JSONDecoder().decode(CollectionSchema.self, from: bytes)
+      } catch {
+        throw ImportError.incomplete(file.path, "it is no schema (\(decodingProblem(error))); `milvault import` without --schema shows what one looks like")
+      }
+      indexes = []
+    }
+    schema.name = name
+    return (schema, indexes.isEmpty ? Self.plainIndexes(schema) : indexes)
+  }
+
+  /// An exact index for every vector field: rows can be read back only of a collection that has one.
+  private static func plainIndexes(_ schema: CollectionSchema) -> [IndexDefinition] {
+    schema.fields.compactMap { field in
+      guard case .vector(let vector, _) = field.type else { return nil }
+      let params: [String: String] =
+        switch vector {
+        case .binary: ["index_type": "BIN_FLAT", "metric_type": "HAMMING"]
+        case .sparse: ["index_type": "SPARSE_INVERTED_INDEX", "metric_type": "IP"]
+        default: ["index_type": "FLAT", "metric_type": "L2"]
+        }
+      return IndexDefinition(name: field.name, field: field.name, params: params)
+    }
+  }
+
+  // MARK: Keys
+
+  private static func names(of object: Data) throws -> Set<String> {
+    var guess = JSONSchemaGuess()
+    guess.look(at: object)
+    return Set(guess.fields.map(\.name))
+  }
+
+  /// The rows with keys from 1 on.
+  private static func numbered(_ batch: RowBatch, from last: inout Int64, key: FieldSchema, layout: RowLayout) throws -> RowBatch {
+    let first = last + 1
+    last += Int64(batch.count)
+    let keys = Column(name: key.name, type: key.type, values: .fixed((0..<batch.count).map { first + Int64($0) }))
+    return try RowBatch(columns: layout.fields.map { $0.name == key.name ? keys : batch.column($0.name) ?? keys }, count: batch.count)
+  }
+}

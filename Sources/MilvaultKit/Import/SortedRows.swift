@@ -1,0 +1,147 @@
+import Foundation
+import ObjectStorage
+import RowBatches
+import RowFormats
+
+/// Brings rows into the order of their keys, however many there are: runs are sorted in memory, written to a scratch folder, and merged.
+/// Rows that come in order make one run, whatever their number. One task uses it.
+final class RowSorter {
+  private let layout: RowLayout
+  private let keyField: String
+  private let scratch: URL
+  private var pending: RowBatch
+  private var runs: [URL] = []
+  private var open: (file: ExportFile, writer: ParquetWriter, last: Key)?
+
+  /// Bytes of rows that are sorted at a time.
+  static let runBytes = 64 << 20
+  /// Runs that are read at a time: each takes a row group's memory.
+  static let mergedAtOnce = 8
+
+  /// - Parameter scratch: a folder for the runs; it is removed by the caller.
+  init(layout: RowLayout, keyField: String, scratch: URL) {
+    self.layout = layout
+    self.keyField = keyField
+    self.scratch = scratch
+    pending = layout.empty
+  }
+
+  func add(_ batch: RowBatch) throws {
+    try pending.append(batch)
+    if pending.byteCount >= Self.runBytes { try writeRun() }
+  }
+
+  /// Sorts what is pending and writes it: behind the run before where it fits there, else as a new one.
+  private func writeRun() throws {
+    let sorted = try Self.sorted(pending, keyField: keyField)
+    pending = layout.empty
+    let keys = try sorted.keys(field: keyField)
+    guard let first = keys.first, let last = keys.last else { return }
+    if let run = open, !(run.last < first) { try endRun() }
+    if open == nil {
+      let url = scratch.appendingPathComponent("run-\(runs.count).parquet")
+      let file = try ExportFile(url)
+      runs.append(url)
+      open = (file, try ParquetWriter(layout: layout) { try file.write($0) }, last)
+    }
+    try open?.writer.write(sorted)
+    open?.last = last
+  }
+
+  private func endRun() throws {
+    guard let run = open else { return }
+    open = nil
+    try run.writer.finish()
+    _ = try run.file.finish()
+  }
+
+  private static func sorted(_ batch: RowBatch, keyField: String) throws -> RowBatch {
+    let keys = try batch.keys(field: keyField)
+    if zip(keys, keys.dropFirst()).allSatisfy({ $0 < $1 }) { return batch }
+    // Rows of one key stay in the order they came in, so that the first can be told.
+    return batch.picking(keys.indices.sorted { keys[$0] == keys[$1] ? $0 < $1 : keys[$0] < keys[$1] })
+  }
+
+  /// All rows, in key order. No more are taken afterwards.
+  func rows() async throws -> any RowFileReader {
+    if runs.isEmpty { return RowsInMemory(rows: try Self.sorted(pending, keyField: keyField)) }
+    try writeRun()
+    try endRun()
+    while runs.count > Self.mergedAtOnce {
+      let merged = Array(runs.prefix(Self.mergedAtOnce))
+      var reader = try await merge(merged)
+      let url = scratch.appendingPathComponent("merge-\(UUID().uuidString).parquet")
+      let file = try ExportFile(url)
+      let writer = try ParquetWriter(layout: layout) { try file.write($0) }
+      while let batch = try reader.next() { try writer.write(batch) }
+      try writer.finish()
+      _ = try file.finish()
+      for run in merged { try FileManager.default.removeItem(at: run) }
+      runs = runs.dropFirst(merged.count) + [url]
+    }
+    return try await merge(runs)
+  }
+
+  private func merge(_ runs: [URL]) async throws -> MergedRows {
+    var readers: [ParquetRowFileReader] = []
+    for run in runs { readers.append(try ParquetRowFileReader(layout: layout, file: try await ImportFile(run))) }
+    return try MergedRows(readers, layout: layout, keyField: keyField)
+  }
+}
+
+/// Rows that are there already.
+struct RowsInMemory: RowFileReader {
+  var rows: RowBatch?
+  init(rows: RowBatch) { self.rows = rows.count > 0 ? rows : nil }
+
+  mutating func next() -> RowBatch? {
+    defer { rows = nil }
+    return rows
+  }
+}
+
+/// Sorted runs as one.
+struct MergedRows: RowFileReader {
+  private struct Run {
+    var reader: ParquetRowFileReader
+    var batch: RowBatch
+    var keys: [Key]
+    var at = 0
+  }
+
+  private var runs: [Run] = []
+  private let layout: RowLayout
+  private let keyField: String
+
+  init(_ readers: [ParquetRowFileReader], layout: RowLayout, keyField: String) throws {
+    self.layout = layout
+    self.keyField = keyField
+    for reader in readers {
+      if let batch = try reader.next() { runs.append(Run(reader: reader, batch: batch, keys: try batch.keys(field: keyField))) }
+    }
+  }
+
+  /// The next rows: as many as come before the first end of a run's batch.
+  mutating func next() throws -> RowBatch? {
+    var out = layout.empty
+    while !runs.isEmpty, out.byteCount < 4 << 20 {
+      var least = 0
+      for i in runs.indices.dropFirst() where runs[i].keys[runs[i].at] < runs[least].keys[runs[least].at] { least = i }
+      // As many of this run's rows as come before the others' next ones.
+      let bound = runs.indices.filter { $0 != least }.map { runs[$0].keys[runs[$0].at] }.min()
+      var end = runs[least].at + 1
+      while end < runs[least].keys.count, bound.map({ runs[least].keys[end] < $0 }) ?? true { end += 1 }
+      try out.append(runs[least].batch.slice(runs[least].at..<end))
+      runs[least].at = end
+      guard end == runs[least].keys.count else { continue }
+      if let batch = try runs[least].reader.next() {
+        runs[least].batch = batch
+        runs[least].keys = try batch.keys(field: keyField)
+        runs[least].at = 0
+      } else {
+        runs.remove(at: least)
+      }
+    }
+    return out.count > 0 ? out : nil
+  }
+}

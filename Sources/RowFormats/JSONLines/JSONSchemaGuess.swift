@@ -1,0 +1,120 @@
+public import Foundation
+public import RowBatches
+
+/// What the rows of a JSON file look like, for a schema that nobody gave: gathered from a sample.
+public struct JSONSchemaGuess: Sendable {
+  private enum Kind: Hashable { case bool, int, float, text, object, sparse, vector(Int), numbers, integers, texts, bools, empty, mixed }
+
+  private struct Seen {
+    var kind: Kind?
+    var nulls = 0
+    var count = 0
+  }
+
+  private var names: [String] = []
+  private var seen: [String: Seen] = [:]
+  private var rows = 0
+
+  public init() {}
+
+  /// Looks at one row; what is no row is passed over, since reading it will tell.
+  public mutating func look(at object: Data) {
+    var scanner = JSONScanner(object)
+    var found: [(String, Kind?)] = []
+    guard (try? scanner.members { scanner, name in found.append((name, try Self.kind(&scanner))) }) != nil else { return }
+    rows += 1
+    for (name, kind) in found {
+      if seen[name] == nil { names.append(name) }
+      var field = seen[name] ?? Seen()
+      field.count += 1
+      if let kind { field.kind = field.kind.map { Self.joined($0, kind) } ?? kind } else { field.nulls += 1 }
+      seen[name] = field
+    }
+  }
+
+  /// The fields, in the order they were first seen.
+  /// - Returns: for each its name, type, whether rows lack it; and why a type is only a guess, where it is.
+  public var fields: [(name: String, type: ColumnType, nullable: Bool, doubt: String?)] {
+    names.map { name in
+      let field = seen[name] ?? Seen()
+      let nullable = field.nulls > 0 || field.count < rows
+      let (type, doubt): (ColumnType, String?) =
+        switch field.kind {
+        case .bool: (.scalar(.bool), nil)
+        case .int: (.scalar(.int64), nil)
+        case .float: (.scalar(.double), nil)
+        case .text: (.scalar(.varchar), nil)
+        case .object: (.scalar(.json), nil)
+        case .sparse: (.vector(.sparse, dimension: 0), nil)
+        case .vector(let dimension): (.vector(.float, dimension: dimension), nil)
+        case .numbers: (.array(.double), nil)
+        case .integers: (.array(.int64), "numbers without a point: a list, not a vector")
+        case .texts: (.array(.varchar), nil)
+        case .bools: (.array(.bool), nil)
+        case .empty: (.array(.varchar), "no list of the sample has an element")
+        case .mixed: (.scalar(.json), "values of several kinds")
+        case nil: (.scalar(.json), "no row of the sample has a value")
+        }
+      return (name, type, nullable, doubt)
+    }
+  }
+
+  private static func joined(_ a: Kind, _ b: Kind) -> Kind {
+    if a == b { return a }
+    switch (a, b) {
+    case (.int, .float), (.float, .int): return .float
+    case (.object, .sparse), (.sparse, .object): return .object
+    case (.vector, .vector), (.vector, .numbers), (.numbers, .vector), (.numbers, .integers), (.integers, .numbers), (.vector, .integers),
+      (.integers, .vector):
+      return .numbers
+    case (.empty, .vector), (.vector, .empty): return .numbers
+    case (.empty, let other), (let other, .empty):
+      switch other {
+      case .numbers, .integers, .texts, .bools: return other
+      default: return .mixed
+      }
+    default: return .mixed
+    }
+  }
+
+  private static func kind(_ scanner: inout JSONScanner) throws -> Kind? {
+    scanner.skipSpace()
+    switch scanner.next {
+    case "n":
+      try scanner.value()
+      return nil
+    case "t", "f":
+      try scanner.value()
+      return .bool
+    case "\"":
+      try scanner.value()
+      return .text
+    case "{":
+      var isSparse = true
+      var count = 0
+      try scanner.members { scanner, name in
+        count += 1
+        if UInt32(name) == nil, name != "indices", name != "values" { isSparse = false }
+        try scanner.value()
+      }
+      return isSparse && count > 0 ? .sparse : .object
+    case "[":
+      var kinds: Set<Kind> = []
+      var count = 0
+      try scanner.elements { scanner in
+        count += 1
+        kinds.insert(try kind(&scanner) ?? .mixed)
+      }
+      if kinds.isEmpty { return .empty }
+      if kinds.isSubset(of: [.int, .float]) {
+        guard kinds.contains(.float) else { return .integers }
+        return count > 1 ? .vector(count) : .numbers
+      }
+      return kinds == [.text] ? .texts : kinds == [.bool] ? .bools : .mixed
+    default:
+      if try scanner.pythonWord() != nil { return .float }
+      let range = try scanner.number()
+      return scanner.bytes[range].contains(where: { [UInt8(ascii: "."), UInt8(ascii: "e"), UInt8(ascii: "E")].contains($0) }) ? .float : .int
+    }
+  }
+}
