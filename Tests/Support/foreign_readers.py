@@ -48,9 +48,10 @@ def parquet_readers(what, files):
 
 parquet_readers("export", sorted(glob.glob(f"{parquet}/default/{name}/**/*.parquet", recursive=True)))
 manifest = json.load(open(sorted(glob.glob(f"{repository}/backups/*.json"))[-1]))
+path = lambda file: f"{repository}/data/{file['name'][:2]}/{file['name']}"
 segments = [segment for c in manifest["collections"] if c["name"] == name for p in c["partitions"] if p.get("segmentList")
-            for segment in json.load(open(f"{repository}/data/{p['segmentList']['sha256'][:2]}/{p['segmentList']['sha256']}.segments.json"))["segments"]]
-parquet_readers("repository", [f"{repository}/data/{s['rows']['sha256'][:2]}/{s['rows']['sha256']}.rows.parquet" for s in segments])
+            for segment in json.load(open(path(p["segmentList"])))["segments"]]
+parquet_readers("repository", [path(segment["rows"]) for segment in segments])
 
 
 def load(folder, file):

@@ -88,7 +88,7 @@ extension RealServers {
     /// Rows are appended faster than the end is looked for: the backup ends all the same, with all rows that were there before.
     @Test func aBackupOfACollectionThatNeverStopsGrowingEnds() async throws {
       let filled = try await Filled("uniform", on: .standalone23)
-      let appends = Task { try await filled.server.pymilvus("append", filled.name, "25") }
+      let appends = Task { try await filled.server.pymilvus("append", filled.name, "20") }
       try await Task.sleep(for: .seconds(3))
       for _ in 0..<2 {
         let watch = ContinuousClock.now
