@@ -167,6 +167,50 @@ def everything(name):
     c.load()
 
 
+def dumpable(name):
+    """What `milvus-lite dump` and pymilvus's bulk writer can write, keys in no order."""
+    n = 3000
+    fields = [FieldSchema("id", DataType.INT64, is_primary=True), FieldSchema("b", DataType.BOOL), FieldSchema("i8", DataType.INT8),
+              FieldSchema("i64", DataType.INT64), FieldSchema("f", DataType.FLOAT), FieldSchema("d", DataType.DOUBLE),
+              FieldSchema("s", DataType.VARCHAR, max_length=200), FieldSchema("j", DataType.JSON), vector_field(16)]
+    floats = random.integers(0, 2**32, n, dtype=np.uint32).view(np.float32)
+    floats[~np.isfinite(floats)] = 1e-45
+    floats[:4] = [0.0, -0.0, 1e-45, 3.4028235e38]
+    rows = [{"id": i * 7919 % n - 100, "b": i % 3 == 0, "i8": i % 256 - 128, "i64": i * 36893488147419103 % 2**64 - 2**63, "f": floats[i],
+             "d": float(random.standard_normal()), "s": "ünïcode 😀 \"q\" \\ \n " * (i % 3), "j": {"a": i, "deep": {"b": [1, 2.5, None, "é", 2**60]}},
+             "v": unit(1, 16)[0].tolist()} for i in range(n)]
+    if is_lite2:
+        fields += [FieldSchema("bv", DataType.BINARY_VECTOR, dim=32), FieldSchema("sp", DataType.SPARSE_FLOAT_VECTOR)]
+        for i, row in enumerate(rows):
+            row.update({"bv": random.bytes(4), "sp": {k: v for k, v in zip(sorted({5, 2**32 - 2, i + 6}), [0.5, 1.25, -3e-5])}})
+    if is_lite3:
+        fields += [FieldSchema("n", DataType.INT64, nullable=True), FieldSchema("a", DataType.ARRAY, element_type=DataType.INT32, max_capacity=10),
+                   FieldSchema("sp", DataType.SPARSE_FLOAT_VECTOR)]
+        for i, row in enumerate(rows):
+            row.update({"n": None if i % 3 else i, "a": list(range(i % 11)), "sp": {5: 0.5, i + 10: 1.25, 2**32 - 2: 3e-5}})
+    c = create(name, fields)
+    for start in range(0, n, 500):
+        c.insert(rows[start:start + 500])
+    c.flush()
+    index_and_load(c, load=False)
+    if is_lite2:
+        c.create_index("bv", {"index_type": "BIN_FLAT", "metric_type": "HAMMING", "params": {}})
+    if is_lite2 or is_lite3:
+        c.create_index("sp", {"index_type": "SPARSE_INVERTED_INDEX", "metric_type": "IP", "params": {}})
+    c.load()
+
+
+def bulk_write(name, folder, kind):
+    """The rows of a collection by pymilvus's bulk writer."""
+    from pymilvus.bulk_writer import BulkFileType, LocalBulkWriter
+    c = Collection(name)
+    with LocalBulkWriter(schema=c.schema, local_path=folder, chunk_size=400_000, file_type=BulkFileType[kind]) as writer:
+        for row in c.query("id > -10000", output_fields=["*"], limit=10000, consistency_level="Strong"):
+            writer.append_row({k: list(v) if type(v).__name__ == "RepeatedScalarContainer" else
+                               [float(x) for x in v] if k == "v" else float(v) if isinstance(v, np.floating) else v for k, v in row.items()})
+        writer.commit()
+
+
 def properties(name):
     """Description, aliases, shards, partition key, time to live, scalar index."""
     fields = [FieldSchema("id", DataType.INT64, is_primary=True, description="the key"),
@@ -458,6 +502,8 @@ elif verb == "write":
     write(*rest)
 elif verb == "dump":
     dump(*rest)
+elif verb == "bulk_write":
+    bulk_write(*rest)
 elif verb == "append":
     append(*rest)
 elif verb == "run":

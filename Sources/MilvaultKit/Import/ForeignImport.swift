@@ -68,7 +68,7 @@ struct ForeignImport {
     guard let stored = try await store.store(&pages) else { throw CancellationError() }
     // A partition key spreads rows by itself; else everything is in the one partition.
     let result = try await store.finish(stored, as: schema.partitionKey == nil ? "_default" : PartitionBackup.all)
-    var notes = ["imported from \(source.path)"]
+    var notes = ["imported from \(source.path)"] + (try await foreign.losses(of: schema))
     if !hasKeys { notes.append("the rows came without keys (auto-id): they were numbered from 1") }
     if skipped.count > 0 { notes.append("\(skipped.count) rows were left out") }
     let collection = CollectionBackup(

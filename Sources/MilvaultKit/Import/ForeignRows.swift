@@ -37,6 +37,16 @@ struct ForeignRows {
     return objects
   }
 
+  /// What of the values was lost before they came here, as far as a sample shows.
+  func losses(of schema: CollectionSchema) async throws -> [String] {
+    var guess = JSONSchemaGuess()
+    for object in try await sample(bytes: 1 << 20) { guess.look(at: object) }
+    return guess.roundedLists.compactMap { name, digits in
+      guard case .vector(.float, _)? = schema.field(name)?.type else { return nil }
+      return "field \(name): its numbers have at most \(digits) digits and a Float needs up to 9 to be exact; they were rounded when they were written"
+    }
+  }
+
   /// The schema that the rows seem to have.
   /// - Parameters:
   ///   - name: the collection's.

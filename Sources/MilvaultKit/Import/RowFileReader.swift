@@ -1,9 +1,9 @@
 import Foundation
-import RowBatches
+package import RowBatches
 import RowFormats
 
 /// Reads the rows of one partition's files, a batch at a time. One task uses it.
-protocol RowFileReader {
+package protocol RowFileReader {
   /// The next rows, or nil at the end.
   /// - Throws: what is wrong, without the file's name.
   mutating func next() throws -> RowBatch?

@@ -1,34 +1,36 @@
-import Foundation
+package import Foundation
 import ObjectStorage
-import RowBatches
-import RowFormats
+package import RowBatches
+package import RowFormats
 
 /// Brings rows into the order of their keys, however many there are: runs are sorted in memory, written to a scratch folder, and merged.
 /// Rows that come in order make one run, whatever their number. One task uses it.
-final class RowSorter {
+package final class RowSorter {
   private let layout: RowLayout
   private let keyField: String
   private let scratch: URL
+  private let runBytes: Int
   private var pending: RowBatch
   private var runs: [URL] = []
   private var open: (file: ExportFile, writer: ParquetWriter, last: Key)?
 
-  /// Bytes of rows that are sorted at a time.
-  static let runBytes = 64 << 20
   /// Runs that are read at a time: each takes a row group's memory.
   static let mergedAtOnce = 8
 
-  /// - Parameter scratch: a folder for the runs; it is removed by the caller.
-  init(layout: RowLayout, keyField: String, scratch: URL) {
+  /// - Parameters:
+  ///   - scratch: a folder for the runs; it is removed by the caller.
+  ///   - runBytes: bytes of rows that are sorted at a time.
+  package init(layout: RowLayout, keyField: String, scratch: URL, runBytes: Int = 64 << 20) {
+    self.runBytes = runBytes
     self.layout = layout
     self.keyField = keyField
     self.scratch = scratch
     pending = layout.empty
   }
 
-  func add(_ batch: RowBatch) throws {
+  package func add(_ batch: RowBatch) throws {
     try pending.append(batch)
-    if pending.byteCount >= Self.runBytes { try writeRun() }
+    if pending.byteCount >= runBytes { try writeRun() }
   }
 
   /// Sorts what is pending and writes it: behind the run before where it fits there, else as a new one.
@@ -63,7 +65,7 @@ final class RowSorter {
   }
 
   /// All rows, in key order. No more are taken afterwards.
-  func rows() async throws -> any RowFileReader {
+  package func rows() async throws -> any RowFileReader {
     if runs.isEmpty { return RowsInMemory(rows: try Self.sorted(pending, keyField: keyField)) }
     try writeRun()
     try endRun()

@@ -9,6 +9,9 @@ public struct JSONSchemaGuess: Sendable {
     var kind: Kind?
     var nulls = 0
     var count = 0
+    /// Numbers with a point, and the most significant digits that one of them has.
+    var fractions = 0
+    var digits = 0
   }
 
   private var names: [String] = []
@@ -20,13 +23,20 @@ public struct JSONSchemaGuess: Sendable {
   /// Looks at one row; what is no row is passed over, since reading it will tell.
   public mutating func look(at object: Data) {
     var scanner = JSONScanner(object)
-    var found: [(String, Kind?)] = []
-    guard (try? scanner.members { scanner, name in found.append((name, try Self.kind(&scanner))) }) != nil else { return }
+    var found: [(String, Kind?, Seen)] = []
+    guard
+      (try? scanner.members { scanner, name in
+        var numbers = Seen()
+        found.append((name, try Self.kind(&scanner, &numbers), numbers))
+      }) != nil
+    else { return }
     rows += 1
-    for (name, kind) in found {
+    for (name, kind, numbers) in found {
       if seen[name] == nil { names.append(name) }
       var field = seen[name] ?? Seen()
       field.count += 1
+      field.fractions += numbers.fractions
+      field.digits = max(field.digits, numbers.digits)
       if let kind { field.kind = field.kind.map { Self.joined($0, kind) } ?? kind } else { field.nulls += 1 }
       seen[name] = field
     }
@@ -59,6 +69,18 @@ public struct JSONSchemaGuess: Sendable {
     }
   }
 
+  /// Lists of numbers that have fewer digits than a Float may need: somebody rounded them when they were written.
+  /// - Returns: the fields, and the most digits that a number of each has.
+  public var roundedLists: [(name: String, digits: Int)] {
+    names.compactMap { name in
+      guard let field = seen[name], field.fractions >= 100, field.digits < 8 else { return nil }
+      switch field.kind {
+      case .vector, .numbers: return (name, field.digits)
+      default: return nil
+      }
+    }
+  }
+
   private static func joined(_ a: Kind, _ b: Kind) -> Kind {
     if a == b { return a }
     switch (a, b) {
@@ -77,7 +99,7 @@ public struct JSONSchemaGuess: Sendable {
     }
   }
 
-  private static func kind(_ scanner: inout JSONScanner) throws -> Kind? {
+  private static func kind(_ scanner: inout JSONScanner, _ numbers: inout Seen) throws -> Kind? {
     scanner.skipSpace()
     switch scanner.next {
     case "n":
@@ -103,7 +125,7 @@ public struct JSONSchemaGuess: Sendable {
       var count = 0
       try scanner.elements { scanner in
         count += 1
-        kinds.insert(try kind(&scanner) ?? .mixed)
+        kinds.insert(try kind(&scanner, &numbers) ?? .mixed)
       }
       if kinds.isEmpty { return .empty }
       if kinds.isSubset(of: [.int, .float]) {
@@ -114,7 +136,18 @@ public struct JSONSchemaGuess: Sendable {
     default:
       if try scanner.pythonWord() != nil { return .float }
       let range = try scanner.number()
-      return scanner.bytes[range].contains(where: { [UInt8(ascii: "."), UInt8(ascii: "e"), UInt8(ascii: "E")].contains($0) }) ? .float : .int
+      guard scanner.bytes[range].contains(where: { [UInt8(ascii: "."), UInt8(ascii: "e"), UInt8(ascii: "E")].contains($0) }) else {
+        return .int
+      }
+      numbers.fractions += 1
+      numbers.digits = max(numbers.digits, significantDigits(scanner.bytes[range]))
+      return .float
     }
+  }
+
+  /// Digits without the zeros before and behind them.
+  private static func significantDigits(_ number: ArraySlice<UInt8>) -> Int {
+    let mantissa = number.prefix { $0 != UInt8(ascii: "e") && $0 != UInt8(ascii: "E") }.filter { (0x30...0x39).contains($0) }
+    return mantissa.drop { $0 == 0x30 }.reversed().drop { $0 == 0x30 }.count
   }
 }

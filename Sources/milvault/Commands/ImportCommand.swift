@@ -142,6 +142,9 @@ struct ImportCommand: MilvaultCommand {
 
   /// What was left out.
   private func report(_ result: ImportResult, _ console: Console) {
+    for collection in result.entry.manifest.collections {
+      for note in collection.notes { console.note("\(collection.fullName): \(note)") }
+    }
     for row in result.skipped.prefix(20) {
       let place = row.row > 0 ? "\(row.file), row \(row.row)\(row.field.map { ", field \($0)" } ?? "")" : row.file
       console.warning("left out: \(place): \(row.what)")

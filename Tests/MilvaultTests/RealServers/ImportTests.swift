@@ -1,0 +1,133 @@
+import Foundation
+import MilvaultKit
+import Testing
+
+extension RealServers {
+  /// What others wrote, brought in: exact, in any order, and told by row and field where it is none.
+  @Suite struct Imports {
+    @Test(arguments: [MilvusGeneration.lite2, .lite3])
+    func whatMilvusLiteDumpsComesBack(_ generation: MilvusGeneration) async throws {
+      let filled = try await Filled(nil, on: generation)  // for its pymilvus, and as the target
+      let database = EmbeddedMilvus(EmbeddedInstallation(generation), data: filled.scratch.path("dumped.db"), keepsData: true)
+      let dump = filled.scratch.path("dump")
+      let tool = EmbeddedInstallation(generation).folder.appendingPathComponent("bin/milvus-lite")
+      try await database.run { running in
+        try await filled.server.pymilvus("fill", "dumpable", "docs", uri: running.uri)
+        // The same rows where they are to be compared, by way of a backup; its export has the schema.
+        let backup = try await milvault("backup", "--repo", filled.repository, "--uri", running.uri, folder: filled.scratch.folder)
+        try #require(backup.exitCode == 0, "\(backup)")
+        if generation == .lite3 {
+          let dumped = try await run(tool, ["dump", "--uri", running.uri, "-c", "docs", "-p", dump])
+          try #require(dumped.exitCode == 0, "\(dumped)")
+        }
+      }
+      if generation == .lite2 {
+        let dumped = try await run(tool, ["dump", "-d", filled.scratch.path("dumped.db"), "-c", "docs", "-p", dump])
+        try #require(dumped.exitCode == 0, "\(dumped)")
+      }
+      let export = try await filled.milvault("export", "latest", "--format", "json", "--output", filled.scratch.path("out"))
+      #expect(export.exitCode == 0, "\(export)")
+      let restored = try await filled.restore("--rename", "docs=\(filled.name)")
+      try #require(restored.exitCode == 0, "\(restored)")
+      let imported = try await milvault(
+        "import", dump, "--uri", filled.server.uri, "--collection", "\(filled.name)_i", "--schema", filled.scratch.path("out/default/docs/schema.json"),
+        folder: filled.scratch.folder)
+      try #require(imported.exitCode == 0, "\(imported)")
+      let comparison = try await filled.server.compare(filled.name, "\(filled.name)_i")
+      #expect(comparison.rows == 3000 && comparison.differences.isEmpty, "\(comparison)")
+      try await filled.drop("_i")
+    }
+
+    @Test(arguments: ["JSON", "JSONL"])
+    func whatTheBulkWriterWroteComesBack(_ kind: String) async throws {
+      let filled = try await Filled("dumpable", on: .lite3)
+      #expect(try await filled.backup().exitCode == 0)
+      #expect(try await filled.milvault("export", "latest", "--format", "json", "--output", filled.scratch.path("out")).exitCode == 0)
+      let folder = filled.scratch.path("bulk")
+      try await filled.server.pymilvus("bulk_write", filled.name, folder, kind)
+      let files = try FileManager.default.subpathsOfDirectory(atPath: folder).filter { $0.contains(".json") }
+      #expect(files.count > 1, "several files, so that their order counts: \(files)")
+      let imported = try await milvault(
+        "import", folder, "--uri", filled.server.uri, "--collection", "\(filled.name)_i", "--schema",
+        filled.scratch.path("out/default/\(filled.name)/schema.json"), folder: filled.scratch.folder)
+      try #require(imported.exitCode == 0, "\(imported)")
+      let comparison = try await filled.server.compare(filled.name, "\(filled.name)_i")
+      #expect(comparison.rows == 3000 && comparison.differences.isEmpty, "\(comparison)")
+      try await filled.drop("_i")
+    }
+
+    private static let rows = """
+      {"id": 3, "title": "c", "vector": [0.5, 1.0], "tags": ["x"], "price": 2}
+      {"id": 1, "title": "a", "vector": [0.25, -0.0], "tags": [], "price": 1.5}
+      {"id": 2, "title": null, "vector": [1e-45, 3.4028235e38], "tags": ["y", "z"], "price": null}
+
+      """
+
+    @Test func aSchemaIsInferredShownAndTakenWhenAsked() async throws {
+      let filled = try await Filled(nil, on: .lite3)
+      let file = filled.scratch.path("rows.jsonl")
+      try Data(Self.rows.utf8).write(to: URL(fileURLWithPath: file))
+      let shown = try await milvault("import", file, "--uri", filled.server.uri, "--collection", filled.name, folder: filled.scratch.folder)
+      #expect(shown.exitCode == 1 && shown.errors.contains("--inferred") && shown.output.contains("float_vector"), "\(shown)")
+      let taken = try await milvault(
+        "import", file, "--uri", filled.server.uri, "--collection", filled.name, "--inferred", folder: filled.scratch.folder)
+      #expect(taken.exitCode == 0 && taken.output.contains("3 rows, every row read back and equal"), "\(taken)")
+      let seen = try await filled.server.pymilvus(
+        "run", "print([(r['id'], r['title'], r['price'], np.float32(r['vector']).tobytes().hex()) for r in sorted(Collection('\(filled.name)').query('id > 0', output_fields=['*']), key=lambda r: r['id'])])")
+      #expect(seen.contains("[(1, 'a', 1.5, '0000803e00000080'), (2, None, None, '01000000ffff7f7f'), (3, 'c', 2.0, '0000003f0000803f')]"), "\(seen)")
+      // The schema as it was shown, saved, is a schema to give.
+      let schema = filled.scratch.path("schema.json")
+      try Data(shown.output.utf8).write(to: URL(fileURLWithPath: schema))
+      let given = try await filled.milvault("import", file, "--into", "repository", "--collection", "items", "--schema", schema)
+      #expect(given.exitCode == 0 && given.output.contains("items: 3 rows"), "\(given)")
+      try await filled.drop()
+    }
+
+    @Test func rowsThatAreNoneAreToldAndSkippedWhenAsked() async throws {
+      let filled = try await Filled(nil, on: .lite3)
+      let file = filled.scratch.path("rows.jsonl")
+      let bad = Self.rows + """
+        {"id": 4, "title": "d", "vector": [1], "tags": [], "price": 0}
+        {"id": "5", "title": "e", "vector": [1, 2], "tags": [], "price": 0}
+        {"id": 2, "title": "twice", "vector": [1, 2], "tags": [], "price": 0}
+        {"id": 6, "vector": [1, 2], "tags": [], "nope": 1}
+
+        """
+      try Data(bad.utf8).write(to: URL(fileURLWithPath: file))
+      let schema = filled.scratch.path("schema.json")
+      let good = filled.scratch.path("good.jsonl")
+      try Data(Self.rows.utf8).write(to: URL(fileURLWithPath: good))
+      let shown = try await filled.milvault("import", good, "--into", "repository", "--collection", "items")
+      try Data(shown.output.utf8).write(to: URL(fileURLWithPath: schema))
+      let stopped = try await filled.milvault("import", file, "--into", "repository", "--collection", "items", "--schema", schema)
+      #expect(stopped.exitCode == 1 && stopped.errors.contains("rows.jsonl, row 4, field vector: a vector of 1 components where 2 are wanted"), "\(stopped)")
+      #expect(try await filled.milvault("list").output.contains("no backups yet"))
+      let skipped = try await filled.milvault(
+        "import", file, "--into", "repository", "--collection", "items", "--schema", schema, "--on-error", "skip")
+      #expect(skipped.exitCode == 0 && skipped.output.contains("items: 3 rows"), "\(skipped)")
+      for words in ["row 4, field vector", "row 5, field id", "key 2 stands twice", "row 7, field nope"] {
+        #expect(skipped.errors.contains(words), "\(skipped)")
+      }
+    }
+
+    @Test func vectorsThatWereRoundedArePointedOut() async throws {
+      let filled = try await Filled(nil, on: .lite3)
+      for (digits, rounded) in [(6, true), (9, false)] {
+        let file = filled.scratch.path("rows\(digits).jsonl")
+        let lines = (0..<100).map { "{\"id\": \($0), \"v\": [\(String(format: "%.\(digits)g", sin(Double($0) + 0.1))), \(String(format: "%.\(digits)g", cos(Double($0) + 0.1)))]}\n" }
+        try Data(lines.joined().utf8).write(to: URL(fileURLWithPath: file))
+        let imported = try await filled.milvault("import", file, "--into", "repository", "--collection", "items", "--inferred")
+        #expect(imported.exitCode == 0 && imported.errors.contains("rounded when they were written") == rounded, "\(imported)")
+      }
+    }
+
+    @Test(arguments: [("rows.csv", "no .json or .jsonl file"), ("torn.json", "cut short"), ("empty.jsonl", "holds no rows")])
+    func whatCannotBeReadIsTold(_ file: (String, String)) async throws {
+      let filled = try await Filled(nil, on: .lite3)
+      let texts = ["rows.csv": "id,v\n1,2\n", "torn.json": "{\"rows\": [{\"id\": 1, \"v\": [0.5, 1", "empty.jsonl": ""]
+      try Data((texts[file.0] ?? "").utf8).write(to: filled.scratch.folder.appendingPathComponent(file.0))
+      let imported = try await filled.milvault("import", filled.scratch.path(file.0), "--into", "repository", "--collection", "items")
+      #expect(imported.exitCode == 1 && imported.errors.contains(file.1) && imported.errors.contains(file.0), "\(imported)")
+    }
+  }
+}
