@@ -22,7 +22,7 @@ demo: build
 test: setup
 	$(BUILD) --build-tests
 	$(MILVAULT) embedded install --all
-	@Scripts/foreign-readers
+	@Scripts/foreign-programs
 	@set -o pipefail; swift test -c release --skip-build $(TESTFLAGS) 2>&1 | tee .build/test.log || \
 	  { echo; echo "What failed:"; grep -a -A 12 'recorded an issue' .build/test.log; exit 1; }
 
@@ -37,9 +37,10 @@ format:
 	find Sources Tests Benchmarks Package.swift -name '*.swift' -not -path '*/Generated/*' | xargs swift format --in-place
 
 bench: build
-	$(MILVAULT) embedded install 2.3.5
+	$(MILVAULT) embedded install 2.3.5 lite-2.5.1
 	Benchmarks/run
 	Benchmarks/memory
+	Benchmarks/export
 
 install: build
 	@Scripts/install "$(PREFIX)"

@@ -27,7 +27,8 @@ char *put_number(char *text, Number value) {
   if (std::isinf(value)) return put(text, value < 0 ? "\"-Infinity\"" : "\"Infinity\"");
   char *begin = text;
   text = std::to_chars(text, text + FLOAT_TEXT_ROOM, value).ptr;
-  // "1" would be read as an integer by others, and "-0" lose its sign.
+  // "1" would be read as an integer by others, and "-0" lose its sign. What is no whole number has a point or an exponent.
+  if (value != std::trunc(value)) return text;
   for (char *c = begin; c != text; ++c) {
     if (*c == '.' || *c == 'e') return text;
   }

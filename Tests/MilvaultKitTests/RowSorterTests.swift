@@ -6,7 +6,9 @@ import Testing
 import TestRows
 
 @Suite struct RowSorterTests {
-  private let layout = RowLayout([FieldLayout(name: "id", type: .scalar(.int64)), FieldLayout(name: "t", type: .scalar(.varchar), nullable: true)])
+  private let layout = RowLayout([
+    FieldLayout(name: "id", type: .scalar(.int64)), FieldLayout(name: "t", type: .scalar(.varchar), nullable: true),
+  ])
 
   private func batch(_ keys: [Int64]) throws -> RowBatch {
     let texts: [Data] = keys.map { Data("text of \($0)".utf8) }

@@ -87,7 +87,9 @@ struct ForeignImport {
       guard options.takesGuess else { throw ImportError.schemaGuessed(guess) }
       return (guess.schema, Self.plainIndexes(guess.schema))
     }
-    guard let bytes = FileManager.default.contents(atPath: file.path) else { throw ImportError.nothingThere(file.path, "it cannot be read") }
+    guard let bytes = FileManager.default.contents(atPath: file.path) else {
+      throw ImportError.nothingThere(file.path, "it cannot be read")
+    }
     var (schema, indexes): (CollectionSchema, [IndexDefinition])
     if let description = try? JSONDecoder().decode(ExportDescription.self, from: bytes) {
       (schema, indexes) = (description.schema, description.indexes)
@@ -95,7 +97,8 @@ struct ForeignImport {
       do {
         schema = try JSONDecoder().decode(CollectionSchema.self, from: bytes)
       } catch {
-        throw ImportError.incomplete(file.path, "it is no schema (\(decodingProblem(error))); `milvault import` without --schema shows what one looks like")
+        throw ImportError.incomplete(
+          file.path, "it is no schema (\(decodingProblem(error))); `milvault import` without --schema shows what one looks like")
       }
       indexes = []
     }

@@ -19,7 +19,8 @@ struct ForeignRows {
     let paths = try FileManager.default.subpathsOfDirectory(atPath: source.path)
     let found = paths.filter { endings.contains(URL(fileURLWithPath: $0).pathExtension.lowercased()) }
     // 2.json before 10.json: the order that they were written in.
-    return ForeignRows(files: found.sorted { $0.compare($1, options: .numeric) == .orderedAscending }.map { source.appendingPathComponent($0) })
+    return ForeignRows(
+      files: found.sorted { $0.compare($1, options: .numeric) == .orderedAscending }.map { source.appendingPathComponent($0) })
   }
 
   /// The first rows of the files, about so many bytes of them.
@@ -43,7 +44,8 @@ struct ForeignRows {
     for object in try await sample(bytes: 1 << 20) { guess.look(at: object) }
     return guess.roundedLists.compactMap { name, digits in
       guard case .vector(.float, _)? = schema.field(name)?.type else { return nil }
-      return "field \(name): its numbers have at most \(digits) digits and a Float needs up to 9 to be exact; they were rounded when they were written"
+      return
+        "field \(name): its numbers have at most \(digits) digits and a Float needs up to 9 to be exact; they were rounded when they were written"
     }
   }
 
@@ -64,7 +66,8 @@ struct ForeignRows {
     let candidates = [key].compactMap(\.self) + (key == nil ? ["id", "pk", "_id", "key", "uuid"] : [])
     guard let keyField = candidates.first(where: canBeKey) else {
       throw ImportError.incomplete(
-        place, "no field can be seen to be the primary key. Name one with --key; the fields are \(fields.map(\.name).joined(separator: ", "))")
+        place,
+        "no field can be seen to be the primary key. Name one with --key; the fields are \(fields.map(\.name).joined(separator: ", "))")
     }
     guard fields.contains(where: \.type.isVector) else {
       throw ImportError.incomplete(place, "no field looks like a vector, and a Milvus collection has one. Give a --schema")
@@ -85,7 +88,8 @@ struct ForeignRows {
           name: field.name, type: field.type, isPrimaryKey: field.name == keyField, nullable: field.nullable && !field.type.isVector,
           typeParams: params)
       })
-    return GuessedSchema(schema: schema, rows: objects.count, doubts: fields.compactMap { field in field.doubt.map { "\(field.name): \($0)" } })
+    return GuessedSchema(
+      schema: schema, rows: objects.count, doubts: fields.compactMap { field in field.doubt.map { "\(field.name): \($0)" } })
   }
 }
 

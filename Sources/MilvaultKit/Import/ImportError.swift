@@ -19,7 +19,8 @@ public enum ImportError: Error, CustomStringConvertible {
     case .nothingThere(let path, let why): "\(path) cannot be imported: \(why)"
     case .torn(let file, let why): "\(file) is not as it was exported: \(why). Nothing was imported; export again, or fetch the file again"
     case .incomplete(let what, let why): "\(what) cannot be imported: \(why)"
-    case .newerFormat(let file, let version): "\(file) has format version \(version), and this milvault reads version 1. Use a newer milvault"
+    case .newerFormat(let file, let version):
+      "\(file) has format version \(version), and this milvault reads version 1. Use a newer milvault"
     case .row(let file, let why): "\(file), \(why). Nothing was imported"
     case .schemaGuessed(let guess):
       "no schema was given, and the one above is inferred from \(guess.rows) rows. Take it with --inferred, or save it, correct it, and give it with --schema"

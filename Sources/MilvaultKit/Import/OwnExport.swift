@@ -47,7 +47,8 @@ struct OwnExport {
     var schema = description.schema
     let exported = Set(description.fields)
     guard let key = schema.primaryKey, exported.contains(key.name) else {
-      throw ImportError.incomplete(folder.path, "it was exported without the primary key, so its rows have no names. Export it with all fields")
+      throw ImportError.incomplete(
+        folder.path, "it was exported without the primary key, so its rows have no names. Export it with all fields")
     }
     schema.fields.removeAll { !exported.contains($0.name) && !$0.isFunctionOutput }
     schema.hasDynamicField = schema.hasDynamicField && exported.contains(CollectionSchema.dynamicFieldName)
@@ -56,7 +57,8 @@ struct OwnExport {
     let made = Set(schema.functions.flatMap(\.outputFields))
     schema.fields.removeAll { $0.isFunctionOutput && !made.contains($0.name) }
     guard schema.fields.contains(where: \.type.isVector) else {
-      throw ImportError.incomplete(folder.path, "it was exported without a vector field, and a Milvus collection has one. Export it with all fields")
+      throw ImportError.incomplete(
+        folder.path, "it was exported without a vector field, and a Milvus collection has one. Export it with all fields")
     }
     return schema
   }
@@ -78,7 +80,9 @@ struct OwnExport {
     }
     let place = folder.appendingPathComponent(partition.folder).path
     func only() throws -> ImportFile {
-      guard let file = files.values.first, files.count == 1 else { throw ImportError.torn(file: place, "it has \(files.count) files of rows") }
+      guard let file = files.values.first, files.count == 1 else {
+        throw ImportError.torn(file: place, "it has \(files.count) files of rows")
+      }
       return file
     }
     do {
@@ -86,7 +90,8 @@ struct OwnExport {
       case .parquet: return try ParquetRowFileReader(layout: layout, file: try only())
       case .json: return JSONRowFileReader(layout: layout, dynamicField: nil, file: try only()) { throw $0 }
       case .numpy where description.forMilvus:
-        throw ImportError.incomplete(place, "it was exported with --for-milvus, where texts are padded; import it with Milvus, or export it without")
+        throw ImportError.incomplete(
+          place, "it was exported with --for-milvus, where texts are padded; import it with Milvus, or export it without")
       case .numpy: return try NumPyRowFileReader(layout: layout, rows: partition.content.rows, files: files)
       }
     } catch {

@@ -101,11 +101,13 @@ extension [UInt8] {
     _ raw: UnsafeRawBufferPointer, _ count: Int, _ write: (UnsafeRawPointer, Int, UnsafeMutablePointer<CChar>) -> Int
   ) {
     guard let base = raw.baseAddress, count > 0 else { return }
-    withUnsafeTemporaryAllocation(of: CChar.self, capacity: count * Int(FLOAT_TEXT_ROOM)) { room in
-      guard let text = room.baseAddress else { return }
-      let length = write(base, count, text)
-      append(contentsOf: UnsafeRawBufferPointer(start: text, count: length))
+    // Written where it belongs: room is made, and what was not needed given back.
+    let start = self.count
+    append(contentsOf: repeatElement(0, count: count * Int(FLOAT_TEXT_ROOM)))
+    let length = withUnsafeMutableBytes { out in
+      (out.baseAddress.map { $0 + start }?.assumingMemoryBound(to: CChar.self)).map { write(base, count, $0) } ?? 0
     }
+    removeLast(self.count - start - length)
   }
 
   private mutating func appendComponents(_ vector: VectorType, _ raw: UnsafeRawBufferPointer) {

@@ -125,7 +125,8 @@ public struct JSONScanner: Sendable {
 
   /// Passes over what Python's json writes for numbers that JSON lacks: NaN, Infinity, -Infinity.
   mutating func pythonWord() throws -> Double? {
-    for (text, value) in [("NaN", Double.nan), ("Infinity", .infinity), ("-Infinity", -.infinity)] where bytes[at...].starts(with: text.utf8) {
+    for (text, value) in [("NaN", Double.nan), ("Infinity", .infinity), ("-Infinity", -.infinity)]
+    where bytes[at...].starts(with: text.utf8) {
       at += text.utf8.count
       return value
     }

@@ -113,7 +113,9 @@ struct ImportCommand: MilvaultCommand {
       for collection in entry.manifest.collections {
         console.say("\(collection.fullName): \(Format.number(collection.content.rows)) rows")
       }
-      console.say("backup \(entry.manifest.id): \(Format.bytes(entry.manifest.newBytes)) new, \(Format.bytes(entry.manifest.reusedBytes)) there already")
+      console.say(
+        "backup \(entry.manifest.id): \(Format.bytes(entry.manifest.newBytes)) new, \(Format.bytes(entry.manifest.reusedBytes)) there already"
+      )
       try console.answer(Answer(backup: entry.manifest, collections: [], skipped: result.skipped, skippedRows: result.skippedRows))
       return .done
     }

@@ -87,12 +87,15 @@ extension RealServers {
         try changed.write(to: file)
       default:
         // With sums that fit: only the rows' own digests are left to tell.
-        let other = damage == "swapped" ? try Data(contentsOf: URL(fileURLWithPath: "\(place)/id.npy")) : Data(whole.prefix(128) + whole.suffix(4000).reversed())
+        let other =
+          damage == "swapped"
+          ? try Data(contentsOf: URL(fileURLWithPath: "\(place)/id.npy")) : Data(whole.prefix(128) + whole.suffix(4000).reversed())
         try other.write(to: file)
         let sum = try await run(URL(fileURLWithPath: "/usr/bin/sha256sum"), [file.path])
         let was = try await run(URL(fileURLWithPath: "/bin/grep"), ["/i64.npy", "\(folder)/SHA256SUMS"])
         let description = URL(fileURLWithPath: "\(place)/schema.json")
-        let text = try String(contentsOf: description, encoding: .utf8).replacingOccurrences(of: was.output.prefix(64), with: sum.output.prefix(64))
+        let text = try String(contentsOf: description, encoding: .utf8).replacingOccurrences(
+          of: was.output.prefix(64), with: sum.output.prefix(64))
         try Data(text.utf8).write(to: description)
       }
       let imported = try await milvault("import", folder, "--uri", filled.server.uri, "--suffix", "_x", folder: filled.scratch.folder)
@@ -106,7 +109,8 @@ extension RealServers {
       let filled = try await Filled("everything", on: .lite3)
       #expect(try await filled.backup().exitCode == 0)
       let cases: [([String], String)] = [
-        (["--collection", "other"], "has no collection other"), (["--fields", "id,nope"], "no field \"nope\""), (["--partition", "p"], "no partition \"p\""),
+        (["--collection", "other"], "has no collection other"), (["--fields", "id,nope"], "no field \"nope\""),
+        (["--partition", "p"], "no partition \"p\""),
         (["--for-milvus"], "cannot be exported for Milvus"),
       ]
       for (arguments, words) in cases {

@@ -5,12 +5,17 @@ import Testing
 extension RealServers {
   /// What others wrote, brought in: exact, in any order, and told by row and field where it is none.
   @Suite struct Imports {
+    /// A Python environment with a generation's pymilvus and all that its bulk writer wants.
+    private static func writers(_ generation: MilvusGeneration) -> URL {
+      EmbeddedInstallation.defaultHome.appendingPathComponent("writers-\(generation.rawValue)")
+    }
+
     @Test(arguments: [MilvusGeneration.lite2, .lite3])
     func whatMilvusLiteDumpsComesBack(_ generation: MilvusGeneration) async throws {
       let filled = try await Filled(nil, on: generation)  // for its pymilvus, and as the target
       let database = EmbeddedMilvus(EmbeddedInstallation(generation), data: filled.scratch.path("dumped.db"), keepsData: true)
       let dump = filled.scratch.path("dump")
-      let tool = EmbeddedInstallation(generation).folder.appendingPathComponent("bin/milvus-lite")
+      let tool = Self.writers(generation).appendingPathComponent("bin/milvus-lite")
       try await database.run { running in
         try await filled.server.pymilvus("fill", "dumpable", "docs", uri: running.uri)
         // The same rows where they are to be compared, by way of a backup; its export has the schema.
@@ -30,7 +35,8 @@ extension RealServers {
       let restored = try await filled.restore("--rename", "docs=\(filled.name)")
       try #require(restored.exitCode == 0, "\(restored)")
       let imported = try await milvault(
-        "import", dump, "--uri", filled.server.uri, "--collection", "\(filled.name)_i", "--schema", filled.scratch.path("out/default/docs/schema.json"),
+        "import", dump, "--uri", filled.server.uri, "--collection", "\(filled.name)_i", "--schema",
+        filled.scratch.path("out/default/docs/schema.json"),
         folder: filled.scratch.folder)
       try #require(imported.exitCode == 0, "\(imported)")
       let comparison = try await filled.server.compare(filled.name, "\(filled.name)_i")
@@ -44,7 +50,11 @@ extension RealServers {
       #expect(try await filled.backup().exitCode == 0)
       #expect(try await filled.milvault("export", "latest", "--format", "json", "--output", filled.scratch.path("out")).exitCode == 0)
       let folder = filled.scratch.path("bulk")
-      try await filled.server.pymilvus("bulk_write", filled.name, folder, kind)
+      let python = Self.writers(.lite3).appendingPathComponent("bin/python")
+      let script = Project.support.appendingPathComponent("milvus.py").path
+      let written = try await run(
+        python, [script, filled.server.uri, MilvusGeneration.lite3.rawValue, "bulk_write", filled.name, folder, kind])
+      try #require(written.exitCode == 0, "\(written)")
       let files = try FileManager.default.subpathsOfDirectory(atPath: folder).filter { $0.contains(".json") }
       #expect(files.count > 1, "several files, so that their order counts: \(files)")
       let imported = try await milvault(
@@ -73,8 +83,12 @@ extension RealServers {
         "import", file, "--uri", filled.server.uri, "--collection", filled.name, "--inferred", folder: filled.scratch.folder)
       #expect(taken.exitCode == 0 && taken.output.contains("3 rows, every row read back and equal"), "\(taken)")
       let seen = try await filled.server.pymilvus(
-        "run", "print([(r['id'], r['title'], r['price'], np.float32(r['vector']).tobytes().hex()) for r in sorted(Collection('\(filled.name)').query('id > 0', output_fields=['*']), key=lambda r: r['id'])])")
-      #expect(seen.contains("[(1, 'a', 1.5, '0000803e00000080'), (2, None, None, '01000000ffff7f7f'), (3, 'c', 2.0, '0000003f0000803f')]"), "\(seen)")
+        "run",
+        "print([(r['id'], r['title'], r['price'], np.float32(r['vector']).tobytes().hex()) for r in sorted(Collection('\(filled.name)').query('id > 0', output_fields=['*']), key=lambda r: r['id'])])"
+      )
+      #expect(
+        seen.contains("[(1, 'a', 1.5, '0000803e00000080'), (2, None, None, '01000000ffff7f7f'), (3, 'c', 2.0, '0000003f0000803f')]"),
+        "\(seen)")
       // The schema as it was shown, saved, is a schema to give.
       let schema = filled.scratch.path("schema.json")
       try Data(shown.output.utf8).write(to: URL(fileURLWithPath: schema))
@@ -86,13 +100,14 @@ extension RealServers {
     @Test func rowsThatAreNoneAreToldAndSkippedWhenAsked() async throws {
       let filled = try await Filled(nil, on: .lite3)
       let file = filled.scratch.path("rows.jsonl")
-      let bad = Self.rows + """
-        {"id": 4, "title": "d", "vector": [1], "tags": [], "price": 0}
-        {"id": "5", "title": "e", "vector": [1, 2], "tags": [], "price": 0}
-        {"id": 2, "title": "twice", "vector": [1, 2], "tags": [], "price": 0}
-        {"id": 6, "vector": [1, 2], "tags": [], "nope": 1}
+      let bad =
+        Self.rows + """
+          {"id": 4, "title": "d", "vector": [1], "tags": [], "price": 0}
+          {"id": "5", "title": "e", "vector": [1, 2], "tags": [], "price": 0}
+          {"id": 2, "title": "twice", "vector": [1, 2], "tags": [], "price": 0}
+          {"id": 6, "vector": [1, 2], "tags": [], "nope": 1}
 
-        """
+          """
       try Data(bad.utf8).write(to: URL(fileURLWithPath: file))
       let schema = filled.scratch.path("schema.json")
       let good = filled.scratch.path("good.jsonl")
@@ -100,7 +115,9 @@ extension RealServers {
       let shown = try await filled.milvault("import", good, "--into", "repository", "--collection", "items")
       try Data(shown.output.utf8).write(to: URL(fileURLWithPath: schema))
       let stopped = try await filled.milvault("import", file, "--into", "repository", "--collection", "items", "--schema", schema)
-      #expect(stopped.exitCode == 1 && stopped.errors.contains("rows.jsonl, row 4, field vector: a vector of 1 components where 2 are wanted"), "\(stopped)")
+      #expect(
+        stopped.exitCode == 1 && stopped.errors.contains("rows.jsonl, row 4, field vector: a vector of 1 components where 2 are wanted"),
+        "\(stopped)")
       #expect(try await filled.milvault("list").output.contains("no backups yet"))
       let skipped = try await filled.milvault(
         "import", file, "--into", "repository", "--collection", "items", "--schema", schema, "--on-error", "skip")
@@ -114,7 +131,9 @@ extension RealServers {
       let filled = try await Filled(nil, on: .lite3)
       for (digits, rounded) in [(6, true), (9, false)] {
         let file = filled.scratch.path("rows\(digits).jsonl")
-        let lines = (0..<100).map { "{\"id\": \($0), \"v\": [\(String(format: "%.\(digits)g", sin(Double($0) + 0.1))), \(String(format: "%.\(digits)g", cos(Double($0) + 0.1)))]}\n" }
+        let lines = (0..<100).map {
+          "{\"id\": \($0), \"v\": [\(String(format: "%.\(digits)g", sin(Double($0) + 0.1))), \(String(format: "%.\(digits)g", cos(Double($0) + 0.1)))]}\n"
+        }
         try Data(lines.joined().utf8).write(to: URL(fileURLWithPath: file))
         let imported = try await filled.milvault("import", file, "--into", "repository", "--collection", "items", "--inferred")
         #expect(imported.exitCode == 0 && imported.errors.contains("rounded when they were written") == rounded, "\(imported)")

@@ -7,7 +7,8 @@ import Testing
 
 /// What a collection is like: see Tests/Support/milvus.py.
 enum Scenario: String, CaseIterable, Sendable {
-  case uniform, skewed, strings, returns, everything, properties, partitions, autoid, unloaded, empty, bm25, wide, segments
+  case uniform, skewed, strings, returns, everything, properties, partitions, autoid, unloaded, empty, bm25, wide, segments, halves,
+    extremes
 
   /// Rows that pymilvus must find again.
   func rows(_ generation: MilvusGeneration) -> Int {
@@ -24,15 +25,18 @@ enum Scenario: String, CaseIterable, Sendable {
     case .empty: 0
     case .bm25: 200
     case .wide, .segments: 12_000
+    case .halves: 1_024
+    case .extremes: 400
     }
   }
 
   static func of(_ generation: MilvusGeneration) -> [Scenario] {
     switch generation {
-    case .lite3: allCases
-    case .lite2: [.uniform, .skewed, .strings, .returns, .everything, .properties, .autoid, .unloaded, .empty, .wide, .segments]
-    case .standalone23: allCases.filter { $0 != .bm25 }
-    case .standalone22: allCases.filter { $0 != .bm25 }
+    case .lite3: allCases.filter { $0 != .halves }
+    case .lite2:
+      [.uniform, .skewed, .strings, .returns, .everything, .properties, .autoid, .unloaded, .empty, .wide, .segments, .halves, .extremes]
+    case .standalone23: allCases.filter { $0 != .bm25 && $0 != .halves }
+    case .standalone22: allCases.filter { $0 != .bm25 && $0 != .halves }
     }
   }
 }
