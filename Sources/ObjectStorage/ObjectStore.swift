@@ -71,7 +71,7 @@ extension StorageError: CustomStringConvertible {
   public var description: String {
     switch self {
     case .notFound(let what): "\(what) is not there"
-    case .noSpace(let what): "no space left where \(what) is written. Free some or choose another --repo; what was complete is kept"
+    case .noSpace(let what): "no space left where \(what) is written. Free some, or choose another place"
     case .notPermitted(let what, let why): "\(what) may not be written or read (\(why)). Check the owner and rights of the folder"
     case .failed(let what, let why): "\(what): \(why)"
     }

@@ -26,6 +26,14 @@ public indirect enum ColumnValues: Sendable {
     }
   }
 
+  /// Bytes of the values, without the offsets.
+  var valueBytes: Int {
+    switch self {
+    case .fixed(_, let bytes), .variable(_, let bytes): bytes.count
+    case .list(_, let elements): elements.valueBytes
+    }
+  }
+
   /// Values of any length from their bytes.
   public static func variable(_ values: some Collection<Data>) -> ColumnValues {
     var offsets = [0]

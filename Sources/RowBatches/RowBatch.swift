@@ -21,6 +21,9 @@ public struct RowBatch: Sendable {
     count = 0
   }
 
+  /// Bytes of the values alone: the same however rows are cut into batches.
+  public var valueBytes: Int { columns.reduce(0) { $0 + $1.values.valueBytes } }
+
   public var byteCount: Int { columns.reduce(0) { $0 + $1.values.byteCount } }
 
   public func column(_ name: String) -> Column? { columns.first { $0.name.utf8.elementsEqual(name.utf8) } }

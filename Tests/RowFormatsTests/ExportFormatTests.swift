@@ -195,6 +195,51 @@ private func digest(_ batches: [RowBatch]) -> ContentDigest {
     #expect(objects.map { String(decoding: $0, as: UTF8.self) } == ["{\"id\":1}", "{\"id\":2}"])
   }
 
+  @Test func whatStandsBehindAnArrayIsNotPassedOver() throws {
+    for text in [#"{"rows":[{"id":1}]}{"rows":[{"id":2}]}"#, #"[{"id":1}] [{"id":2}]"#, #"{"rows":[{"id":1}]"#] {
+      let files = Files()
+      let data = Data(text.utf8)
+      #expect(throws: JSONFileError.self) { try JSONObjectReader(size: data.count, read: files.read(data)).next(bytes: .max) }
+    }
+    // A field named rows is not the bulk writer's.
+    let row = Data(#"{"rows":[0.5,1.0],"id":1}"#.utf8)
+    #expect(try JSONObjectReader(size: row.count, read: Files().read(row)).next(bytes: .max) == [row])
+  }
+
+  @Test func aBrokenLineSpoilsNoOther() throws {
+    let text = Data("{\"id\":1}\n{\"id\":2\nnonsense\n{\"id\":4}".utf8)
+    let lines = try JSONObjectReader(size: text.count, lines: true, read: Files().read(text)).next(bytes: .max)
+    var skipped: [Int] = []
+    let batch = try JSONRowReader(layout: RowLayout([FieldLayout(name: "id", type: .scalar(.int64))])).batch(lines, first: 1) {
+      skipped.append($0.row)
+    }
+    #expect(try batch.keys(field: "id") == [.int64(1), .int64(4)] && skipped == [2, 3])
+  }
+
+  @Test func deepNestingIsNoCrashForAGuess() {
+    var guess = JSONSchemaGuess()
+    guess.look(at: Data(("{\"id\":" + String(repeating: "[", count: 200_000)).utf8))
+    #expect(guess.fields.isEmpty)
+  }
+
+  @Test func nullTheValueIsNotARowWithoutOne() throws {
+    let layout = RowLayout([FieldLayout(name: "j", type: .scalar(.json), nullable: true)])
+    let values: [Data] = [Data("null".utf8), Data(), Data([0xFF, 0x00]), Data("007".utf8), Data(#""\q""#.utf8)]
+    let batch = try RowBatch(
+      columns: [Column(name: "j", type: .scalar(.json), values: .variable(values), validity: [true, false, true, true, true])], count: 5)
+    #expect(digest([try roundTrip(batch, layout)]) == digest([batch]))
+    for line in String(decoding: JSONLinesWriter(layout: layout).lines(batch), as: UTF8.self).split(separator: "\n") {
+      #expect((try? JSONSerialization.jsonObject(with: Data(line.utf8))) != nil, "\(line)")
+    }
+  }
+
+  @Test func jsonIsTheSameByValueHoweverItIsWritten() {
+    let forms = [#"{"b":1.50,"a":[1, 2,"\u00e9"]}"#, #"{ "a": [1,2,"é"], "b": 1.5 }"#, #"{"a":0,"b":15e-1,"a":[1,2,"é"]}"#]
+    #expect(Set(forms.map { CanonicalJSON.text(Data($0.utf8)) }).count == 1)
+    #expect(CanonicalJSON.text(Data("[1]".utf8)) != CanonicalJSON.text(Data("[1.0]".utf8)))
+    #expect(CanonicalJSON.text(Data("\"abc\"".utf8)) == CanonicalJSON.text(Data("abc".utf8)))
+  }
+
   @Test func nonsenseDoesNotCrashTheReader() throws {
     var random = SeededRandom(seed: 5)
     let layout = RandomRows.everyType

@@ -66,7 +66,7 @@ public final class SegmentWriter {
     try rowWriter.write(rows.batch)
     try digestWriter.write(try rows.digestBatch(keyField: keyField))
     content.add(ContentDigest(of: rows.digests))
-    rowBytes += rows.batch.byteCount
+    rowBytes += rows.batch.valueBytes
   }
 
   /// Ends the segment, which covers the keys greater than `after` up to `through`. It is to be committed.

@@ -34,8 +34,8 @@ struct QueryCapture: Sendable {
     let whole = KeyRange()
     let countBefore = counts ? try await reader.count(whole) : nil
     var counted = 0
-    let estimate = countBefore == nil ? try await client.rowEstimate(of: schema.name) : nil
-    let rows = countBefore ?? estimate ?? .max
+    // Without a count only an empty answer ends the scan.
+    let rows = countBefore ?? .max
     let channel = AsyncChannel<PlannedPage>()
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask {
@@ -43,7 +43,7 @@ struct QueryCapture: Sendable {
         defer { channel.finish() }
         try await KeyScan(reader: reader, pageSize: pageSize).run(cutter: cutter, rows: rows, into: channel)
       }
-      try await read(channel, reader: reader, pageSize: pageSize) { page in
+      try await read(channel, reader: reader, pageSize: pageSize, rowsBefore: countBefore) { page in
         counted += page.rows.counted ?? 0
         try await consume(page)
       }
@@ -61,11 +61,11 @@ struct QueryCapture: Sendable {
 
   /// Reads planned pages by several streams and hands them on in their order.
   private func read<Pages: AsyncSequence & Sendable>(
-    _ pages: Pages, reader: RangeReader, pageSize: PageSize, _ consume: (CapturedPage) async throws -> Void
+    _ pages: Pages, reader: RangeReader, pageSize: PageSize, rowsBefore: Int?, _ consume: (CapturedPage) async throws -> Void
   ) async throws where Pages.Element == PlannedPage {
     try await orderedParallelMap(pages, width: streams) { page -> (PlannedPage, ProvenRows?) in
       do {
-        let rows = try await reader.proven(page)
+        let rows = try await reader.proven(page, pageRows: pageSize.rows, rowsBefore: rowsBefore)
         pageSize.saw(rows: rows.rows.batch.count, bytes: rows.rows.batch.byteCount)
         return (page, rows)
       } catch MilvusError.messageTooLarge {
@@ -76,7 +76,7 @@ struct QueryCapture: Sendable {
         try await consume(CapturedPage(range: page.range, rows: rows, endsSegment: page.endsSegment))
       } else {
         // Its turn has come: it is read in parts, so that no more of it is in memory than of any other page.
-        try await read(try await reader.divided(page, pageSize).async, reader: reader, pageSize: pageSize, consume)
+        try await read(try await reader.divided(page, pageSize).async, reader: reader, pageSize: pageSize, rowsBefore: rowsBefore, consume)
       }
     }
   }

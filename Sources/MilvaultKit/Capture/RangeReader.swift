@@ -76,13 +76,16 @@ struct RangeReader: Sendable {
   // MARK: Rows
 
   /// The rows of a planned page, proven complete: by the server's count, or where it has none by two passes that agree.
-  func proven(_ page: PlannedPage) async throws -> ProvenRows {
-    page.range.through == nil ? try await provenTail(page) : try await provenRange(page)
+  /// - Parameters:
+  ///   - pageRows: how many rows make a page.
+  ///   - rowsBefore: rows there were when the capture began; nil where the server cannot count.
+  func proven(_ page: PlannedPage, pageRows: Int, rowsBefore: Int?) async throws -> ProvenRows {
+    page.range.through == nil ? try await provenTail(page, pageRows: pageRows, rowsBefore: rowsBefore) : try await provenRange(page)
   }
 
   /// The page without an upper bound. Its planned keys make a range of their own; what stands behind them is read, range by range, until
-  /// nothing does. Where rows are appended all the while that never is: after many ranges what is still behind came later than all of them.
-  private func provenTail(_ page: PlannedPage) async throws -> ProvenRows {
+  /// nothing does. Where rows are appended all the while that never is: then what is still behind has to be no more than what came since the beginning.
+  private func provenTail(_ page: PlannedPage, pageRows: Int, rowsBefore: Int?) async throws -> ProvenRows {
     var rows = ProvenRows(rows: try DigestedRows(schema.layout.empty, keyField: key.name), counted: counts ? 0 : nil)
     var after = page.range.after
     if let bound = page.keys.lastIndex(where: { canBound($0) }) {
@@ -91,19 +94,25 @@ struct RangeReader: Sendable {
       after = page.keys[bound]
     }
     var unexplained = 0
+    var limit = min(pageRows, Self.tailKeys)
     for _ in 0..<Self.tailLooks {
       let tail = KeyRange(after: after)
-      let found = try await keys(in: tail, limit: Self.tailKeys)
+      let found = try await keys(in: tail, limit: limit)
       if let bound = found.lastIndex(where: { canBound($0) }) {
         let range = KeyRange(after: after, through: found[bound])
-        rows = try joined(rows, try await provenRange(PlannedPage(range: range, keys: Array(found[...bound]), endsSegment: false)))
+        do {
+          rows = try joined(rows, try await provenRange(PlannedPage(range: range, keys: Array(found[...bound]), endsSegment: false)))
+        } catch MilvusError.messageTooLarge where bound > 0 {
+          limit = max(1, bound / 4)  // far wider rows than before
+          continue
+        }
         after = found[bound]
         unexplained = 0
         continue
       }
       // Keys that cannot be bounds stand last: they are read together, and the count says whether they are all.
       guard found.isEmpty else { return try joined(rows, try await provenRange(PlannedPage(range: tail, keys: found, endsSegment: false))) }
-      let counted = counts ? try await count(tail) : try await keys(in: tail, limit: Self.tailKeys).count
+      let counted = counts ? try await count(tail) : try await keys(in: tail, limit: limit).count
       if counted == 0 { return rows }
       // Rows that came in just now show at the next look; rows that no query returns do not.
       unexplained += 1
@@ -111,6 +120,17 @@ struct RangeReader: Sendable {
         throw CaptureError.incomplete(collection: schema.name, range: tail, returned: 0, counted: counted)
       }
       try await Task.sleep(for: .milliseconds(50 << unexplained))
+    }
+    let left = KeyRange(after: after)
+    guard counts, let rowsBefore else {
+      throw CaptureError.incomplete(
+        collection: schema.name, range: left, returned: 0, counted: try await keys(in: left, limit: limit).count)
+    }
+    // In this order, so that what comes in between the two excuses nothing.
+    let all = try await count(KeyRange())
+    let behind = try await count(left)
+    guard behind <= all - rowsBefore else {
+      throw CaptureError.incomplete(collection: schema.name, range: left, returned: 0, counted: behind)
     }
     return rows
   }

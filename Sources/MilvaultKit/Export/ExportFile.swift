@@ -14,10 +14,11 @@ final class ExportFile {
 
   init(_ url: URL) throws {
     path = url.path
-    guard FileManager.default.createFile(atPath: path, contents: nil), let file = FileHandle(forUpdatingAtPath: path) else {
-      throw StorageError.notPermitted(path, String(cString: strerror(errno)))
+    let opened = Foundation.open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+    guard opened >= 0 else {
+      throw errno == ENOSPC ? StorageError.noSpace(path) : StorageError.failed(path, String(cString: strerror(errno)))
     }
-    self.file = file
+    file = FileHandle(fileDescriptor: opened, closeOnDealloc: true)
   }
 
   func write(_ part: UnsafeRawBufferPointer) throws {

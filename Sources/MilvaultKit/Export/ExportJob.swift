@@ -39,15 +39,28 @@ public struct ExportJob: Sendable {
   /// - Throws: `ExportError`, `RepositoryError` for damage, `StorageError`.
   public func run(_ entry: CatalogEntry) async throws -> [ExportDescription] {
     let chosen = try chosenCollections(entry.manifest)
-    try requireFree()
-    let staging = output.deletingLastPathComponent().appendingPathComponent(
-      "\(output.lastPathComponent).incomplete-\(UUID().uuidString.prefix(6).lowercased())")
+    let isThere = try requireFree()
+    // Inside a folder that is there, which may be a mount point of its own; else beside it.
+    let mark = "incomplete-\(UUID().uuidString.prefix(6).lowercased())"
+    let staging =
+      isThere
+      ? output.appendingPathComponent(".\(mark)")
+      : output.deletingLastPathComponent().appendingPathComponent("\(output.lastPathComponent).\(mark)")
     do {
       try FileManager.default.createDirectory(at: staging, withIntermediateDirectories: true)
       var exported: [ExportDescription] = []
       for collection in chosen { exported.append(try await export(collection, of: entry, into: staging)) }
       try writeSums(exported, in: staging)
-      guard rename(staging.path, output.path) == 0 else { throw StorageError.failed(output.path, String(cString: strerror(errno))) }
+      if isThere {
+        // The sums last: without them it is not whole.
+        let names = try FileManager.default.contentsOfDirectory(atPath: staging.path)
+        for name in names.filter({ $0 != Self.sums }) + [Self.sums] {
+          try FileManager.default.moveItem(at: staging.appendingPathComponent(name), to: output.appendingPathComponent(name))
+        }
+        try FileManager.default.removeItem(at: staging)
+      } else {
+        guard rename(staging.path, output.path) == 0 else { throw StorageError.failed(output.path, String(cString: strerror(errno))) }
+      }
       return exported
     } catch {
       try? FileManager.default.removeItem(at: staging)
@@ -62,11 +75,33 @@ public struct ExportJob: Sendable {
     return StorageError.failed(error.filePath ?? folder.path, error.localizedDescription)
   }
 
-  private func requireFree() throws {
+  /// - Returns: whether the folder is there already.
+  private func requireFree() throws -> Bool {
     var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: output.path, isDirectory: &isFolder) else { return }
+    guard FileManager.default.fileExists(atPath: output.path, isDirectory: &isFolder) else { return false }
     guard isFolder.boolValue, try FileManager.default.contentsOfDirectory(atPath: output.path).isEmpty else {
       throw ExportError.taken(output.path)
+    }
+    return true
+  }
+
+  private static let sums = "SHA256SUMS"
+
+  /// Milvus Lite 3 takes any name for a field or a partition; not any can be a file's.
+  private func requireNames(_ collection: CollectionBackup, _ layout: RowLayout) throws {
+    let names = [collection.database, collection.name] + collection.partitions.map(\.name) + layout.fields.map(\.name)
+    for name in names where name.contains("/") || name.contains("\0") || [".", "..", ExportDescription.fileName].contains(name) {
+      throw ExportError.noFileName(name, collection: collection.fullName)
+    }
+    var files: [String: String] = [:]
+    for field in layout.fields {
+      for part in NumPyPart.allCases {
+        let file = part.fileName(field)
+        if let other = files[file], other != field.name {
+          throw ExportError.sameFileName(field.name, other, collection: collection.fullName)
+        }
+        files[file] = field.name
+      }
     }
   }
 
@@ -96,6 +131,7 @@ public struct ExportJob: Sendable {
 
   private func export(_ collection: CollectionBackup, of entry: CatalogEntry, into staging: URL) async throws -> ExportDescription {
     let layout = try layout(of: collection)
+    try requireNames(collection, layout)
     let database = collection.database.isEmpty ? "default" : collection.database
     let folder = staging.appendingPathComponent(database).appendingPathComponent(collection.name)
     let wanted = try partitions(of: collection)
@@ -207,7 +243,7 @@ public struct ExportJob: Sendable {
       lines.append("\(SHA256.hash(data: description).hexDigits)  \(folder)/\(ExportDescription.fileName)")
       for file in collection.partitions.flatMap(\.files) { lines.append("\(file.sha256)  \(folder)/\(file.path)") }
     }
-    try Data(lines.map { $0 + "\n" }.joined().utf8).write(to: staging.appendingPathComponent("SHA256SUMS"))
+    try Data(lines.map { $0 + "\n" }.joined().utf8).write(to: staging.appendingPathComponent(Self.sums))
   }
 }
 
@@ -218,6 +254,8 @@ public enum ExportError: Error, CustomStringConvertible {
   case noPartition(String, collection: String, has: [String])
   case notForMilvus(field: String, String)
   case damaged(String)
+  case noFileName(String, collection: String)
+  case sameFileName(String, String, collection: String)
 
   public var description: String {
     switch self {
@@ -228,6 +266,10 @@ public enum ExportError: Error, CustomStringConvertible {
         + (has.isEmpty ? "its rows are spread by a partition key" : "it has \(has.joined(separator: ", "))")
     case .notForMilvus(let field, let why):
       "field \(field) cannot be exported for Milvus: \(why). Leave --for-milvus out, or choose --fields"
+    case .noFileName(let name, let collection):
+      "\(collection): the name \"\(name)\" cannot be a file's or a folder's, so it cannot be exported"
+    case .sameFileName(let a, let b, let collection):
+      "\(collection): the fields \"\(a)\" and \"\(b)\" would share a file. Export them one at a time with --fields"
     case .damaged(let collection):
       "the files of \(collection) are damaged: their rows are not those that were backed up. Nothing was exported; `milvault verify` names the files"
     }

@@ -99,17 +99,24 @@ final class MilvusNumPyRowFileWriter: RowFileWriter {
       switch column.values {
       case .fixed(_, let bytes): try bytes.withUnsafeBytes { try file.write($0) }
       case .variable(let offsets, let bytes):
-        var padded = Data(capacity: (offsets.count - 1) * width)
+        var padded = Data()
         for row in 0..<offsets.count - 1 {
           let text = bytes[bytes.startIndex + offsets[row]..<bytes.startIndex + offsets[row + 1]]
           let end = padded.count + width
           guard text.last != 0 else {
             throw ExportError.notForMilvus(field: field.name, "a text ends with a NUL character, which NumPy's fixed-width text loses")
           }
-          for scalar in String(decoding: text, as: UTF8.self).unicodeScalars {
+          guard let characters = String(validating: text, as: UTF8.self) else {
+            throw ExportError.notForMilvus(field: field.name, "it has bytes that are no UTF-8")
+          }
+          for scalar in characters.unicodeScalars {
             withUnsafeBytes(of: scalar.value.littleEndian) { padded.append(contentsOf: $0) }
           }
-          padded.append(Data(count: end - padded.count))
+          padded.append(Data(count: max(0, end - padded.count)))
+          if padded.count >= 4 << 20 {
+            try padded.withUnsafeBytes { try file.write($0) }
+            padded.removeAll(keepingCapacity: true)
+          }
         }
         try padded.withUnsafeBytes { try file.write($0) }
       case .list: throw ExportError.notForMilvus(field: field.name, "Milvus's NumPy import takes no arrays")

@@ -22,6 +22,7 @@ struct ForeignImport {
 
     func add(_ row: SkippedRow) throws {
       guard skips else {
+        if row.row == 0 { throw ImportError.row(file: row.file, row.what) }
         throw ImportError.row(file: row.file, RowFailure(row: row.row, field: row.field, what: row.what).description)
       }
       count += 1
@@ -45,13 +46,15 @@ struct ForeignImport {
     let skipped = Skipped(skips: options.skips)
     let sorter = RowSorter(layout: layout, keyField: key.name, scratch: scratch)
     // Rows whose keys the server made may come without them, as a dump writes them: they are numbered.
-    let hasKeys = try await foreign.sample(bytes: 1).first.map { try Self.names(of: $0).contains(key.name) } ?? true
+    let sample = try await foreign.sample(bytes: 1 << 20)
+    let hasKeys = sample.isEmpty || Self.names(of: sample).contains(key.name)
     guard hasKeys || key.autoID && key.type == .scalar(.int64) else {
       throw ImportError.incomplete(foreign.files[0].path, "its rows lack the primary key \(key.name)")
     }
     let readLayout = hasKeys ? layout : RowLayout(layout.fields.filter { $0.name != key.name })
     let reader = ForeignRowReader(
-      layout: readLayout, dynamicField: schema.hasDynamicField ? CollectionSchema.dynamicFieldName : nil, skip: { try skipped.add($0) })
+      layout: readLayout, dynamicField: schema.hasDynamicField ? CollectionSchema.dynamicFieldName : nil,
+      absent: hasKeys ? nil : key.name, skip: { try skipped.add($0) })
     progress.begin("reading \(source.lastPathComponent)")
     var numbered: Int64 = 0
     for file in foreign.files {
@@ -122,9 +125,9 @@ struct ForeignImport {
 
   // MARK: Keys
 
-  private static func names(of object: Data) throws -> Set<String> {
+  private static func names(of objects: [Data]) -> Set<String> {
     var guess = JSONSchemaGuess()
-    guess.look(at: object)
+    for object in objects { guess.look(at: object) }
     return Set(guess.fields.map(\.name))
   }
 

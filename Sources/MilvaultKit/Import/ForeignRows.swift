@@ -29,7 +29,7 @@ struct ForeignRows {
     for url in files {
       let file = try await ImportFile(url)
       do {
-        objects += try JSONObjectReader(size: file.bytes) { try file.read($0, $1) }.next(bytes: bytes)
+        objects += try JSONObjectReader(size: file.bytes, lines: file.holdsLines) { try file.read($0, $1) }.next(bytes: bytes)
       } catch let error as JSONFileError {
         throw ImportError.row(file: url.path, error.description)
       }
@@ -106,12 +106,14 @@ public struct GuessedSchema: Sendable {
 struct ForeignRowReader {
   let layout: RowLayout
   let dynamicField: String?
+  /// The key's field, where rows come without keys.
+  let absent: String?
   /// Told of each row that is none; throws to end the import.
   let skip: (SkippedRow) throws -> Void
 
   func read(_ url: URL, _ consume: (RowBatch) throws -> Void) async throws {
     let file = try await ImportFile(url)
-    var reader = JSONRowFileReader(layout: layout, dynamicField: dynamicField, file: file) { failure in
+    var reader = JSONRowFileReader(layout: layout, dynamicField: dynamicField, absent: absent, file: file) { failure in
       try skip(SkippedRow(file: url.path, row: failure.row, field: failure.field, what: failure.what))
     }
     do {

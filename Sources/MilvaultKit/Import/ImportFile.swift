@@ -18,6 +18,9 @@ struct ImportFile {
     bytes = reader.bytes
   }
 
+  /// Whether each line is a row, by the file's name.
+  var holdsLines: Bool { path.hasSuffix(".jsonl") || path.hasSuffix(".ndjson") }
+
   /// Reads from an offset on.
   /// - Returns: how many bytes it read.
   func read(_ offset: Int, _ buffer: UnsafeMutableRawBufferPointer) throws -> Int {
@@ -33,6 +36,7 @@ struct ImportFile {
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4 << 20, alignment: 16)
     defer { buffer.deallocate() }
     while offset < bytes {
+      try Task.checkCancellation()
       let count = try reader.read(at: offset, into: buffer)
       guard count > 0 else { throw ImportError.torn(file: path, "it ends too early") }
       hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: buffer[..<count]))

@@ -87,7 +87,7 @@ public struct ImportJob: Sendable {
     let description = export.description
     let schema = try export.schema()
     guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: schema.name) }
-    progress.begin("importing \(description.name)", total: description.partitions.reduce(0) { $0 + $1.content.rows })
+    progress.begin("importing \(description.name)", total: description.partitions.reduce(0) { $0 &+ $1.content.rows })
     let watch = Stopwatch()
     // The files have the fields in their own order, which a sum of row digests does not see.
     let layout = schema.layout

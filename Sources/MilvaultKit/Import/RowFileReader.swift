@@ -42,9 +42,12 @@ struct JSONRowFileReader: RowFileReader {
   private var row = 1
   private let skip: (RowFailure) throws -> Void
 
-  init(layout: RowLayout, dynamicField: String?, file: ImportFile, skip: @escaping (RowFailure) throws -> Void) {
-    objects = JSONObjectReader(size: file.bytes) { try file.read($0, $1) }
-    rows = JSONRowReader(layout: layout, dynamicField: dynamicField)
+  /// - Parameter absent: a member that no row may have.
+  init(
+    layout: RowLayout, dynamicField: String?, absent: String? = nil, file: ImportFile, skip: @escaping (RowFailure) throws -> Void
+  ) {
+    objects = JSONObjectReader(size: file.bytes, lines: file.holdsLines) { try file.read($0, $1) }
+    rows = JSONRowReader(layout: layout, dynamicField: dynamicField, absent: absent)
     self.skip = skip
   }
 

@@ -70,18 +70,30 @@ package final class RowSorter {
     try writeRun()
     try endRun()
     while runs.count > Self.mergedAtOnce {
-      let merged = Array(runs.prefix(Self.mergedAtOnce))
-      var reader = try await merge(merged)
-      let url = scratch.appendingPathComponent("merge-\(UUID().uuidString).parquet")
-      let file = try ExportFile(url)
-      let writer = try ParquetWriter(layout: layout) { try file.write($0) }
-      while let batch = try reader.next() { try writer.write(batch) }
-      try writer.finish()
-      _ = try file.finish()
-      for run in merged { try FileManager.default.removeItem(at: run) }
-      runs = runs.dropFirst(merged.count) + [url]
+      // Neighbours, so that rows of one key stay in the order they came in.
+      var merged: [URL] = []
+      for start in stride(from: 0, to: runs.count, by: Self.mergedAtOnce) {
+        merged.append(try await mergedRun(Array(runs[start..<min(start + Self.mergedAtOnce, runs.count)])))
+      }
+      runs = merged
     }
     return try await merge(runs)
+  }
+
+  /// Makes one run of several.
+  private func mergedRun(_ group: [URL]) async throws -> URL {
+    var reader = try await merge(group)
+    let url = scratch.appendingPathComponent("merge-\(UUID().uuidString).parquet")
+    let file = try ExportFile(url)
+    let writer = try ParquetWriter(layout: layout) { try file.write($0) }
+    while let batch = try reader.next() {
+      try Task.checkCancellation()
+      try writer.write(batch)
+    }
+    try writer.finish()
+    _ = try file.finish()
+    for run in group { try FileManager.default.removeItem(at: run) }
+    return url
   }
 
   private func merge(_ runs: [URL]) async throws -> MergedRows {

@@ -62,13 +62,19 @@ struct CollectionRestoreJob: Sendable {
   private func dropOwn(_ made: CollectionDescription) async throws {
     var attempt = 1
     var quiet = 0
+    var drops = 0
     while true {
       do {
         let found = try await client.describeCollection(schema.name)
-        // Lite 3 gives no ids; an alias of that name describes another collection.
-        guard found.id == made.id, found.schema == made.schema, found.schema.name == schema.name else { return }
+        // Lite 3 gives no ids: there the schema has to do. An alias of that name describes another collection.
+        let isOurs = made.id != 0 ? found.id == made.id : found.schema == made.schema
+        guard isOurs, found.schema.name == schema.name else { return }
+        // What is there again and again is someone else's by now.
+        guard drops < 4 else { return }
         quiet = 0
         try await client.dropCollection(schema.name)
+        drops += 1
+        try await Task.sleep(for: .milliseconds(50))
       } catch MilvusError.collectionNotFound {
         // Lite 3 brings back what was dropped under a call that it still works on: gone is what stays gone.
         quiet += 1
@@ -97,7 +103,7 @@ struct CollectionRestoreJob: Sendable {
       try await unbroken { try await client.flush(schema.name) }
       return expected
     }
-    if options.buildIndexes { try await timed("index") { try await buildIndexes() } }
+    if options.buildIndexes { try await keeping("building its indexes") { try await timed("index") { try await buildIndexes() } } }
     let staysLoaded = options.load && options.buildIndexes && backup.loadState == .loaded
     var verified = options.verify
     var notes: [String] = []

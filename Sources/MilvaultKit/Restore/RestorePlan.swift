@@ -216,7 +216,8 @@ extension RestoreError: CustomStringConvertible {
   public var isDifference: Bool {
     switch self {
     case .different, .damagedBackup: true
-    case .halfRestored(_, let cause, _), .partly(_, let cause): (cause as? RestoreError)?.isDifference ?? false
+    case .halfRestored(_, let cause, _), .partly(_, let cause):
+      (cause as? RestoreError)?.isDifference ?? (cause as? RepositoryError)?.isDamage ?? false
     default: false
     }
   }

@@ -22,6 +22,7 @@ struct SegmentRows: AsyncSequence, Sendable {
     init(source: SegmentRows) { self.source = source }
 
     mutating func next() async throws -> RowBatch? {
+      try Task.checkCancellation()
       while true {
         if let batch = pending {
           let rows = rowsThatFit(batch)

@@ -78,10 +78,11 @@ public struct FieldSchema: Sendable, Hashable {
   /// Bytes a value is expected to take: exact for fixed widths, else a guess from the declared bounds. Segment sizes come from it.
   public var expectedWidth: Int {
     if let width = type.fixedWidth { return width }
-    let maxLength = typeParams["max_length"].flatMap(Int.init) ?? 256
+    // From a file these can be anything.
+    let maxLength = max(0, typeParams["max_length"].flatMap(Int.init) ?? 256)
     switch type {
     case .array(let element):
-      let capacity = min(typeParams["max_capacity"].flatMap(Int.init) ?? 16, 16)
+      let capacity = max(0, min(typeParams["max_capacity"].flatMap(Int.init) ?? 16, 16))
       return 4 + capacity * (element.fixedWidth ?? min(maxLength, 64))
     case .vector, .digest: return 8 * 64
     case .scalar: return 4 + min(maxLength, 256)

@@ -28,7 +28,7 @@ public struct JSONLinesWriter: Sendable {
         if column.isNull(row) {
           out.append(contentsOf: Array("null".utf8))
         } else {
-          out.appendValue(field.layout.type, column.values, row)
+          out.appendValue(field.layout, column.values, row)
         }
       }
       out.append(UInt8(ascii: "}"))
@@ -39,8 +39,11 @@ public struct JSONLinesWriter: Sendable {
 }
 
 extension [UInt8] {
-  fileprivate mutating func appendValue(_ type: ColumnType, _ values: ColumnValues, _ row: Int) {
-    switch (type, values) {
+  fileprivate mutating func appendValue(_ field: FieldLayout, _ values: ColumnValues, _ row: Int) {
+    switch (field.type, values) {
+    case (.scalar(.json), .variable) where field.nullable && values.bytes(at: row) == Data("null".utf8):
+      // Not a row without a value, but one whose value is null.
+      append(contentsOf: Array("{\"\(JSONText.tag)\":\"null\"}".utf8))
     case (.scalar(let scalar), _): appendScalar(scalar, values, row)
     case (.array(let element), .list(let offsets, let elements)):
       appendList(offsets[row]..<offsets[row + 1]) { $0.appendScalar(element, elements, $1) }

@@ -4,6 +4,8 @@ public import Foundation
 /// `{"rows": [ … ]}` of pymilvus's bulk writer. Not thread-safe; one task uses it.
 public final class JSONObjectReader {
   private let size: Int
+  /// Whether each line is a row by itself; then one that is broken spoils no other.
+  private let lines: Bool
   private let read: (Int, UnsafeMutableRawBufferPointer) throws -> Int
   private var offset = 0
   private var buffer: [UInt8] = []
@@ -11,6 +13,7 @@ public final class JSONObjectReader {
   private var begun = false
   /// Whether the objects stand in an array: then commas part them and a bracket ends them.
   private var inArray = false
+  private var inRows = false
   private var ended = false
 
   /// An object may be this large, in bytes: a row of a collection is far smaller.
@@ -19,9 +22,11 @@ public final class JSONObjectReader {
 
   /// - Parameters:
   ///   - size: of the file, in bytes.
+  ///   - lines: whether the file is JSON Lines; else it is an array, or objects one after the other.
   ///   - read: gives bytes from an offset on and returns how many.
-  public init(size: Int, read: @escaping (Int, UnsafeMutableRawBufferPointer) throws -> Int) {
+  public init(size: Int, lines: Bool = false, read: @escaping (Int, UnsafeMutableRawBufferPointer) throws -> Int) {
     self.size = size
+    self.lines = lines
     self.read = read
   }
 
@@ -75,18 +80,21 @@ public final class JSONObjectReader {
       at += 3
     }
     switch try peek() {
-    case UInt8(ascii: "["):
+    case UInt8(ascii: "[") where !lines:
       at += 1
       inArray = true
     case UInt8(ascii: "{"):
-      // {"rows": [: only if it begins so; anything else is the first row.
+      if lines { return }
+      // {"rows": [{: only if it begins so; anything else is the first row.
       while buffer.count - at < 64, try fill() {}
       let start = String(decoding: buffer[at..<min(buffer.count, at + 64)], as: UTF8.self)
-      if let head = start.prefixMatch(of: /\{\s*"rows"\s*:\s*\[/) {
-        at += head.0.utf8.count
+      if let head = start.prefixMatch(of: /(\{\s*"rows"\s*:\s*\[)\s*(?:\{|\]\s*\})/) {
+        at += head.1.utf8.count
         inArray = true
+        inRows = true
       }
     case nil: ended = true
+    case _ where lines: break
     default: throw JSONFileError.malformed("a JSON object or array is wanted", at: position)
     }
   }
@@ -96,8 +104,18 @@ public final class JSONObjectReader {
       if inArray, !ended { throw JSONFileError.malformed("the array does not end; the file is cut short", at: position) }
       return nil
     }
+    if lines { return try line() }
     if inArray, byte == UInt8(ascii: "]") {
+      at += 1
       ended = true
+      if inRows {
+        guard try peek() == UInt8(ascii: "}") else {
+          throw JSONFileError.malformed("the object around the rows does not end", at: position)
+        }
+        at += 1
+      }
+      // A second array behind the first would be passed over in silence.
+      guard try peek() == nil else { throw JSONFileError.malformed("something stands behind the array", at: position) }
       return nil
     }
     if byte == UInt8(ascii: ",") {
@@ -106,6 +124,23 @@ public final class JSONObjectReader {
     }
     guard try peek() == UInt8(ascii: "{") else { throw JSONFileError.malformed("an object is wanted", at: position) }
     return try object()
+  }
+
+  /// The line that begins here, whatever it holds.
+  private func line() throws -> Data {
+    var i = at
+    while true {
+      if let end = buffer[i...].firstIndex(of: 0x0A) {
+        defer { at = end + 1 }
+        return Data(buffer[at..<end])
+      }
+      let scanned = buffer.count - at
+      guard try fill() else {
+        defer { at = buffer.count }
+        return Data(buffer[at...])
+      }
+      i = at + scanned
+    }
   }
 
   /// The object that begins here, found by its brackets.

@@ -25,9 +25,13 @@ public struct JSONRowReader: Sendable {
   private let positions: [String: Int]
   /// Where members that are no field's go: the dynamic field.
   private let dynamic: Int?
+  private let absent: String?
 
-  /// - Parameter dynamicField: the name of the column that takes the members which the layout does not name; nil to refuse such.
-  public init(layout: RowLayout, dynamicField: String? = nil) {
+  /// - Parameters:
+  ///   - dynamicField: the name of the column that takes the members which the layout does not name; nil to refuse such.
+  ///   - absent: a member that no row may have.
+  public init(layout: RowLayout, dynamicField: String? = nil, absent: String? = nil) {
+    self.absent = absent
     self.layout = layout
     let positions = Dictionary(layout.fields.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
     self.positions = positions
@@ -63,6 +67,7 @@ public struct JSONRowReader: Sendable {
       try scanner.members { scanner, name in
         guard let position = positions[name] else {
           let range = try scanner.value()
+          guard name != absent else { throw RowFailure(row: row, field: name, what: "it has a key, and the first rows have none") }
           guard dynamic != nil else { throw RowFailure(row: row, field: name, what: "the collection has no such field") }
           others.append((name, Data(scanner.bytes[range])))
           return
@@ -272,6 +277,7 @@ extension JSONScanner {
       self.rewind(to: before)
     }
     let value = try float()
+    if value.isNaN { return nanBits }
     guard let bits = narrow(value) else { throw failed("\(value) is not a value that the field's half floats have") }
     return bits
   }
@@ -305,7 +311,7 @@ extension JSONScanner {
     var members = 0
     try tagged.members { scanner, name in
       members += 1
-      if name == JSONText.tag, scanner.next == "\"" { found = try scanner.string() } else { try scanner.value() }
+      if name == JSONText.tag, scanner.next == "\"" || scanner.next == "{" { found = try scanner.text() } else { try scanner.value() }
     }
     return members == 1 ? found ?? whole : whole
   }

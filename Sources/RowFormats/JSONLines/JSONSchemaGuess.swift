@@ -27,7 +27,7 @@ public struct JSONSchemaGuess: Sendable {
     guard
       (try? scanner.members { scanner, name in
         var numbers = Seen()
-        found.append((name, try Self.kind(&scanner, &numbers), numbers))
+        found.append((name, try Self.kind(&scanner, &numbers, depth: 1), numbers))
       }) != nil
     else { return }
     rows += 1
@@ -99,7 +99,7 @@ public struct JSONSchemaGuess: Sendable {
     }
   }
 
-  private static func kind(_ scanner: inout JSONScanner, _ numbers: inout Seen) throws -> Kind? {
+  private static func kind(_ scanner: inout JSONScanner, _ numbers: inout Seen, depth: Int) throws -> Kind? {
     scanner.skipSpace()
     switch scanner.next {
     case "n":
@@ -114,18 +114,18 @@ public struct JSONSchemaGuess: Sendable {
     case "{":
       var isSparse = true
       var count = 0
-      try scanner.members { scanner, name in
+      try scanner.members(depth: depth) { scanner, name in
         count += 1
         if UInt32(name) == nil, name != "indices", name != "values" { isSparse = false }
-        try scanner.value()
+        try scanner.value(depth: depth + 1)
       }
       return isSparse && count > 0 ? .sparse : .object
     case "[":
       var kinds: Set<Kind> = []
       var count = 0
-      try scanner.elements { scanner in
+      try scanner.elements(depth: depth) { scanner in
         count += 1
-        kinds.insert(try kind(&scanner, &numbers) ?? .mixed)
+        kinds.insert(try kind(&scanner, &numbers, depth: depth + 1) ?? .mixed)
       }
       if kinds.isEmpty { return .empty }
       if kinds.isSubset(of: [.int, .float]) {

@@ -146,6 +146,7 @@ public struct JSONScanner: Sendable {
     func isDigit(_ i: Int) -> Bool { i < bytes.count && (0x30...0x39).contains(bytes[i]) }
     if next == "-" { at += 1 }
     guard isDigit(at) else { throw failure("a value is missing") }
+    guard bytes[at] != 0x30 || !isDigit(at + 1) else { throw failure("a number that begins with 0") }
     while isDigit(at) { at += 1 }
     if next == "." {
       at += 1
@@ -168,7 +169,14 @@ public struct JSONScanner: Sendable {
       case UInt8(ascii: "\""):
         at += 1
         return
-      case UInt8(ascii: "\\"): at += 2
+      case UInt8(ascii: "\\"):
+        guard at + 1 < bytes.count, "\"\\/bfnrtu".utf8.contains(bytes[at + 1]) else { throw failure("an escape that JSON does not have") }
+        if bytes[at + 1] == UInt8(ascii: "u") {
+          guard at + 6 <= bytes.count, bytes[at + 2..<at + 6].allSatisfy(\.isHexDigit) else {
+            throw failure("an escape that JSON does not have")
+          }
+        }
+        at += 2
       case 0..<0x20: throw failure("a control character in a string")
       default: at += 1
       }

@@ -22,8 +22,8 @@ public final class NpyReader {
     var head = Data(count: min(size, 1 << 16))
     let count = try head.withUnsafeMutableBytes { try read(0, $0) }
     (header, start) = try NpyHeader.read(head.prefix(count))
-    let wanted = start + (header.elements ?? 0) * header.type.width
-    guard size == wanted else { throw NpyError.malformed("it has \(size) bytes and should have \(wanted)") }
+    let (wanted, overflow) = start.addingReportingOverflow((header.elements ?? 0) * header.type.width)
+    guard size == wanted, !overflow else { throw NpyError.malformed("it has \(size) bytes and should have \(wanted)") }
   }
 
   /// The next rows, as they stand in the file; `count` of them, or as many as are left.

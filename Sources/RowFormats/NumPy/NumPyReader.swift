@@ -17,6 +17,7 @@ public final class NumPyReader {
   /// - Throws: `NumPyError` naming the file that is missing, of another type or length.
   public init(layout: RowLayout, rows: Int, open: (String) throws -> NpyReader) throws {
     self.layout = layout
+    guard (0..<Int.max).contains(rows) else { throw NumPyError.wrongLength("the description", found: rows, wanted: 0) }
     self.rows = rows
     rowsLeft = rows
     for field in layout.fields {
@@ -66,8 +67,9 @@ public final class NumPyReader {
     case .vector(.sparse, _):
       let starts = try spans(name(.offsets), count)
       let pairs = starts.last ?? 0
-      return .variable(
-        offsets: starts.map { $0 * 8 }, bytes: interleaved(try bytes(name(.indices), pairs), try bytes(name(.values), pairs)))
+      // Read first: that many there are, so that their bytes can be counted.
+      let bytes = interleaved(try bytes(name(.indices), pairs), try bytes(name(.values), pairs))
+      return .variable(offsets: starts.map { $0 * 8 }, bytes: bytes)
     default:
       if let width = field.type.fixedWidth { return .fixed(width: width, try bytes(name(.values), count)) }
       let starts = try spans(name(.offsets), count)
@@ -104,10 +106,11 @@ public final class NumPyReader {
   private func spans(_ name: String, _ count: Int) throws -> [Int] {
     let base = ends[name] ?? 0
     var last = base
+    let found = try offsets(name, count)
     var starts = [0]
-    starts.reserveCapacity(count + 1)
-    for offset in try offsets(name, count) {
-      guard offset >= last, let start = Int(exactly: offset - base) else { throw NumPyError.badOffsets(name) }
+    starts.reserveCapacity(found.count + 1)
+    for offset in found {
+      guard offset >= last, base >= 0, let start = Int(exactly: offset - base) else { throw NumPyError.badOffsets(name) }
       starts.append(start)
       last = offset
     }

@@ -121,6 +121,13 @@ extension RealServers {
         let left = try FileManager.default.contentsOfDirectory(atPath: filled.scratch.folder.path).filter { $0.hasPrefix("out") }
         #expect(left.isEmpty, "nothing half-written may be left: \(left)")
       }
+      // A folder that is there and empty, as a mount point is, is filled.
+      let mounted = filled.scratch.path("mounted")
+      try FileManager.default.createDirectory(atPath: mounted, withIntermediateDirectories: true)
+      let filledIn = try await filled.milvault("export", "latest", "--format", "parquet", "--output", mounted)
+      #expect(
+        filledIn.exitCode == 0 && Set(try FileManager.default.contentsOfDirectory(atPath: mounted)) == ["SHA256SUMS", "default"],
+        "\(filledIn)")
       let taken = try await filled.milvault("export", "latest", "--format", "json", "--output", filled.repository)
       #expect(taken.exitCode == 1 && taken.errors.contains("not an empty folder"), "\(taken)")
       let part = filled.scratch.path("part")
