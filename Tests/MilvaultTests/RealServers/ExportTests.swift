@@ -125,9 +125,8 @@ extension RealServers {
       let mounted = filled.scratch.path("mounted")
       try FileManager.default.createDirectory(atPath: mounted, withIntermediateDirectories: true)
       let filledIn = try await filled.milvault("export", "latest", "--format", "parquet", "--output", mounted)
-      #expect(
-        filledIn.exitCode == 0 && Set(try FileManager.default.contentsOfDirectory(atPath: mounted)) == ["SHA256SUMS", "default"],
-        "\(filledIn)")
+      #expect(filledIn.exitCode == 0, "\(filledIn)")
+      #expect(Set(try FileManager.default.contentsOfDirectory(atPath: mounted)) == ["SHA256SUMS", "default"])
       let taken = try await filled.milvault("export", "latest", "--format", "json", "--output", filled.repository)
       #expect(taken.exitCode == 1 && taken.errors.contains("not an empty folder"), "\(taken)")
       let part = filled.scratch.path("part")
