@@ -25,6 +25,7 @@ test: setup
 	@Scripts/foreign-programs
 	@set -o pipefail; swift test -c release --skip-build $(TESTFLAGS) 2>&1 | tee .build/test.log || \
 	  { echo; echo "What failed:"; grep -a -A 12 'recorded an issue' .build/test.log; exit 1; }
+	@grep -a SKIPPED .build/test.log || echo "Nothing was skipped."
 
 # What needs many repetitions: hundreds of kills and rounds.
 soak: export MILVAULT_SOAK = 1

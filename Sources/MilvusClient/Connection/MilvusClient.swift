@@ -22,6 +22,7 @@ public final class MilvusClient: Sendable {
   /// Connects, and says hello: a wrong address or token shows here.
   /// - Throws: `MilvusError`.
   public static func connect(_ endpoint: Endpoint, options: ConnectionOptions = ConnectionOptions()) async throws -> MilvusClient {
+    try await requireHost(endpoint)
     let client = try MilvusClient(endpoint, options: options)
     do {
       _ = try await client.listCollections()
@@ -30,6 +31,19 @@ public final class MilvusClient: Sendable {
       await client.close()
       throw error
     }
+  }
+
+  /// Looks the host up: the transport would go on looking for one that is not there, whatever the deadline.
+  private static func requireHost(_ endpoint: Endpoint) async throws {
+    let code = await withCheckedContinuation { (done: CheckedContinuation<Int32, Never>) in
+      DispatchQueue.global().async {
+        var list: UnsafeMutablePointer<addrinfo>?
+        let code = getaddrinfo(endpoint.host, nil, nil, &list)
+        if code == 0 { freeaddrinfo(list) }
+        done.resume(returning: code)
+      }
+    }
+    guard code == 0 else { throw MilvusError.unreachable(endpoint.address, "the host's name is not known: \(String(cString: gai_strerror(code)))") }
   }
 
   private init(_ endpoint: Endpoint, options: ConnectionOptions) throws {

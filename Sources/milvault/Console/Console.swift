@@ -67,8 +67,19 @@ final class Console: Sendable {
   func endProgress() { progress.clear() }
 
   // Written at once, so that a reader at the other end of a pipe sees a line when it is said.
-  private func writeOutput(_ line: String) { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }
-  private func writeError(_ line: String) { FileHandle.standardError.write(Data((line + "\n").utf8)) }
+  private func writeOutput(_ line: String) { writeAll(line + "\n", to: STDOUT_FILENO) }
+  private func writeError(_ line: String) { writeAll(line + "\n", to: STDERR_FILENO) }
+}
+
+/// Writes a text; a reader that has gone away (`| head`) is no error.
+private func writeAll(_ text: String, to file: Int32) {
+  var bytes = Array(text.utf8)[...]
+  while !bytes.isEmpty {
+    let count = bytes.withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
+    if count < 0, errno == EINTR { continue }
+    guard count > 0 else { return }
+    bytes = bytes.dropFirst(count)
+  }
 }
 
 /// Progress with rate and time left: one line that changes on a terminal, a plain line now and then in a log.
@@ -103,7 +114,7 @@ private final class ProgressLine: Sendable {
       state.width = text.count
       return "\r\(padded)"
     }
-    if let line { FileHandle.standardError.write(Data(line.utf8)) }
+    if let line { writeAll(line, to: STDERR_FILENO) }
   }
 
   func clear() {
@@ -111,7 +122,7 @@ private final class ProgressLine: Sendable {
       defer { state.width = 0 }
       return state.width
     }
-    if isTerminal, width > 0 { FileHandle.standardError.write(Data("\r\(String(repeating: " ", count: width))\r".utf8)) }
+    if isTerminal, width > 0 { writeAll("\r\(String(repeating: " ", count: width))\r", to: STDERR_FILENO) }
   }
 
   private static func text(_ update: ProgressUpdate, after elapsed: Duration) -> String {

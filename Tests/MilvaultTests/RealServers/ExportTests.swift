@@ -17,6 +17,12 @@ extension RealServers {
         let sums = try await run(
           URL(fileURLWithPath: "/usr/bin/sha256sum"), ["-c", "--strict", "SHA256SUMS"], folder: URL(fileURLWithPath: folder))
         #expect(sums.exitCode == 0, "\(sums)")
+        // A standalone server spends most of an import waiting for itself: there one format goes back into it, the others into the repository.
+        guard generation.isLite || format == .numpy else {
+          let imported = try await filled.milvault("import", folder, "--into", "repository")
+          #expect(imported.exitCode == 0 && imported.output.contains("500 rows"), "\(imported)")
+          continue
+        }
         let suffix = "_\(format.rawValue)"
         let imported = try await milvault("import", folder, "--uri", filled.server.uri, "--suffix", suffix, folder: filled.scratch.folder)
         try #require(imported.exitCode == 0, "\(imported)")
@@ -35,7 +41,7 @@ extension RealServers {
       try await filled.drop()
     }
 
-    @Test(arguments: ["partitions", "empty", "properties", "strings"])
+    @Test(arguments: ["partitions", "empty", "properties", "extremes"])
     func partitionsAndTheirLikeComeBack(_ scenario: String) async throws {
       let filled = try await Filled(scenario, on: .lite3)
       let backup = try await filled.backup()

@@ -17,6 +17,8 @@ extension RealServers {
       let repository = try await scratch.repository()
       let finished = try await milvault("backup", "--repo", repository, "--uri", "http://127.0.0.1:1", folder: scratch.folder)
       expect(finished, exit: 1, says: "http://127.0.0.1:1", "--uri")
+      let unknown = try await milvault("backup", "--repo", repository, "--uri", "http://no-such-host.invalid:19530", folder: scratch.folder)
+      expect(unknown, exit: 1, says: "no-such-host.invalid", "name is not known")
       let missing = try await milvault("backup", "--repo", repository, "--uri", "./no-such.db", folder: scratch.folder)
       expect(missing, exit: 1, says: "./no-such.db")
     }
