@@ -1,4 +1,5 @@
 import BackupRepository
+import Crypto
 import Foundation
 import MilvusClient
 import RowBatches
@@ -21,7 +22,20 @@ struct OwnExport {
       folders = paths.filter { $0.hasSuffix("/\(name)") && $0.split(separator: "/").count <= 3 }.sorted()
         .map { root.appendingPathComponent($0).deletingLastPathComponent() }
     }
+    try requireDescriptions(in: root)
     return try folders.compactMap { try OwnExport($0) }
+  }
+
+  /// A whole export lists its collections in SHA256SUMS: one whose description is gone or changed must not be passed over.
+  private static func requireDescriptions(in root: URL) throws {
+    guard let sums = try? String(contentsOf: root.appendingPathComponent("SHA256SUMS"), encoding: .utf8) else { return }
+    for line in sums.split(separator: "\n") where line.hasSuffix("/\(ExportDescription.fileName)") {
+      let file = root.appendingPathComponent(String(line.dropFirst(66)))
+      guard let bytes = FileManager.default.contents(atPath: file.path) else { throw ImportError.torn(file: file.path, "it is missing") }
+      guard SHA256.hash(data: bytes).hexDigits == line.prefix(64) else {
+        throw ImportError.torn(file: file.path, "its SHA-256 is not the one in SHA256SUMS")
+      }
+    }
   }
 
   /// - Returns: nil if the file is someone else's.
