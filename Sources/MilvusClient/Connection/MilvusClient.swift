@@ -43,7 +43,9 @@ public final class MilvusClient: Sendable {
         done.resume(returning: code)
       }
     }
-    guard code == 0 else { throw MilvusError.unreachable(endpoint.address, "the host's name is not known: \(String(cString: gai_strerror(code)))") }
+    guard code == 0 else {
+      throw MilvusError.unreachable(endpoint.address, "the host's name is not known: \(String(cString: gai_strerror(code)))")
+    }
   }
 
   private init(_ endpoint: Endpoint, options: ConnectionOptions) throws {
