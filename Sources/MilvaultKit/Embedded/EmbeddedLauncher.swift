@@ -48,7 +48,12 @@ extension EmbeddedMilvus {
     port = port or free_port()
     if generation == "lite-3.2.2":
         from milvus_lite.adapter.grpc.server import start_server_in_thread
-        server, db, port = start_server_in_thread(data_dir=data, host="127.0.0.1", port=port)
+        try:
+            server, db, port = start_server_in_thread(data_dir=data, host="127.0.0.1", port=port)
+        except Exception as error:
+            if type(error).__name__ == "DataDirLockedError":
+                sys.exit("the database is in use by another program")
+            raise
         print("READY", port, flush=True)
         stdin_ended()
         server.stop(grace=2)

@@ -39,10 +39,9 @@ public struct EmbeddedMilvus: Sendable {
     let log = FileManager.default.temporaryDirectory.appendingPathComponent("milvault-embedded-\(UUID().uuidString).log")
     let logFile = try FileDescriptor.open(
       FilePath(log.path), .readWrite, options: [.create, .truncate], permissions: [.ownerReadWrite])
-    defer {
-      try? logFile.close()
-      try? FileManager.default.removeItem(at: log)
-    }
+    // Without a name it goes with the last program that has it open, however that ends.
+    try? FileManager.default.removeItem(at: log)
+    defer { try? logFile.close() }
     let arguments = ["-c", Self.launcher, generation.rawValue, absolute.path, "\(port)", keepsData ? "keep" : "drop"] + settings
     var options = PlatformOptions()
     // When the task is cancelled the pipe closes first, which stops the server in order.
@@ -56,7 +55,7 @@ public struct EmbeddedMilvus: Sendable {
         ready = Int(line.dropFirst("READY ".count).trimmingCharacters(in: .whitespacesAndNewlines))
         break
       }
-      guard let ready else { return .failure(EmbeddedError.startFailed(generation, Self.lastWords(in: log))) }
+      guard let ready else { return .failure(EmbeddedError.startFailed(generation, Self.lastWords(in: logFile))) }
       let outcome: Swift.Result<Result, any Error>
       do {
         let running = Running(uri: "http://127.0.0.1:\(ready)", launcher: Int32(execution.processIdentifier.value))
@@ -88,8 +87,12 @@ public struct EmbeddedMilvus: Sendable {
     }
   }
 
-  private static func lastWords(in log: URL) -> String {
-    let text = (try? String(contentsOf: log, encoding: .utf8)) ?? ""
+  private static func lastWords(in log: FileDescriptor) -> String {
+    let length = (try? log.seek(offset: 0, from: .end)) ?? 0
+    let bytes = try? [UInt8](unsafeUninitializedCapacity: Int(min(length, 1 << 14))) { buffer, count in
+      count = try log.read(fromAbsoluteOffset: max(0, length - (1 << 14)), into: UnsafeMutableRawBufferPointer(buffer))
+    }
+    let text = String(decoding: bytes ?? [], as: UTF8.self)
     let lines = text.split(separator: "\n").suffix(3)
     return lines.isEmpty ? "it ended without a word" : lines.joined(separator: "; ")
   }

@@ -1,4 +1,5 @@
 import Foundation
+import GRPCNIOTransportHTTP2
 
 /// Where a Milvus server is and how to reach it.
 public struct Endpoint: Sendable, Hashable {
@@ -36,6 +37,15 @@ public struct Endpoint: Sendable, Hashable {
     guard let at = uri.lastIndex(of: "@") else { return uri }
     let start = uri.range(of: "://")?.upperBound ?? uri.startIndex
     return start <= at ? uri.replacingCharacters(in: start..<uri.index(after: at), with: "") : uri
+  }
+
+  /// Where to connect. An address in digits is no name: TLS does not send one for it and holds the address against the certificate.
+  var target: any ResolvableTarget {
+    var four = in_addr()
+    var six = in6_addr()
+    if inet_pton(AF_INET, host, &four) == 1 { return .ipv4(address: host, port: port) }
+    if inet_pton(AF_INET6, host, &six) == 1 { return .ipv6(address: host, port: port) }
+    return .dns(host: host, port: port)
   }
 
   /// The address without credentials: fit for messages and manifests.

@@ -18,7 +18,7 @@ extension MilvusClient {
     case .resourceExhausted:
       return CallFailure(error: .messageTooLarge(call, why), passing: false, hadNoEffect: true)
     case .unavailable:
-      let cause = error.cause.map { "\($0)" } ?? why
+      let cause = BrokenConnection.words(for: error, endpoint: endpoint)
       return CallFailure(error: .unreachable(endpoint.address, cause), passing: true, hadNoEffect: false)
     default:
       let denied = why.lowercased().contains("permission deny") || why.lowercased().contains("permissiondenied")

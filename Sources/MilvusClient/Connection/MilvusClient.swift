@@ -70,7 +70,7 @@ public final class MilvusClient: Sendable {
     let transport: Transport
     do {
       transport = try Transport(
-        target: .dns(host: endpoint.host, port: endpoint.port), transportSecurity: security,
+        target: endpoint.target, transportSecurity: security,
         config: .defaults {
           $0.http2.targetWindowSize = 16 << 20
           $0.http2.maxFrameSize = (1 << 24) - 1

@@ -101,7 +101,7 @@ struct EmbeddedStartCommand: MilvaultCommand {
     defer { if data == nil { try? FileManager.default.removeItem(at: scratch) } }
     let place = data ?? scratch.appendingPathComponent("milvus.db").path
     let server = EmbeddedMilvus(EmbeddedInstallation(chosen), data: place, keepsData: data != nil, settings: settings)
-    console.note("starting Milvus \(chosen.rawValue) on \(place)")
+    console.note("starting Milvus \(chosen.rawValue) on \(place)\(data == nil ? ", which is removed at the end" : "")")
     do {
       try await server.run(port: port, token: common.token) { running in
         console.say("Milvus \(chosen.rawValue) answers at \(running.uri); ^C stops it")

@@ -128,15 +128,21 @@ extension RealServers {
         URL(fileURLWithPath: "/usr/bin/openssl"),
         [
           "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
-          "subjectAltName=DNS:localhost",
+          "subjectAltName=DNS:localhost,IP:127.0.0.1",
           "-keyout", key, "-out", certificate,
         ])
       try #require(made.exitCode == 0, "\(made)")
       let proxy = try FaultyMilvus(server, fault: "tls", "\(certificate),\(key)")
-      let trusted = try await milvault("check", "--uri", "https://localhost:\(proxy.port)", "--ca", certificate, folder: scratch.folder)
-      #expect(trusted.exitCode == 0 && trusted.output.contains("https://localhost"), "\(trusted)")
-      let unknown = try await milvault("check", "--uri", "https://localhost:\(proxy.port)", folder: scratch.folder)
-      expect(unknown, exit: 1, says: "https://localhost")
+      for host in ["localhost", "127.0.0.1"] {
+        let uri = "https://\(host):\(proxy.port)"
+        let trusted = try await milvault("check", "--uri", uri, "--ca", certificate, folder: scratch.folder)
+        #expect(trusted.exitCode == 0 && trusted.output.contains(uri), "\(trusted)")
+        let unknown = try await milvault("check", "--uri", uri, folder: scratch.folder)
+        expect(unknown, exit: 1, says: uri, "not signed by an authority that is trusted here", "--ca")
+      }
+      expect(try await milvault("check", "--uri", "http://localhost:\(proxy.port)", folder: scratch.folder), exit: 1, says: "https://?")
+      let plain = server.uri.replacingOccurrences(of: "http:", with: "https:")
+      expect(try await milvault("check", "--uri", plain, folder: scratch.folder), exit: 1, says: "does not speak TLS")
     }
 
     @Test func aSchemaThatTheTargetCannotHoldLeavesNothing() async throws {
