@@ -31,13 +31,11 @@ struct ForeignImport {
   }
 
   func run() async throws -> (CollectionBackup, [StoredFile], Skipped) {
-    let foreign = try ForeignRows.find(in: source)
-    guard !foreign.files.isEmpty else {
-      throw ImportError.nothingThere(source.path, "no export of milvault is in it, and no .json or .jsonl file")
-    }
+    let files = try ForeignFiles.find(in: source, schema: options.schema)
     let watch = Stopwatch()
     let name = try options.collection ?? CollectionName(source.deletingPathExtension().lastPathComponent)
-    let (schema, indexes) = try await self.schema(foreign, name: name.name)
+    let sample = try await ForeignSample(files)
+    let (schema, indexes) = try self.schema(sample, files, name: name.name)
     guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: name.name) }
     let layout = schema.layout
     let scratch = FileManager.default.temporaryDirectory.appendingPathComponent("milvault-sort-\(UUID().uuidString.prefix(8))")
@@ -46,22 +44,19 @@ struct ForeignImport {
     let skipped = Skipped(skips: options.skips)
     let sorter = RowSorter(layout: layout, keyField: key.name, scratch: scratch)
     // Rows whose keys the server made may come without them, as a dump writes them: they are numbered.
-    let sample = try await foreign.sample(bytes: 1 << 20)
-    let hasKeys = sample.isEmpty || Self.names(of: sample).contains(key.name)
+    let hasKeys = sample.fields.isEmpty || sample.names.contains(key.name)
     guard hasKeys || key.autoID && key.type == .scalar(.int64) else {
-      throw ImportError.incomplete(foreign.files[0].path, "its rows lack the primary key \(key.name)")
+      throw ImportError.incomplete(files.firstPath, "its rows lack the primary key \(key.name)")
     }
     let readLayout = hasKeys ? layout : RowLayout(layout.fields.filter { $0.name != key.name })
-    let reader = ForeignRowReader(
-      layout: readLayout, dynamicField: schema.hasDynamicField ? CollectionSchema.dynamicFieldName : nil,
+    let reader = ForeignFileRows(
+      files: files, layout: readLayout, dynamicField: schema.hasDynamicField ? CollectionSchema.dynamicFieldName : nil,
       absent: hasKeys ? nil : key.name, skip: { try skipped.add($0) })
     progress.begin("reading \(source.lastPathComponent)")
     var numbered: Int64 = 0
-    for file in foreign.files {
-      try await reader.read(file) { batch in
-        progress.add(batch.count, bytes: batch.byteCount)
-        try sorter.add(hasKeys ? batch : Self.numbered(batch, from: &numbered, key: key, layout: layout))
-      }
+    let rounded = try await reader.read { batch in
+      progress.add(batch.count, bytes: batch.byteCount)
+      try sorter.add(hasKeys ? batch : Self.numbered(batch, from: &numbered, key: key, layout: layout))
     }
     let store = SegmentStore(repository: repository, damaged: damaged, layout: layout, keyField: key.name, progress: progress)
     progress.begin("storing \(name.text)")
@@ -71,7 +66,10 @@ struct ForeignImport {
     guard let stored = try await store.store(&pages) else { throw CancellationError() }
     // A partition key spreads rows by itself; else everything is in the one partition.
     let result = try await store.finish(stored, as: schema.partitionKey == nil ? "_default" : PartitionBackup.all)
-    var notes = ["imported from \(source.path)"] + (try await foreign.losses(of: schema))
+    var notes = ["read from \(source.path)"] + sample.losses(of: schema)
+    notes += rounded.sorted { $0.key < $1.key }.map {
+      "field \($0): \($1) numbers have more digits in the files than the field holds, and were rounded"
+    }
     if !hasKeys { notes.append("the rows came without keys (auto-id): they were numbered from 1") }
     if skipped.count > 0 { notes.append("\(skipped.count) rows were left out") }
     let collection = CollectionBackup(
@@ -84,9 +82,9 @@ struct ForeignImport {
 
   // MARK: Schema
 
-  private func schema(_ foreign: ForeignRows, name: String) async throws -> (CollectionSchema, [IndexDefinition]) {
+  private func schema(_ sample: ForeignSample, _ files: ForeignFiles, name: String) throws -> (CollectionSchema, [IndexDefinition]) {
     guard let file = options.schema else {
-      let guess = try await foreign.guessedSchema(name: name, key: options.key)
+      let guess = try sample.schema(name: name, key: options.key, files: files)
       guard options.takesGuess else { throw ImportError.schemaGuessed(guess) }
       return (guess.schema, Self.plainIndexes(guess.schema))
     }
@@ -124,12 +122,6 @@ struct ForeignImport {
   }
 
   // MARK: Keys
-
-  private static func names(of objects: [Data]) -> Set<String> {
-    var guess = JSONSchemaGuess()
-    for object in objects { guess.look(at: object) }
-    return Set(guess.fields.map(\.name))
-  }
 
   /// The rows with keys from 1 on.
   private static func numbered(_ batch: RowBatch, from last: inout Int64, key: FieldSchema, layout: RowLayout) throws -> RowBatch {

@@ -115,7 +115,7 @@ public struct ImportJob: Sendable {
       guarantee: description.guarantee, schema: schema, indexes: description.indexes.filter { indexed.contains($0.field) }, aliases: [],
       properties: description.properties, consistencyLevel: description.consistencyLevel, shards: description.shards,
       partitionCount: description.partitionCount, loadState: description.loadState, replicas: nil, partitions: partitions,
-      duplicates: nil, notes: ["imported from \(export.folder.path), exported from backup \(description.backup)"],
+      duplicates: nil, notes: ["read from \(export.folder.path), exported from backup \(description.backup)"],
       seconds: ["read": watch.seconds])
     return (collection, files)
   }

@@ -4,19 +4,22 @@ public import RowBatches
 
 /// Why a row could not be read.
 public struct RowFailure: Error, Sendable, CustomStringConvertible {
-  /// The row's number in its file, from 1.
-  public let row: Int
+  /// The row's number in its file, from 1; nil if it is about the whole file.
+  public let row: Int?
   /// The field; nil if the row itself is no row.
   public let field: String?
   public let what: String
 
-  public init(row: Int, field: String?, what: String) {
+  public init(row: Int?, field: String?, what: String) {
     self.row = row
     self.field = field
     self.what = what
   }
 
-  public var description: String { "row \(row)\(field.map { ", field \($0)" } ?? ""): \(what)" }
+  public var description: String {
+    let place = [row.map { "row \($0)" }, field.map { "field \($0)" }].compactMap(\.self).joined(separator: ", ")
+    return place.isEmpty ? what : "\(place): \(what)"
+  }
 }
 
 /// Makes rows of a layout from JSON objects, one a row: as `JSONLinesWriter` writes them, as pymilvus's bulk writer does, or anyone.
@@ -84,7 +87,7 @@ public struct JSONRowReader: Sendable {
       throw RowFailure(row: row, field: nil, what: "it is no JSON object: \(failure)")
     }
     if let dynamic, !seen.contains(dynamic) {
-      builders[dynamic].append(Self.object(others))
+      builders[dynamic].append(JSONText.object(others))
       builders[dynamic].endRow()
       seen.insert(dynamic)
     } else if let other = others.first {
@@ -95,25 +98,12 @@ public struct JSONRowReader: Sendable {
       builders[position].endRow(isNull: true)
     }
   }
-
-  private static func object(_ members: [(String, Data)]) -> Data {
-    var text = Data("{".utf8)
-    for (i, (name, value)) in members.enumerated() {
-      if i > 0 { text.append(UInt8(ascii: ",")) }
-      var quoted: [UInt8] = []
-      quoted.appendJSONString(Data(name.utf8))
-      text.append(contentsOf: quoted)
-      text.append(UInt8(ascii: ":"))
-      text.append(value)
-    }
-    return text + Data("}".utf8)
-  }
 }
 
 extension ColumnBuilder {
   /// Reads the value that comes next.
   /// - Throws: `JSONScanner.Failure` if it is none of the field's type.
-  fileprivate mutating func append(json scanner: inout JSONScanner) throws {
+  mutating func append(json scanner: inout JSONScanner) throws {
     scanner.skipSpace()
     // A JSON field's null is a value as long as the field takes no nulls.
     if scanner.next == "n", field.nullable || field.type != .scalar(.json) {
@@ -176,7 +166,7 @@ extension ColumnBuilder {
   }
 
   /// The bits of a half float; nil if the value is not one exactly.
-  private static func half(_ value: Float) -> UInt16? {
+  static func half(_ value: Float) -> UInt16? {
     #if arch(arm64) || os(Linux)
       let narrow = Float16(value)
       return Float(narrow) == value ? narrow.bitPattern : nil
@@ -185,32 +175,27 @@ extension ColumnBuilder {
     #endif
   }
 
-  private static func bfloat16(_ value: Float) -> UInt16? {
+  static func bfloat16(_ value: Float) -> UInt16? {
     value.bitPattern & 0xFFFF == 0 ? UInt16(value.bitPattern >> 16) : nil
   }
 }
 
 extension Data {
-  fileprivate mutating func appendLittleEndian(_ value: some FixedWidthInteger) {
+  mutating func appendLittleEndian(_ value: some FixedWidthInteger) {
     Swift.withUnsafeBytes(of: value.littleEndian) { append(contentsOf: $0) }
   }
 }
 
 extension JSONScanner {
-  fileprivate func failed(_ what: String) -> Failure { Failure(offset: at, what: what) }
+  func failed(_ what: String) -> Failure { Failure(offset: at, what: what) }
 
-  fileprivate mutating func integer<Number: FixedWidthInteger>(_ type: Number.Type) throws -> Number {
+  mutating func integer<Number: FixedWidthInteger>(_ type: Number.Type) throws -> Number {
     let range = try number()
     let text = String(decoding: bytes[range], as: UTF8.self)
     if let number = Number(text) { return number }
     // "5.0", as some writers put it.
     if let whole = text.wholeMatch(of: /(-?[0-9]+)\.0+/)?.1, let number = Number(whole) { return number }
     throw failed("\(text) is no \(Number.self)")
-  }
-
-  private mutating func special() throws -> String? {
-    guard next == "\"" else { return nil }
-    return String(decoding: try string(), as: UTF8.self)
   }
 
   private static func nanBits(_ word: String) -> UInt64? {
@@ -227,20 +212,24 @@ extension JSONScanner {
     return moment
   }
 
-  fileprivate mutating func float() throws -> Float {
-    if let value = try pythonWord() { return Float(value) }
-    if let word = try special() {
-      switch word {
-      case "NaN": return .nan
-      case "Infinity": return .infinity
-      case "-Infinity": return -.infinity
-      default:
-        guard let bits = Self.nanBits(word).flatMap(UInt32.init(exactly:)), Float(bitPattern: bits).isNaN else {
-          throw failed("\"\(word.prefix(40))\" is no number")
-        }
-        return Float(bitPattern: bits)
-      }
+  /// A number that JSON has no digits for, as a string or as Python writes it; nil if a plain number comes next.
+  /// - Parameter bits: the number that a NaN's bits make, nil if they make none.
+  private mutating func word<Number: BinaryFloatingPoint>(_ bits: (UInt64) -> Number?) throws -> Number? {
+    if let value = try pythonWord() { return Number(value) }
+    guard next == "\"" else { return nil }
+    let word = String(decoding: try string(), as: UTF8.self)
+    switch word {
+    case "NaN": return .nan
+    case "Infinity": return .infinity
+    case "-Infinity": return -.infinity
+    default:
+      guard let number = Self.nanBits(word).flatMap(bits), number.isNaN else { throw failed("\"\(word.prefix(40))\" is no number") }
+      return number
     }
+  }
+
+  mutating func float() throws -> Float {
+    if let value = try word({ UInt32(exactly: $0).map(Float.init(bitPattern:)) }) { return value }
     let range = try number()
     var value: Float = 0
     _ = bytes[range].withUnsafeBytes { float_text_read($0.baseAddress, range.count, &value) }
@@ -248,18 +237,8 @@ extension JSONScanner {
     return value
   }
 
-  fileprivate mutating func double() throws -> Double {
-    if let value = try pythonWord() { return value }
-    if let word = try special() {
-      switch word {
-      case "NaN": return .nan
-      case "Infinity": return .infinity
-      case "-Infinity": return -.infinity
-      default:
-        guard let bits = Self.nanBits(word), Double(bitPattern: bits).isNaN else { throw failed("\"\(word.prefix(40))\" is no number") }
-        return Double(bitPattern: bits)
-      }
-    }
+  mutating func double() throws -> Double {
+    if let value = try word(Double.init(bitPattern:)) { return value }
     let range = try number()
     var value: Double = 0
     _ = bytes[range].withUnsafeBytes { double_text_read($0.baseAddress, range.count, &value) }
@@ -298,7 +277,9 @@ extension JSONScanner {
       return found
     }
     guard next == "\"" else { throw failed("a text is wanted") }
-    return try string()
+    let text = try string()
+    guard String(validating: text, as: UTF8.self) != nil else { throw failed("a text that is no UTF-8") }
+    return text
   }
 
   /// A JSON value as the bytes that it is.

@@ -3,7 +3,7 @@ public import RowBatches
 
 /// What the rows of a JSON file look like, for a schema that nobody gave: gathered from a sample.
 public struct JSONSchemaGuess: Sendable {
-  private enum Kind: Hashable { case bool, int, float, text, object, sparse, vector(Int), numbers, integers, texts, bools, empty, mixed }
+  private enum Kind: Hashable { case bool, int, float, text, object, sparse, vector(Int), numbers, integers(Int), texts, bools, empty, mixed }
 
   private struct Seen {
     var kind: Kind?
@@ -43,8 +43,7 @@ public struct JSONSchemaGuess: Sendable {
   }
 
   /// The fields, in the order they were first seen.
-  /// - Returns: for each its name, type, whether rows lack it; and why a type is only a guess, where it is.
-  public var fields: [(name: String, type: ColumnType, nullable: Bool, doubt: String?)] {
+  public var fields: [GuessedField] {
     names.map { name in
       let field = seen[name] ?? Seen()
       let nullable = field.nulls > 0 || field.count < rows
@@ -65,7 +64,7 @@ public struct JSONSchemaGuess: Sendable {
         case .mixed: (.scalar(.json), "values of several kinds")
         case nil: (.scalar(.json), "no row of the sample has a value")
         }
-      return (name, type, nullable, doubt)
+      return GuessedField(name: name, type: type, nullable: nullable, doubt: doubt)
     }
   }
 
@@ -86,6 +85,9 @@ public struct JSONSchemaGuess: Sendable {
     switch (a, b) {
     case (.int, .float), (.float, .int): return .float
     case (.object, .sparse), (.sparse, .object): return .object
+    // A vector whose numbers happen to be whole.
+    case (.vector(let a), .integers(let b)) where a == b, (.integers(let a), .vector(let b)) where a == b: return .vector(a)
+    case (.integers, .integers): return .integers(0)
     case (.vector, .vector), (.vector, .numbers), (.numbers, .vector), (.numbers, .integers), (.integers, .numbers), (.vector, .integers),
       (.integers, .vector):
       return .numbers
@@ -129,7 +131,7 @@ public struct JSONSchemaGuess: Sendable {
       }
       if kinds.isEmpty { return .empty }
       if kinds.isSubset(of: [.int, .float]) {
-        guard kinds.contains(.float) else { return .integers }
+        guard kinds.contains(.float) else { return .integers(count) }
         return count > 1 ? .vector(count) : .numbers
       }
       return kinds == [.text] ? .texts : kinds == [.bool] ? .bools : .mixed

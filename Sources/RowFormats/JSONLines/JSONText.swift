@@ -16,6 +16,20 @@ enum JSONText {
     guard let range = try? scanner.value() else { return false }
     return range.count == value.count
   }
+
+  /// An object of members whose values are JSON already.
+  static func object(_ members: [(String, Data)]) -> Data {
+    var text = Data("{".utf8)
+    for (i, (name, value)) in members.enumerated() {
+      if i > 0 { text.append(UInt8(ascii: ",")) }
+      var quoted: [UInt8] = []
+      quoted.appendJSONString(Data(name.utf8))
+      text.append(contentsOf: quoted)
+      text.append(UInt8(ascii: ":"))
+      text.append(value)
+    }
+    return text + Data("}".utf8)
+  }
 }
 
 /// Walks through JSON and tells where values stand, without changing a byte of them. RFC 8259; duplicate names are kept.
@@ -77,37 +91,26 @@ public struct JSONScanner: Sendable {
 
   /// Walks through an object; `body` passes over each member's value.
   mutating func members(depth: Int = 0, _ body: (inout JSONScanner, String) throws -> Void) throws {
-    guard depth < Self.deepest else { throw failure("nesting deeper than \(Self.deepest)") }
-    skipSpace()
-    try take("{")
-    skipSpace()
-    if next == "}" {
-      at += 1
-      return
-    }
-    while true {
-      skipSpace()
-      let name = try string()
-      skipSpace()
-      try take(":")
-      skipSpace()
-      try body(&self, String(decoding: name, as: UTF8.self))
-      skipSpace()
-      if next == "," {
-        at += 1
-      } else {
-        return try take("}")
-      }
+    try list("{", "}", depth: depth) { scanner in
+      let name = try scanner.string()
+      scanner.skipSpace()
+      try scanner.take(":")
+      scanner.skipSpace()
+      try body(&scanner, String(decoding: name, as: UTF8.self))
     }
   }
 
   /// Walks through an array; `body` passes over each element.
   mutating func elements(depth: Int = 0, _ body: (inout JSONScanner) throws -> Void) throws {
+    try list("[", "]", depth: depth, body)
+  }
+
+  private mutating func list(_ open: Character, _ close: Character, depth: Int, _ body: (inout JSONScanner) throws -> Void) throws {
     guard depth < Self.deepest else { throw failure("nesting deeper than \(Self.deepest)") }
     skipSpace()
-    try take("[")
+    try take(open)
     skipSpace()
-    if next == "]" {
+    if next == close {
       at += 1
       return
     }
@@ -118,7 +121,7 @@ public struct JSONScanner: Sendable {
       if next == "," {
         at += 1
       } else {
-        return try take("]")
+        return try take(close)
       }
     }
   }

@@ -4,16 +4,10 @@ public import RowBatches
 
 /// Reads a Parquet file's rows, a batch at a time. Not thread-safe; one task uses it.
 public final class ParquetReader {
-  private final class Source {
-    let read: (Int, UnsafeMutableRawBufferPointer) throws -> Int
-    var failure: (any Error)?
-    init(_ read: @escaping (Int, UnsafeMutableRawBufferPointer) throws -> Int) { self.read = read }
-  }
-
   /// Rows in the file, as its footer says.
   public let rows: Int
   private let layout: RowLayout
-  private let source: Source
+  private let source: ArrowSource
   private var reader: OpaquePointer?
   /// Where in the file each field of the layout stands.
   private var positions: [Int] = []
@@ -25,25 +19,15 @@ public final class ParquetReader {
   /// - Throws: `ParquetError` if this is no whole Parquet file or its columns differ from the layout.
   public init(layout: RowLayout, size: Int, read: @escaping (Int, UnsafeMutableRawBufferPointer) throws -> Int) throws {
     self.layout = layout
-    source = Source(read)
+    source = ArrowSource(read)
     var made: OpaquePointer?
-    let failure = arrow_bridge_parquet_reader_open(
-      { context, offset, count, bytes in
-        guard let context, let bytes else { return -1 }
-        let source = Unmanaged<Source>.fromOpaque(context).takeUnretainedValue()
-        do {
-          return Int64(try source.read(Int(offset), UnsafeMutableRawBufferPointer(start: bytes, count: Int(count))))
-        } catch {
-          source.failure = error
-          return -1
-        }
-      }, Unmanaged.passUnretained(source).toOpaque(), Int64(size), &made)
+    let failure = arrow_bridge_parquet_reader_open(ArrowSource.callback, source.context, Int64(size), &made)
     reader = made
     rows = made.map { Int(arrow_bridge_parquet_reader_rows($0)) } ?? 0
-    try check(failure)
+    try source.check(failure)
 
     var schema = ArrowSchema()
-    try check(arrow_bridge_parquet_reader_schema(reader, &schema))
+    try source.check(arrow_bridge_parquet_reader_schema(reader, &schema))
     let found = ArrowFileSchema(consuming: &schema)
     for field in layout.fields {
       guard let column = found.columns.first(where: { $0.name.utf8.elementsEqual(field.name.utf8) }) else {
@@ -61,7 +45,7 @@ public final class ParquetReader {
   /// The next rows, at most `maxRows`, or nil at the end.
   public func next(maxRows: Int = .max) throws -> RowBatch? {
     var array = ArrowArray()
-    try check(arrow_bridge_parquet_reader_next(reader, Int64(maxRows), &array))
+    try source.check(arrow_bridge_parquet_reader_next(reader, Int64(maxRows), &array))
     guard let release = array.release else { return nil }
     defer { release(&array) }
     let root = ArrowView(array: array)
@@ -70,12 +54,6 @@ public final class ParquetReader {
       return try child.column(field)
     }
     return try RowBatch(columns: columns, count: root.length)
-  }
-
-  private func check(_ message: UnsafeMutablePointer<CChar>?) throws {
-    guard let message else { return }
-    defer { free(message) }
-    throw source.failure ?? ParquetError.library(String(cString: message))
   }
 }
 
