@@ -39,8 +39,9 @@ public enum RandomRows {
 
   /// Rows with the keys 0, 1, 2, … in a column "id".
   public static func batch(_ layout: RowLayout, rows: Int, seed: UInt64) throws -> RowBatch {
-    var random = SeededRandom(seed: seed)
     let columns = layout.fields.map { field in
+      // By its name, so that a column has the same values whatever stands beside it.
+      var random = SeededRandom(seed: field.name.utf8.reduce(seed) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 })
       let validity = field.nullable ? (0..<rows).map { _ in Bool.random(using: &random) } : nil
       if field.name == "id" { return Column(name: "id", type: field.type, values: .fixed((0..<rows).map { Int64($0) })) }
       return Column(

@@ -271,9 +271,10 @@ extension ColumnBuilder {
         guard let index = UInt32(name) else { throw ForeignValueFailure("\"\(name.prefix(40))\" is no index of a sparse vector") }
         return (index, value)
       }
+      pairs.sort { $0.0 < $1.0 }
     }
     var data = Data(capacity: 8 * pairs.count)
-    for (index, value) in pairs.sorted(by: { $0.0 < $1.0 }) {
+    for (index, value) in pairs {
       let (number, wasRounded) = try float(value)
       rounded += wasRounded ? 1 : 0
       data.appendLittleEndian(index)

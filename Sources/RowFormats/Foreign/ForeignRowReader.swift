@@ -79,7 +79,9 @@ public struct ForeignRowReader {
         if let source = sources[position] {
           value = try rows.value(column: source, row: index)
         } else if position == dynamic {
-          value = .members(try others.map { ($0.name, try rows.value(column: $0.column, row: index)) })
+          // A table cannot leave a column out of a row: null is as near as it comes.
+          value = .members(
+            try others.map { ($0.name, try rows.value(column: $0.column, row: index)) }.filter { !$0.1.isNull })
         } else {
           value = .null
         }

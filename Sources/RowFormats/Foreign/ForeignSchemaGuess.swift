@@ -24,7 +24,7 @@ public struct ForeignSchemaGuess {
     roundedLists = []
     fields = try columns.indices.filter { columns[$0].name != ForeignRowReader.pandasIndex }.map { position in
       let values = try (0..<sample.count).map { try sample.value(column: position, row: $0) }
-      let present = values.filter { if case .null = $0 { false } else { true } }
+      let present = values.filter { !$0.isNull }
       let (type, doubt) = Self.type(columns[position].type, present)
       return GuessedField(name: columns[position].name, type: type, nullable: present.count < values.count, doubt: doubt)
     }

@@ -77,6 +77,13 @@ extension Float {
 }
 
 extension ForeignValue {
+  var isNull: Bool {
+    switch self {
+    case .null, .cell(nil): true
+    default: false
+    }
+  }
+
   /// The value as JSON, for a field that takes any.
   /// - Returns: nil if JSON has none for it: NaN, infinities, bytes.
   func json() -> Data? {

@@ -42,9 +42,9 @@ extension RealServers {
         try await server.pymilvus("fill", "everything", "docs", uri: running.uri)
         // The database is in use: a second opener is kept out, and does no harm.
         let second = try await milvault("backup", "--repo", repository, "--uri", "./demo.db", folder: scratch.folder)
-        expect(second, exit: 1, says: "the database is in use")
+        #expect(second.exitCode == 1 && second.errors.contains("the database is in use"), "\(second)")
         let third = try await milvault("backup", "--repo", repository, "--uri", "./demo.db", folder: scratch.folder)
-        expect(third, exit: 1, says: "the database is in use")
+        #expect(third.exitCode == 1 && third.errors.contains("the database is in use"), "\(third)")
       }
       let backup = try await milvault("backup", "--repo", repository, "--uri", "./demo.db", folder: scratch.folder)
       #expect(backup.exitCode == 0 && backup.output.contains("docs: 500 rows"), "\(backup)")
