@@ -64,17 +64,23 @@ private struct HandRows: ForeignRows {
       (.text(Data("1970-01-01T00:00:01Z".utf8)), .scalar(.timestamptz), Self.little(Int64(1_000_000))),
       (.numbers(.int16, Self.little(Int16(-3), 4)), .array(.int64), Self.little(Int64(-3), 4)),
       (.cell(Data("[1, 2]".utf8)), .array(.int8), Data([1, 2])),
-      (.numbers(.float64, Self.little((0.5).bitPattern, (-2.0).bitPattern)), .vector(.float, dimension: 2),
-        Self.little(Float(0.5).bitPattern, Float(-2).bitPattern)),
-      (.numbers(.float16, Self.little(UInt16(0x3C00), 0x0001)), .vector(.float, dimension: 2),
-        Self.little(Float(1).bitPattern, Float(0x1p-24).bitPattern)),
+      (
+        .numbers(.float64, Self.little((0.5).bitPattern, (-2.0).bitPattern)), .vector(.float, dimension: 2),
+        Self.little(Float(0.5).bitPattern, Float(-2).bitPattern)
+      ),
+      (
+        .numbers(.float16, Self.little(UInt16(0x3C00), 0x0001)), .vector(.float, dimension: 2),
+        Self.little(Float(1).bitPattern, Float(0x1p-24).bitPattern)
+      ),
       (.numbers(.float32, Self.little(Float(1).bitPattern)), .vector(.bfloat16, dimension: 1), Self.little(UInt16(0x3F80))),
       (.numbers(.uint8, Data([1, 2])), .vector(.binary, dimension: 16), Data([1, 2])),
       (.bytes(Data([0, 0x3C])), .vector(.float16, dimension: 1), Data([0, 0x3C])),
       (.list([.integer(-1), .integer(2)]), .vector(.int8, dimension: 2), Data([255, 2])),
       (.text(Data("{\"7\": 0.5}".utf8)), .vector(.sparse, dimension: 0), Self.little(7, Float(0.5).bitPattern)),
-      (.members([("9", .float(1)), ("7", .double(0.5))]), .vector(.sparse, dimension: 0),
-        Self.little(7, Float(0.5).bitPattern, 9, Float(1).bitPattern)),
+      (
+        .members([("9", .float(1)), ("7", .double(0.5))]), .vector(.sparse, dimension: 0),
+        Self.little(7, Float(0.5).bitPattern, 9, Float(1).bitPattern)
+      ),
     ]
     for (foreign, type, wanted) in cases {
       let found = try value(foreign, as: type)
@@ -100,7 +106,8 @@ private struct HandRows: ForeignRows {
       (.double(1e300), .scalar(.float), "larger than a Float"), (.text(Data("1".utf8)), .scalar(.int64), "a whole number is wanted"),
       (.text(Data([0xFF])), .scalar(.varchar), "UTF-8"), (.text(Data("{".utf8)), .scalar(.json), "byte"),
       (.text(Data("{} x".utf8)), .scalar(.json), "behind the value"), (.cell(Data("[1] x".utf8)), .array(.int8), "behind the value"),
-      (.members([("a", .double(.nan))]), .scalar(.json), "what JSON cannot say"), (.cell(Data("yes".utf8)), .scalar(.bool), "true or false"),
+      (.members([("a", .double(.nan))]), .scalar(.json), "what JSON cannot say"),
+      (.cell(Data("yes".utf8)), .scalar(.bool), "true or false"),
       (.numbers(.float32, Data(count: 8)), .vector(.float, dimension: 3), "it has 2 components where 3 are wanted"),
       (.numbers(.float32, Self.little(Float(0.1).bitPattern)), .vector(.float16, dimension: 1), "half floats"),
       (.list([.null]), .vector(.float, dimension: 1), "null where a number"),

@@ -51,7 +51,9 @@ import Testing
       let reader = JSONObjectReader(size: text.count, lines: true, read: files.read(text))
       let rows = JSONRowReader(layout: table.layout)
       var found: [RowBatch] = []
-      while case let objects = try reader.next(bytes: 3000), !objects.isEmpty { found.append(try rows.batch(objects, first: 1) { throw $0 }) }
+      while case let objects = try reader.next(bytes: 3000), !objects.isEmpty {
+        found.append(try rows.batch(objects, first: 1) { throw $0 })
+      }
       return isSame(found, table)
     }
     #expect(found == nil, "\(found.map(\.description) ?? "")")

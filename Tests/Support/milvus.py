@@ -268,7 +268,8 @@ def bulk_write(name, folder, kind):
     with LocalBulkWriter(schema=c.schema, local_path=folder, chunk_size=400_000, file_type=BulkFileType[kind]) as writer:
         for row in c.query("id > -10000", output_fields=["*"], limit=10000, consistency_level="Strong"):
             writer.append_row({k: list(v) if type(v).__name__ == "RepeatedScalarContainer" else
-                               [float(x) for x in v] if k == "v" else float(v) if isinstance(v, np.floating) else v for k, v in row.items()})
+                               [float(x) for x in v] if k == "v" else np.unpackbits(np.frombuffer(v[0], np.uint8)).tolist() if k == "bv" else
+                               float(v) if isinstance(v, np.floating) else v for k, v in row.items()})
         writer.commit()
 
 

@@ -6,7 +6,10 @@ enum BrokenConnection {
     let original = error.cause.map { "\($0)" } ?? error.message
     // Marks in the libraries' messages, and what each of them means.
     let meanings: [(mark: String, meaning: String)] = [
-      ("CERTIFICATE_VERIFY_FAILED", "its certificate is not signed by an authority that is trusted here; name the authority's file with --ca"),
+      (
+        "CERTIFICATE_VERIFY_FAILED",
+        "its certificate is not signed by an authority that is trusted here; name the authority's file with --ca"
+      ),
       ("failedToValidateHostname", "its certificate is for another name than \(endpoint.host)"),
       ("WRONG_VERSION_NUMBER", "it does not speak TLS; try http:// instead of https://"),
       ("handshakeFailed", "the TLS handshake failed"),

@@ -78,11 +78,12 @@ public struct ForeignSchemaGuess {
       guard case .text(let text) = value, text.first == UInt8(ascii: "{") else { return (.scalar(.varchar), nil) }
       var scanner = JSONScanner(text)
       var entries = 0
-      let isObject = (try? scanner.members { scanner, name in
-        entries += 1
-        if UInt32(name) == nil { sparse = false }
-        _ = try scanner.number()
-      }) != nil
+      let isObject =
+        (try? scanner.members { scanner, name in
+          entries += 1
+          if UInt32(name) == nil { sparse = false }
+          _ = try scanner.number()
+        }) != nil
       if !isObject {
         sparse = false
         var whole = JSONScanner(text)

@@ -3,7 +3,9 @@ public import RowBatches
 
 /// What the rows of a JSON file look like, for a schema that nobody gave: gathered from a sample.
 public struct JSONSchemaGuess: Sendable {
-  private enum Kind: Hashable { case bool, int, float, text, object, sparse, vector(Int), numbers, integers(Int), texts, bools, empty, mixed }
+  private enum Kind: Hashable {
+    case bool, int, float, text, object, sparse, vector(Int), numbers, integers(Int), texts, bools, empty, mixed
+  }
 
   private struct Seen {
     var kind: Kind?

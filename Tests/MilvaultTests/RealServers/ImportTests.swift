@@ -44,26 +44,72 @@ extension RealServers {
       try await filled.drop("_i")
     }
 
-    @Test(arguments: ["JSON", "JSONL"])
-    func whatTheBulkWriterWroteComesBack(_ kind: String) async throws {
-      let filled = try await Filled("dumpable", on: .lite3)
+    /// Each of its formats, by the pymilvus of a generation. NumPy takes neither lists nor nulls.
+    @Test(arguments: [
+      ("JSON", MilvusGeneration.lite3), ("JSONL", .lite3), ("PARQUET", .lite3), ("CSV", .lite3), ("NUMPY", .lite2), ("PARQUET", .lite2),
+    ])
+    func whatTheBulkWriterWroteComesBack(_ kind: (String, MilvusGeneration)) async throws {
+      let (format, generation) = kind
+      let filled = try await Filled("dumpable", on: generation)
       #expect(try await filled.backup().exitCode == 0)
       #expect(try await filled.milvault("export", "latest", "--format", "json", "--output", filled.scratch.path("out")).exitCode == 0)
       let folder = filled.scratch.path("bulk")
-      let python = Self.writers(.lite3).appendingPathComponent("bin/python")
+      let python = Self.writers(generation).appendingPathComponent("bin/python")
       let script = Project.support.appendingPathComponent("milvus.py").path
       let written = try await run(
-        python, [script, filled.server.uri, MilvusGeneration.lite3.rawValue, "bulk_write", filled.name, folder, kind])
+        python, [script, filled.server.uri, generation.rawValue, "bulk_write", filled.name, folder, format])
       try #require(written.exitCode == 0, "\(written)")
-      let files = try FileManager.default.subpathsOfDirectory(atPath: folder).filter { $0.contains(".json") }
+      let ending = format == "NUMPY" ? "id.npy" : ".\(format.lowercased())"
+      let files = try FileManager.default.subpathsOfDirectory(atPath: folder).filter { $0.hasSuffix(ending) }
       #expect(files.count > 1, "several files, so that their order counts: \(files)")
       let imported = try await milvault(
         "import", folder, "--uri", filled.server.uri, "--collection", "\(filled.name)_i", "--schema",
         filled.scratch.path("out/default/\(filled.name)/schema.json"), folder: filled.scratch.folder)
       try #require(imported.exitCode == 0, "\(imported)")
       let comparison = try await filled.server.compare(filled.name, "\(filled.name)_i")
-      #expect(comparison.rows == 3000 && comparison.differences.isEmpty, "\(comparison)")
+      #expect(comparison.rows == 3000 && comparison.differences.isEmpty, "\(kind): \(comparison)")
       try await filled.drop("_i")
+    }
+
+    /// Rows that pandas, polars, DuckDB and pyarrow wrote again, each in the types that it prefers: the digest of all rows is the backup's.
+    @Test func whatOtherProgramsWriteComesBack() async throws {
+      let filled = try await Filled("everything", on: .lite3)
+      let backup = try await filled.milvault("backup", "--uri", filled.server.uri, "--json")
+      try #require(backup.exitCode == 0, "\(backup)")
+      let export = filled.scratch.path("out")
+      #expect(try await filled.milvault("export", "latest", "--format", "parquet", "--output", export).exitCode == 0)
+      let place = "\(export)/default/\(filled.name)"
+      let folder = filled.scratch.path("others")
+      let written = try await run(
+        EmbeddedInstallation.defaultHome.appendingPathComponent("readers/bin/python"),
+        [Project.support.appendingPathComponent("foreign_writers.py").path, "\(place)/rows.parquet", folder])
+      try #require(written.exitCode == 0, "\(written)")
+      let names = written.output.split(separator: "\n").map(String.init)
+      #expect(names.count == 7, "\(names)")
+      for name in names {
+        let imported = try await filled.milvault(
+          "import", "\(folder)/\(name)", "--into", "repository", "--collection", filled.name, "--schema", "\(place)/schema.json", "--json")
+        try #require(imported.exitCode == 0, "\(name): \(imported)")
+        #expect(try Self.content(imported) == Self.content(backup), "\(name)")
+        #expect(!imported.output.contains("were rounded"), "\(name)")
+      }
+      try await filled.drop()
+    }
+
+    /// The rows' content of the only collection of a backup, as `--json` tells it.
+    private static func content(_ finished: Finished) throws -> [String: String] {
+      struct Answer: Decodable {
+        struct Backup: Decodable { let collections: [Collection] }
+        struct Collection: Decodable { let content: Content }
+        struct Content: Decodable {
+          let rows: Int
+          let sum: String
+        }
+        let backup: Backup
+      }
+      let answer = try JSONDecoder().decode(Answer.self, from: Data(finished.output.utf8))
+      let content = try #require(answer.backup.collections.first?.content)
+      return ["rows": "\(content.rows)", "sum": content.sum]
     }
 
     private static let rows = """
@@ -140,10 +186,17 @@ extension RealServers {
       }
     }
 
-    @Test(arguments: [("rows.csv", "no .json or .jsonl file"), ("torn.json", "cut short"), ("empty.jsonl", "holds no rows")])
+    @Test(arguments: [
+      ("rows.txt", "no .json, .jsonl, .parquet, .npy or .csv file"), ("torn.json", "cut short"), ("empty.jsonl", "holds no rows"),
+      ("rows.csv", "no field looks like a vector"), ("torn.parquet", "torn.parquet"), ("torn.npy", "no .npy file"),
+      ("none.csv", "none.csv"),
+    ])
     func whatCannotBeReadIsTold(_ file: (String, String)) async throws {
       let filled = try await Filled(nil, on: .lite3)
-      let texts = ["rows.csv": "id,v\n1,2\n", "torn.json": "{\"rows\": [{\"id\": 1, \"v\": [0.5, 1", "empty.jsonl": ""]
+      let texts = [
+        "rows.txt": "id,v\n1,2\n", "rows.csv": "id,v\n1,2\n", "torn.parquet": "PAR1xxxxPAR1", "torn.npy": "NUMPY", "none.csv": "",
+        "torn.json": "{\"rows\": [{\"id\": 1, \"v\": [0.5, 1", "empty.jsonl": "",
+      ]
       try Data((texts[file.0] ?? "").utf8).write(to: filled.scratch.folder.appendingPathComponent(file.0))
       let imported = try await filled.milvault("import", filled.scratch.path(file.0), "--into", "repository", "--collection", "items")
       #expect(imported.exitCode == 1 && imported.errors.contains(file.1) && imported.errors.contains(file.0), "\(imported)")
