@@ -33,8 +33,12 @@ public struct DeploymentReport: Sendable, Codable {
       collections += try await connection.withClient(for: database) { client in
         var found: [Collection] = []
         for name in try await client.listCollections() {
-          found.append(try await collection(CollectionName(database: database, name: name), client: client))
-          if found.last?.loaded == true, !counts { counts = try await client.canCount(try await client.describeCollection(name).schema) }
+          do {
+            found.append(try await collection(CollectionName(database: database, name: name), client: client))
+            if found.last?.loaded == true, !counts { counts = try await client.canCount(try await client.describeCollection(name).schema) }
+          } catch MilvusError.collectionNotFound {
+            continue  // dropped since it was listed
+          }
         }
         return found
       }

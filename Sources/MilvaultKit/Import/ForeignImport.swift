@@ -33,7 +33,7 @@ struct ForeignImport {
   func run() async throws -> (CollectionBackup, [StoredFile], Skipped) {
     let files = try ForeignFiles.find(in: source, schema: options.schema)
     let watch = Stopwatch()
-    let name = try options.collection ?? CollectionName(source.deletingPathExtension().lastPathComponent)
+    let name = try options.collection ?? nameOfSource()
     let sample = try await ForeignSample(files)
     let (schema, indexes) = try self.schema(sample, files, name: name.name)
     guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: name.name) }
@@ -67,6 +67,10 @@ struct ForeignImport {
     // A partition key spreads rows by itself; else everything is in the one partition.
     let result = try await store.finish(stored, as: schema.partitionKey == nil ? "_default" : PartitionBackup.all)
     var notes = ["read from \(source.path)"] + sample.losses(of: schema)
+    if options.schema == nil {
+      let fields = schema.fields.map { "\($0.name) \($0.type.name)\($0.isPrimaryKey ? " (key)" : "")" }
+      notes.append("the schema was inferred from \(sample.rows) rows: \(fields.joined(separator: ", "))")
+    }
     notes += rounded.sorted { $0.key < $1.key }.map {
       "field \($0): \($1) numbers have more digits in the files than the field holds, and were rounded"
     }
@@ -78,6 +82,15 @@ struct ForeignImport {
       schema: schema, indexes: indexes, aliases: [], properties: [:], consistencyLevel: .bounded, shards: 1, partitionCount: 0,
       loadState: .loaded, replicas: nil, partitions: [result.partition], duplicates: nil, notes: notes, seconds: ["read": watch.seconds])
     return (collection, result.files, skipped)
+  }
+
+  /// The file's or folder's name, if a collection may have it.
+  private func nameOfSource() throws -> CollectionName {
+    let name = source.deletingPathExtension().lastPathComponent
+    guard !name.contains("."), let found = try? CollectionName(name) else {
+      throw ImportError.nothingThere(source.path, "\"\(name)\" is no name for a collection; give one with --collection")
+    }
+    return found
   }
 
   // MARK: Schema

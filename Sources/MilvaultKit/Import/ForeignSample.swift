@@ -56,7 +56,8 @@ struct ForeignSample {
   func schema(name: String, key: String?, files: ForeignFiles) throws -> GuessedSchema {
     let place = files.firstPath
     guard !fields.isEmpty else { throw ImportError.nothingThere(place, "it holds no rows") }
-    var doubts = fields.compactMap { field in field.doubt.map { "\(field.name): \($0)" } }
+    var doubts = fields.filter { $0.name != CollectionSchema.dynamicFieldName }
+      .compactMap { field in field.doubt.map { "\(field.name): \($0)" } }
     var keyField = try self.key(key, place: place)
     // Arrays by themselves have no keys to speak of: such rows are numbered.
     if keyField == nil, files.format == .numpy, key == nil, !names.contains("id") {

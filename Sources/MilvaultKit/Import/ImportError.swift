@@ -11,6 +11,8 @@ public enum ImportError: Error, CustomStringConvertible {
   case row(file: String, String)
   /// There is no schema but what the rows look like.
   case schemaGuessed(GuessedSchema)
+  /// Something was said of the rows that the export says itself.
+  case saidByTheExport(String, option: String)
   /// The same key stands twice.
   case duplicateKey(file: String, String)
 
@@ -24,6 +26,8 @@ public enum ImportError: Error, CustomStringConvertible {
     case .row(let file, let why): "\(file), \(why). Nothing was imported"
     case .schemaGuessed(let guess):
       "no schema was given, and the one above is inferred from \(guess.rows) rows. Take it with --inferred, or save it, correct it, and give it with --schema"
+    case .saidByTheExport(let path, let option):
+      "\(path) was exported by milvault and says its schema and names itself: leave \(option) out (--rename gives a collection another name)"
     case .duplicateKey(let file, let key): "\(file): key \(key) stands twice, and a key names one row. Nothing was imported"
     }
   }

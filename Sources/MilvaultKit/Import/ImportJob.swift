@@ -18,6 +18,11 @@ public struct ImportOptions: Sendable {
   public var skips = false
 
   public init() {}
+
+  /// An option that was given and is for the rows of others only.
+  var foreignOption: String? {
+    schema != nil ? "--schema" : collection != nil ? "--collection" : key != nil ? "--key" : takesGuess ? "--inferred" : nil
+  }
 }
 
 /// What an import made.
@@ -67,6 +72,7 @@ public struct ImportJob: Sendable {
       keep(collection, stored)
       (skipped, skippedRows) = (left.rows, left.count)
     } else {
+      if let option = options.foreignOption { throw ImportError.saidByTheExport(source.path, option: option) }
       for export in exports {
         let (collection, stored) = try await take(export, damaged: damaged)
         keep(collection, stored)

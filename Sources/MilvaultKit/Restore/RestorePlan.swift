@@ -145,7 +145,7 @@ struct RestorePlanner: Sendable {
       plan.steps.append(
         (options.buildIndexes ? "build" : "do not build (--no-index)") + " index \(index.name) on \(index.field) \(index.words)")
     }
-    if backup.loadState == .loaded { plan.steps.append(options.load && options.buildIndexes ? "load it" : "do not load it") }
+    if backup.loadState == .loaded { plan.steps.append(options.load && options.buildIndexes ? "load it" : "leave it unloaded") }
     for alias in plan.aliases { plan.steps.append("set alias \(alias)") }
     switch options.verify {
     case .none: plan.steps.append("verify nothing (--verify none)")

@@ -100,12 +100,6 @@ struct BackupCommand: MilvaultCommand {
     if manifest.collections.contains(where: { $0.guarantee.level == .fuzzy }) {
       console.note("fuzzy: if something wrote meanwhile, the rows are not all of one moment")
     }
-    switch result.check {
-    case let check? where check.passed && check.unrecorded == nil:
-      console.say(
-        "verified (\(check.level.rawValue)): \(check.files) files, \(Format.bytes(check.bytes)) in \(Format.seconds(check.seconds))")
-    case let check?: VerifyCommand.report(check, console)
-    case nil: console.warning("not verified: run `milvault verify \(manifest.id)`")
-    }
+    VerifyCommand.report(result.check, ofNew: manifest, console)
   }
 }

@@ -61,9 +61,12 @@ struct ExportCommand: MilvaultCommand {
     let repository = try await common.repository()
     let entry = try await repository.find(backup)
     if format == .json {
-      let bytes = entry.manifest.collections.flatMap(\.partitions).reduce(0) { $0 + $1.rowBytes }
+      let chosen = entry.manifest.collections.filter { one in
+        options.collections.isEmpty || options.collections.contains(CollectionName(database: one.database, name: one.name))
+      }
+      let bytes = chosen.flatMap(\.partitions).filter { partitions.isEmpty || partitions.contains($0.name) }.reduce(0) { $0 + $1.rowBytes }
       console.note(
-        "JSON is for looking at: about \(Format.bytes(bytes * 3)) for \(Format.bytes(bytes)) of rows; parquet and numpy are smaller and faster"
+        "JSON is for looking at: about \(Format.bytes(bytes * 3)) for \(Format.bytes(bytes)) of values in all fields; parquet and numpy are smaller and faster"
       )
     }
     let job = ExportJob(repository: repository, options: options, output: URL(fileURLWithPath: output), progress: console.meter)

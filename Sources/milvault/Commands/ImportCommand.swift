@@ -2,6 +2,7 @@ import ArgumentParser
 import BackupRepository
 import Foundation
 import MilvaultKit
+import MilvusClient
 import ObjectStorage
 
 enum RowErrorOption: String, ExpressibleByArgument, CaseIterable { case stop, skip }
@@ -13,8 +14,8 @@ struct ImportCommand: MilvaultCommand {
     commandName: "import", abstract: "Bring exported rows back: into collections of a server, or a backup in a repository.",
     discussion: """
       SOURCE is a folder that `milvault export` wrote, or the folder of a database or a collection in one: every file is held against its
-      SHA-256 and every row against the export's digest. Or JSON that others wrote, one object a row: a `milvus-lite dump` folder, pymilvus's
-      bulk writer (.json, .jsonl), any .jsonl file; their schema is given, or inferred and shown first.
+      SHA-256 and every row against the export's digest. Or rows that others wrote, as JSON, Parquet, NumPy arrays or CSV: a `milvus-lite dump`
+      folder, what pymilvus's bulk writer wrote, any such file or folder of files; their schema is given, or inferred and shown first.
       All is read before anything is written to the server; then the rows are read back from it and compared.
 
       EXAMPLES
@@ -23,12 +24,12 @@ struct ImportCommand: MilvaultCommand {
         milvault import ./export --into repository --repo /mnt/backups/milvus
         milvault import ./dump --collection docs                  # shows the schema that it infers
         milvault import ./dump --collection docs --inferred
-        milvault import rows.jsonl --collection shop.items --schema items.json --on-error skip
+        milvault import rows.parquet --collection shop.items --schema items.json --on-error skip
       """)
 
   @OptionGroup(title: "Options of every command") var common: CommonOptions
 
-  @Argument(help: "The exported folder.")
+  @Argument(help: "The exported folder, or a file or folder of rows that others wrote.")
   var source: String
 
   @Option(help: "Where to: server (collections), repository (a backup).")
@@ -61,7 +62,8 @@ struct ImportCommand: MilvaultCommand {
   @Flag(help: "Say what would happen, and write nothing to the server.")
   var plan = false
 
-  @Option(help: "How to prove what was inserted: none, count, rows (read all back and compare).")
+  @Option(
+    help: "How to prove what was inserted: none, count, rows (read all back and compare); a backup is read back by rows, or not at all.")
   var verify: RestoreVerify = .rows
 
   @Option(
@@ -78,6 +80,7 @@ struct ImportCommand: MilvaultCommand {
 
   private struct Answer: Encodable {
     let backup: Manifest?
+    var check: CheckRecord?
     let collections: [RestoreCommand.Restored]
     let skipped: [SkippedRow]
     let skippedRows: Int
@@ -94,20 +97,36 @@ struct ImportCommand: MilvaultCommand {
     do {
       return try await work(settings, database: database, console)
     } catch ImportError.schemaGuessed(let guess) {
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-      console.say(String(decoding: try encoder.encode(guess.schema), as: UTF8.self))
-      for doubt in guess.doubts { console.note("unsure of \(doubt)") }
-      throw ImportError.schemaGuessed(guess)
+      return try show(guess, console)
     }
+  }
+
+  /// A schema that was inferred and not taken, for a program.
+  private struct Guess: Encodable {
+    let error: String
+    let exitCode: Int32
+    let schema: CollectionSchema
+    let rows: Int
+    let doubts: [String]
+  }
+
+  private func show(_ guess: GuessedSchema, _ console: Console) throws -> Outcome {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    console.say(String(decoding: try encoder.encode(guess.schema), as: UTF8.self))
+    for doubt in guess.doubts { console.note("unsure of \(doubt)") }
+    let error = "\(ImportError.schemaGuessed(guess))"
+    console.complain(error)
+    try console.answer(
+      Guess(error: error, exitCode: Outcome.failed.rawValue, schema: guess.schema, rows: guess.rows, doubts: guess.doubts))
+    return .failed
   }
 
   private func work(_ settings: ImportOptions, database: String, _ console: Console) async throws -> Outcome {
     let folder = URL(fileURLWithPath: source)
     if into == .repository {
-      let result = try await ImportJob(
-        source: folder, repository: try await common.repository(), options: settings, progress: console.meter
-      ).run(name: name)
+      let repository = try await common.repository()
+      let result = try await ImportJob(source: folder, repository: repository, options: settings, progress: console.meter).run(name: name)
       let entry = result.entry
       report(result, console)
       for collection in entry.manifest.collections {
@@ -116,8 +135,12 @@ struct ImportCommand: MilvaultCommand {
       console.say(
         "backup \(entry.manifest.id): \(Format.bytes(entry.manifest.newBytes)) new, \(Format.bytes(entry.manifest.reusedBytes)) there already"
       )
-      try console.answer(Answer(backup: entry.manifest, collections: [], skipped: result.skipped, skippedRows: result.skippedRows))
-      return .done
+      console.note("it is the repository's newest backup now: `latest` means it")
+      let check = verify == .none ? nil : try await Verification(repository: repository, progress: console.meter).run(entry, level: .rows)
+      VerifyCommand.report(check, ofNew: entry.manifest, console)
+      try console.answer(
+        Answer(backup: entry.manifest, check: check, collections: [], skipped: result.skipped, skippedRows: result.skippedRows))
+      return check?.passed == false ? .damage : .done
     }
     var options = RestoreOptions()
     options.renames = try RestoreCommand.renames(renames, database: database)

@@ -68,7 +68,7 @@ struct ShowCommand: MilvaultCommand {
     if !collection.aliases.isEmpty { console.say("  aliases     \(collection.aliases.joined(separator: ", "))") }
     for partition in collection.partitions {
       console.say(
-        "  partition   \(partition.name == PartitionBackup.all ? "all" : partition.name): \(Format.number(partition.content.rows)) rows, \(Format.bytes(partition.rowBytes)), \(partition.segments) segments"
+        "  partition   \(partition.name == PartitionBackup.all ? "all" : partition.name): \(Format.number(partition.content.rows)) rows, \(Format.bytes(partition.rowBytes)) of values, \(partition.segments) segments"
       )
     }
     if let duplicates = collection.duplicates {

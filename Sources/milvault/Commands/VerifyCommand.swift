@@ -71,6 +71,17 @@ struct VerifyCommand: MilvaultCommand {
     return sound ? .done : .damage
   }
 
+  /// Says how a backup that was just made was verified, if it was.
+  static func report(_ check: CheckRecord?, ofNew manifest: Manifest, _ console: Console) {
+    switch check {
+    case let check? where check.passed && check.unrecorded == nil:
+      console.say(
+        "verified (\(check.level.rawValue)): \(check.files) files, \(Format.bytes(check.bytes)) in \(Format.seconds(check.seconds))")
+    case let check?: report(check, console)
+    case nil: console.warning("not verified: run `milvault verify \(manifest.id)`")
+    }
+  }
+
   static func report(_ check: CheckRecord, _ console: Console) {
     let rate = check.seconds > 0 ? ", \(Format.bytes(Int(Double(check.bytes) / check.seconds)))/s" : ""
     let what =

@@ -53,10 +53,15 @@ final class Console: Sendable {
     writeError("warning: \(line)")
   }
 
-  /// Says why the command failed; with --json as a document too.
-  func error(_ line: String, code: Int) {
+  /// Says why the command failed, to a person.
+  func complain(_ line: String) {
     progress.clear()
     writeError("milvault: \(line)")
+  }
+
+  /// Says why the command failed; with --json as a document too.
+  func error(_ line: String, code: Int) {
+    complain(line)
     struct Failure: Encodable {
       let error: String
       let exitCode: Int

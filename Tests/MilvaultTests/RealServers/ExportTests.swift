@@ -5,15 +5,31 @@ import Testing
 extension RealServers {
   /// Rows out of a backup as files, and back: exact, in every format, for everyone's programs.
   @Suite struct Exports {
+    /// Exports the newest backup.
+    /// - Returns: the folder.
+    private static func export(_ filled: Filled, as format: ExportFormat) async throws -> String {
+      let folder = filled.scratch.path(format.rawValue)
+      let export = try await filled.milvault("export", "latest", "--format", format.rawValue, "--output", folder)
+      try #require(export.exitCode == 0, "\(export)")
+      return folder
+    }
+
+    /// Imports a folder beside the collection that it came from, compares the two, and drops what was made.
+    private static func importedBeside(_ filled: Filled, from folder: String) async throws -> TestServer.Comparison {
+      let imported = try await milvault("import", folder, "--uri", filled.server.uri, "--suffix", "_i", folder: filled.scratch.folder)
+      try #require(imported.exitCode == 0, "\(imported)")
+      let comparison = try await filled.server.compare(filled.name, "\(filled.name)_i")
+      try await filled.server.pymilvus("drop", "\(filled.name)_i")
+      return comparison
+    }
+
     @Test(arguments: MilvusGeneration.allCases)
     func whatIsExportedComesBack(_ generation: MilvusGeneration) async throws {
       let filled = try await Filled("everything", on: generation)
       let backup = try await filled.backup()
       try #require(backup.exitCode == 0, "\(backup)")
       for format in ExportFormat.allCases {
-        let folder = filled.scratch.path(format.rawValue)
-        let export = try await filled.milvault("export", "latest", "--format", format.rawValue, "--output", folder)
-        try #require(export.exitCode == 0, "\(export)")
+        let folder = try await Self.export(filled, as: format)
         let sums = try await run(
           URL(fileURLWithPath: "/usr/bin/sha256sum"), ["-c", "--strict", "SHA256SUMS"], folder: URL(fileURLWithPath: folder))
         #expect(sums.exitCode == 0, "\(sums)")
@@ -23,12 +39,8 @@ extension RealServers {
           #expect(imported.exitCode == 0 && imported.output.contains("500 rows"), "\(imported)")
           continue
         }
-        let suffix = "_\(format.rawValue)"
-        let imported = try await milvault("import", folder, "--uri", filled.server.uri, "--suffix", suffix, folder: filled.scratch.folder)
-        try #require(imported.exitCode == 0, "\(imported)")
-        let comparison = try await filled.server.compare(filled.name, filled.name + suffix)
+        let comparison = try await Self.importedBeside(filled, from: folder)
         #expect(comparison.rows == 500 && comparison.differences.isEmpty, "\(generation.rawValue) \(format): \(comparison)")
-        try await filled.server.pymilvus("drop", filled.name + suffix)
       }
       // Other people's programs, on the same files.
       let seen = filled.scratch.path("seen.json")
@@ -47,15 +59,8 @@ extension RealServers {
       let backup = try await filled.backup()
       try #require(backup.exitCode == 0, "\(backup)")
       for format in ExportFormat.allCases {
-        let folder = filled.scratch.path(format.rawValue)
-        let export = try await filled.milvault("export", "latest", "--format", format.rawValue, "--output", folder)
-        try #require(export.exitCode == 0, "\(export)")
-        let suffix = "_\(format.rawValue)"
-        let imported = try await milvault("import", folder, "--uri", filled.server.uri, "--suffix", suffix, folder: filled.scratch.folder)
-        try #require(imported.exitCode == 0, "\(imported)")
-        let comparison = try await filled.server.compare(filled.name, filled.name + suffix)
+        let comparison = try await Self.importedBeside(filled, from: Self.export(filled, as: format))
         #expect(comparison.differences.isEmpty, "\(scenario) \(format): \(comparison)")
-        try await filled.server.pymilvus("drop", filled.name + suffix)
       }
       try await filled.drop()
     }
@@ -141,6 +146,10 @@ extension RealServers {
       #expect(try await filled.milvault("export", "latest", "--format", "json", "--fields", "s,v", "--output", part).exitCode == 0)
       let keyless = try await milvault("import", part, "--uri", filled.server.uri, folder: filled.scratch.folder)
       #expect(keyless.exitCode == 1 && keyless.errors.contains("without the primary key"), "\(keyless)")
+      for option in ["--collection", "--key", "--schema"] {
+        let said = try await milvault("import", mounted, "--uri", filled.server.uri, option, "x", folder: filled.scratch.folder)
+        #expect(said.exitCode == 1 && said.errors.contains("leave \(option) out"), "\(said)")
+      }
       let nothing = try await milvault("import", filled.repository, "--uri", filled.server.uri, folder: filled.scratch.folder)
       #expect(nothing.exitCode == 1 && nothing.errors.contains("cannot be imported"), "\(nothing)")
       try await filled.drop()

@@ -5,30 +5,39 @@ import Testing
 extension RealServers {
   /// What others wrote, brought in: exact, in any order, and told by row and field where it is none.
   @Suite struct Imports {
-    /// A Python environment with a generation's pymilvus and all that its bulk writer wants.
-    private static func writers(_ generation: MilvusGeneration) -> URL {
-      EmbeddedInstallation.defaultHome.appendingPathComponent("writers-\(generation.rawValue)")
+    /// A Python environment with a version of Milvus Lite, its pymilvus, and all that its bulk writer wants.
+    private static func writers(_ version: String) -> URL {
+      EmbeddedInstallation.defaultHome.appendingPathComponent("writers-lite-\(version)/bin")
     }
 
-    @Test(arguments: [MilvusGeneration.lite2, .lite3])
-    func whatMilvusLiteDumpsComesBack(_ generation: MilvusGeneration) async throws {
+    @Test(arguments: ["2.4.12", "2.5.1", "3.2.2"])
+    func whatMilvusLiteDumpsComesBack(_ version: String) async throws {
+      let generation: MilvusGeneration = version == "3.2.2" ? .lite3 : .lite2
       let filled = try await Filled(nil, on: generation)  // for its pymilvus, and as the target
-      let database = EmbeddedMilvus(EmbeddedInstallation(generation), data: filled.scratch.path("dumped.db"), keepsData: true)
+      let path = filled.scratch.path("dumped.db")
       let dump = filled.scratch.path("dump")
-      let tool = Self.writers(generation).appendingPathComponent("bin/milvus-lite")
-      try await database.run { running in
-        try await filled.server.pymilvus("fill", "dumpable", "docs", uri: running.uri)
-        // The same rows where they are to be compared, by way of a backup; its export has the schema.
-        let backup = try await milvault("backup", "--repo", filled.repository, "--uri", running.uri, folder: filled.scratch.folder)
+      let tool = Self.writers(version).appendingPathComponent("milvus-lite")
+      // The same rows where they are to be compared, by way of a backup; its export has the schema.
+      @Sendable func backUp(_ uri: String) async throws {
+        let backup = try await milvault("backup", "--repo", filled.repository, "--uri", uri, folder: filled.scratch.folder)
         try #require(backup.exitCode == 0, "\(backup)")
-        if generation == .lite3 {
+      }
+      if generation == .lite3 {
+        try await EmbeddedMilvus(EmbeddedInstallation(generation), data: path, keepsData: true).run { running in
+          try await filled.server.pymilvus("fill", "dumpable", "docs", uri: running.uri)
+          try await backUp(running.uri)
           let dumped = try await run(tool, ["dump", "--uri", running.uri, "-c", "docs", "-p", dump])
           try #require(dumped.exitCode == 0, "\(dumped)")
         }
-      }
-      if generation == .lite2 {
-        let dumped = try await run(tool, ["dump", "-d", filled.scratch.path("dumped.db"), "-c", "docs", "-p", dump])
+      } else {
+        // Its own pymilvus starts it on the file.
+        let script = Project.support.appendingPathComponent("milvus.py").path
+        let made = try await run(
+          Self.writers(version).appendingPathComponent("python"), [script, path, generation.rawValue, "fill", "dumpable", "docs"])
+        try #require(made.exitCode == 0, "\(made)")
+        let dumped = try await run(tool, ["dump", "-d", path, "-c", "docs", "-p", dump])
         try #require(dumped.exitCode == 0, "\(dumped)")
+        try await backUp(path)
       }
       let export = try await filled.milvault("export", "latest", "--format", "json", "--output", filled.scratch.path("out"))
       #expect(export.exitCode == 0, "\(export)")
@@ -54,7 +63,7 @@ extension RealServers {
       #expect(try await filled.backup().exitCode == 0)
       #expect(try await filled.milvault("export", "latest", "--format", "json", "--output", filled.scratch.path("out")).exitCode == 0)
       let folder = filled.scratch.path("bulk")
-      let python = Self.writers(generation).appendingPathComponent("bin/python")
+      let python = Self.writers(generation == .lite3 ? "3.2.2" : "2.5.1").appendingPathComponent("python")
       let script = Project.support.appendingPathComponent("milvus.py").path
       let written = try await run(
         python, [script, filled.server.uri, generation.rawValue, "bulk_write", filled.name, folder, format])
@@ -141,6 +150,35 @@ extension RealServers {
       let given = try await filled.milvault("import", file, "--into", "repository", "--collection", "items", "--schema", schema)
       #expect(given.exitCode == 0 && given.output.contains("items: 3 rows"), "\(given)")
       try await filled.drop()
+    }
+
+    @Test func aGuessIsADocumentForPrograms() async throws {
+      let filled = try await Filled(nil, on: .lite3)
+      let file = filled.scratch.path("rows.v2.jsonl")
+      // A vector whose numbers happen to be whole is one all the same.
+      try Data((Self.rows + "{\"id\": 9, \"title\": \"i\", \"vector\": [1, 2], \"tags\": [], \"price\": 0}\n").utf8).write(
+        to: URL(fileURLWithPath: file))
+      let unnamed = try await filled.milvault("import", file, "--into", "repository")
+      #expect(unnamed.exitCode == 1 && unnamed.errors.contains("--collection"), "\(unnamed)")
+      let shown = try await filled.milvault("import", file, "--into", "repository", "--collection", "items", "--json")
+      struct Guess: Decodable {
+        struct Schema: Decodable { let fields: [Field] }
+        struct Field: Decodable {
+          let name: String
+          let type: String
+        }
+        let error: String
+        let exitCode: Int
+        let rows: Int
+        let schema: Schema
+      }
+      let guess = try JSONDecoder().decode(Guess.self, from: Data(shown.output.utf8))
+      #expect(guess.rows == 4 && guess.exitCode == 1 && guess.error.contains("--inferred"), "\(shown)")
+      #expect(guess.schema.fields.contains { $0.name == "vector" && $0.type == "float_vector" }, "\(shown)")
+      let noKey = try await filled.milvault("import", file, "--into", "repository", "--collection", "items", "--key", "price")
+      #expect(noKey.exitCode == 1 && noKey.errors.contains("price (double, with nulls)"), "\(noKey)")
+      let taken = try await filled.milvault("import", file, "--into", "repository", "--collection", "items", "--inferred")
+      #expect(taken.exitCode == 0 && taken.output.contains("verified (rows)") && taken.errors.contains("`latest` means it"), "\(taken)")
     }
 
     @Test func rowsThatAreNoneAreToldAndSkippedWhenAsked() async throws {
