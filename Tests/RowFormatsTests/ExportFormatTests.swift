@@ -132,6 +132,54 @@ func digest(_ batches: [RowBatch]) -> ContentDigest {
     #expect(digest([try roundTrip(batch, layout)]) == digest([batch]))
   }
 
+  /// Swift's own description has the fewest digits that give the same bits back, nearest to the number: so have ours.
+  @Test func floatsHaveTheFewestDigitsThatGiveTheSameBitsBack() throws {
+    let layout = RowLayout([FieldLayout(name: "v", type: .vector(.float, dimension: 1000))])
+    var random = SeededRandom(seed: 20)
+    let writer = JSONLinesWriter(layout: layout)
+    for round in 0..<300 {
+      let floats = (0..<1000).map { i -> Float in
+        switch round % 3 {
+        case 0: Float.random(in: -1...1, using: &random)
+        case 1: Float(bitPattern: UInt32.random(in: 0x3800_0000...0x4800_0000, using: &random) | (i % 2 == 0 ? 0x8000_0000 : 0))
+        default: Float(Int.random(in: -2_000_000...2_000_000, using: &random)) / [1, 10, 1000, 1_000_000][i % 4]  // few digits
+        }
+      }
+      let column = Column(name: "v", type: layout.fields[0].type, values: .fixed(width: 4000, floats.withUnsafeBytes { Data($0) }))
+      let line = String(decoding: writer.lines(try RowBatch(columns: [column], count: 1)), as: UTF8.self)
+      let texts = line.dropFirst("{\"v\":[".count).prefix { $0 != "]" }.split(separator: ",")
+      try #require(texts.count == 1000)
+      for (float, text) in zip(floats, texts) {
+        let same = Float(text)?.bitPattern == float.bitPattern && Self.digits(text) == Self.digits(Substring(float.description))
+        if !same { Issue.record("\(float) is told as \(text)") }
+      }
+    }
+  }
+
+  /// The digits of a number without point, exponent and zeros around them.
+  private static func digits(_ text: Substring) -> String {
+    let mantissa = text.prefix { $0 != "e" }.filter(\.isNumber)
+    return String(mantissa.drop { $0 == "0" }.reversed().drop { $0 == "0" })
+  }
+
+  @Test func listsOfNumbersAreReadByTheGrammarOfJSON() throws {
+    let layout = RowLayout([FieldLayout(name: "v", type: .vector(.float, dimension: 2))])
+    func read(_ list: String) throws -> [Float] {
+      let batch = try JSONRowReader(layout: layout).batch([Data("{\"v\":\(list)}".utf8)], first: 1) { throw $0 }
+      return (0..<2).map { i in
+        Float(bitPattern: batch.columns[0].values.bytes(at: 0).withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 4 * i, as: UInt32.self) })
+      }
+    }
+    #expect(
+      try read(" [ 1 , -2.5e1 ] ") == [1, -25] && read("[1e-45,0.1]") == [1e-45, 0.1] && read("[-0.0,0]").map(\.sign) == [.minus, .plus])
+    #expect(try read("[1e-400,-1e-60]") == [0, 0] && read("[\"NaN\",Infinity]")[1] == .infinity)
+    for wrong in [
+      "[01,1]", "[.5,1]", "[1.,1]", "[+1,1]", "[1e,1]", "[1,1", "[1 1]", "[1,]", "[]", "[1]", "[1,2,3]", "[0x1,1]", "[nan,1]", "[1e39,1]",
+    ] {
+      #expect(throws: RowFailure.self, "\(wrong)") { try read(wrong) }
+    }
+  }
+
   @Test func linesAreJSONThatOthersRead() throws {
     let layout = RowLayout([
       FieldLayout(name: "f", type: .scalar(.float)), FieldLayout(name: "d", type: .scalar(.double)),

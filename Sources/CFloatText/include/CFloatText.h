@@ -27,6 +27,10 @@ size_t bfloat16_text_write(const void *values, size_t count, char *text);
 size_t float_text_read(const char *text, size_t count, float *value);
 size_t double_text_read(const char *text, size_t count, double *value);
 
+/// Reads a JSON array of plain finite numbers, which `text` begins with, into `values`, which has room for `room` of them.
+/// Returns how many there are, and in `taken` how many bytes they took, brackets included; -1 if it is anything else.
+ptrdiff_t float_list_read(const char *text, size_t count, float *values, size_t room, size_t *taken);
+
 #ifdef __cplusplus
 }
 #endif

@@ -18,8 +18,8 @@ extension MilvusClient {
     case .resourceExhausted:
       return CallFailure(error: .messageTooLarge(call, why), passing: false, hadNoEffect: true)
     case .unavailable:
-      let cause = BrokenConnection.words(for: error, endpoint: endpoint)
-      return CallFailure(error: .unreachable(endpoint.address, cause), passing: true, hadNoEffect: false)
+      let broken = BrokenConnection(error, endpoint: endpoint)
+      return CallFailure(error: .unreachable(endpoint.address, broken.words), passing: broken.isPassing, hadNoEffect: false)
     default:
       let denied = why.lowercased().contains("permission deny") || why.lowercased().contains("permissiondenied")
       if denied { return CallFailure(error: .permissionDenied(call, why), passing: false, hadNoEffect: true) }

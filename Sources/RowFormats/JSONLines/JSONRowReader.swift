@@ -141,6 +141,11 @@ extension ColumnBuilder {
   }
 
   private mutating func append(vector: VectorType, dimension: Int, _ scanner: inout JSONScanner) throws {
+    if vector == .float {
+      let begin = scanner.at
+      if let floats = scanner.plainFloats(room: dimension), floats.count == 4 * dimension { return append(floats) }
+      scanner.rewind(to: begin)
+    }
     var components = Data()
     try scanner.elements { scanner in
       switch vector {

@@ -1,3 +1,4 @@
+import CFloatText
 public import Foundation
 
 /// What this project's JSON says about itself.
@@ -52,16 +53,16 @@ public struct JSONScanner: Sendable {
   private func failure(_ what: String) -> Failure { Failure(offset: at, what: what) }
 
   mutating func skipSpace() {
-    while at < bytes.count, [0x20, 0x09, 0x0A, 0x0D].contains(bytes[at]) { at += 1 }
+    while at < bytes.count, bytes[at] == 0x20 || bytes[at] == 0x0A || bytes[at] == 0x0D || bytes[at] == 0x09 { at += 1 }
   }
 
-  private mutating func take(_ byte: Character) throws {
-    guard at < bytes.count, let value = byte.asciiValue, bytes[at] == value else { throw failure("\"\(byte)\" is missing") }
+  private mutating func take(_ byte: Unicode.Scalar) throws {
+    guard next == byte else { throw failure("\"\(byte)\" is missing") }
     at += 1
   }
 
   /// The kind of the value that comes next, by its first byte.
-  var next: Character? { at < bytes.count ? Character(UnicodeScalar(bytes[at])) : nil }
+  var next: Unicode.Scalar? { at < bytes.count ? Unicode.Scalar(bytes[at]) : nil }
 
   mutating func rewind(to place: Int) { at = place }
 
@@ -105,7 +106,8 @@ public struct JSONScanner: Sendable {
     try list("[", "]", depth: depth, body)
   }
 
-  private mutating func list(_ open: Character, _ close: Character, depth: Int, _ body: (inout JSONScanner) throws -> Void) throws {
+  private mutating func list(_ open: Unicode.Scalar, _ close: Unicode.Scalar, depth: Int, _ body: (inout JSONScanner) throws -> Void) throws
+  {
     guard depth < Self.deepest else { throw failure("nesting deeper than \(Self.deepest)") }
     skipSpace()
     try take(open)
@@ -134,6 +136,21 @@ public struct JSONScanner: Sendable {
       return value
     }
     return nil
+  }
+
+  /// Takes an array of plain numbers, as most vectors are.
+  /// - Returns: their floats one after the other; nil, with nothing taken, if it is anything else or has more than `room` numbers.
+  mutating func plainFloats(room: Int) -> Data? {
+    var floats = Data(count: 4 * room)
+    var taken = 0
+    let count = bytes[at...].withUnsafeBytes { text in
+      floats.withUnsafeMutableBytes { values in
+        float_list_read(text.baseAddress, text.count, values.baseAddress?.assumingMemoryBound(to: Float.self), room, &taken)
+      }
+    }
+    guard (0...room).contains(count) else { return nil }
+    at += taken
+    return floats.prefix(4 * count)
   }
 
   private mutating func word(_ word: String) throws {
