@@ -1,6 +1,4 @@
 #include "CArrowBridge.h"
-#include "Guarded.h"
-#include "SourceFile.h"
 
 #include <arrow/api.h>
 #include <arrow/c/bridge.h>
@@ -16,6 +14,19 @@
 #include <string>
 
 namespace {
+
+// Parquet's own code throws; nothing may be thrown into Swift.
+template <typename Body>
+char *guarded(Body body) {
+  try {
+    arrow::Status status = body();
+    return status.ok() ? nullptr : strdup(status.ToString().c_str());
+  } catch (const std::exception &error) {
+    return strdup(error.what());
+  } catch (...) {
+    return strdup("unknown C++ exception");
+  }
+}
 
 class SinkStream : public arrow::io::OutputStream {
  public:
@@ -37,6 +48,52 @@ class SinkStream : public arrow::io::OutputStream {
  private:
   arrow_bridge_sink sink_;
   void *context_;
+  int64_t position_ = 0;
+  bool closed_ = false;
+};
+
+class SourceFile : public arrow::io::RandomAccessFile {
+ public:
+  SourceFile(arrow_bridge_source source, void *context, int64_t size) : source_(source), context_(context), size_(size) {}
+  arrow::Status Close() override {
+    closed_ = true;
+    return arrow::Status::OK();
+  }
+  bool closed() const override { return closed_; }
+  arrow::Result<int64_t> Tell() const override { return position_; }
+  arrow::Status Seek(int64_t position) override {
+    position_ = position;
+    return arrow::Status::OK();
+  }
+  arrow::Result<int64_t> GetSize() override { return size_; }
+  arrow::Result<int64_t> ReadAt(int64_t position, int64_t nbytes, void *out) override {
+    if (position < 0 || nbytes < 0 || position > size_) return arrow::Status::IOError("read outside the file");
+    int64_t count = source_(context_, position, std::min(nbytes, size_ - position), static_cast<uint8_t *>(out));
+    if (count < 0) return arrow::Status::IOError("the source could not be read");
+    return count;
+  }
+  arrow::Result<std::shared_ptr<arrow::Buffer>> ReadAt(int64_t position, int64_t nbytes) override {
+    if (position < 0 || nbytes < 0 || position > size_) return arrow::Status::IOError("read outside the file");
+    ARROW_ASSIGN_OR_RAISE(auto buffer, arrow::AllocateResizableBuffer(std::min(nbytes, size_ - position)));
+    ARROW_ASSIGN_OR_RAISE(int64_t count, ReadAt(position, nbytes, buffer->mutable_data()));
+    ARROW_RETURN_NOT_OK(buffer->Resize(count, false));
+    return std::shared_ptr<arrow::Buffer>(std::move(buffer));
+  }
+  arrow::Result<int64_t> Read(int64_t nbytes, void *out) override {
+    ARROW_ASSIGN_OR_RAISE(int64_t count, ReadAt(position_, nbytes, out));
+    position_ += count;
+    return count;
+  }
+  arrow::Result<std::shared_ptr<arrow::Buffer>> Read(int64_t nbytes) override {
+    ARROW_ASSIGN_OR_RAISE(auto buffer, ReadAt(position_, nbytes));
+    position_ += buffer->size();
+    return buffer;
+  }
+
+ private:
+  arrow_bridge_source source_;
+  void *context_;
+  int64_t size_;
   int64_t position_ = 0;
   bool closed_ = false;
 };
@@ -109,18 +166,25 @@ void arrow_bridge_parquet_writer_free(arrow_bridge_parquet_writer *writer) {
   }));
 }
 
-char *arrow_bridge_parquet_reader_open(arrow_bridge_source source, void *context, int64_t size,
+char *arrow_bridge_parquet_reader_open(arrow_bridge_source source, void *context, int64_t size, bool large_groups,
                                        arrow_bridge_parquet_reader **reader) {
   return guarded([&]() -> arrow::Status {
     auto made = std::make_unique<arrow_bridge_parquet_reader>();
     auto properties = parquet::default_reader_properties();
     properties.set_page_checksum_verification(true);
+    if (large_groups) {
+      properties.enable_buffered_stream();
+      properties.set_buffer_size(1 << 20);
+    }
     parquet::arrow::FileReaderBuilder builder;
     ARROW_RETURN_NOT_OK(builder.Open(std::make_shared<SourceFile>(source, context, size), properties));
     auto arrow_properties = parquet::default_arrow_reader_properties();
     arrow_properties.set_pre_buffer(false);
     arrow_properties.set_use_threads(false);
-    arrow_properties.set_batch_size(batch_rows(*builder.raw_reader()->metadata()));
+    int64_t rows = batch_rows(*builder.raw_reader()->metadata());
+    // Values that repeat take next to nothing in a file, and all their room in memory.
+    arrow_properties.set_batch_size(large_groups ? std::min<int64_t>(rows, 4096) : rows);
+    arrow_properties.set_coerce_int96_timestamp_unit(arrow::TimeUnit::MICRO);
     ARROW_RETURN_NOT_OK(builder.memory_pool(arrow::default_memory_pool())->properties(arrow_properties)->Build(&made->reader));
     made->rows = made->reader->parquet_reader()->metadata()->num_rows();
     ARROW_ASSIGN_OR_RAISE(made->batches, made->reader->GetRecordBatchReader());

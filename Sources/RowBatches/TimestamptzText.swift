@@ -2,7 +2,15 @@ package import Foundation
 
 /// A moment as servers write it, in UTC ("2025-01-31T12:00:00.250000Z"), and as microseconds since 1970, which is how it is kept.
 package enum TimestamptzText {
-  /// - Returns: nil if the text is of another form.
+  private static func days(in month: Int64, of year: Int64) -> Int64 {
+    switch month {
+    case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
+    case 4, 6, 9, 11: 30
+    default: 31
+    }
+  }
+
+  /// - Returns: nil if the text is of another form, or no such day was ever.
   package static func microseconds(_ text: Data) -> Int64? {
     let bytes = Array(text)
     func number(_ range: Range<Int>) -> Int64? {
@@ -17,7 +25,8 @@ package enum TimestamptzText {
     guard bytes.count >= 20, bytes.last == UInt8(ascii: "Z"), bytes[4] == UInt8(ascii: "-"), bytes[7] == UInt8(ascii: "-"),
       bytes[10] == UInt8(ascii: "T"), bytes[13] == UInt8(ascii: ":"), bytes[16] == UInt8(ascii: ":"), let year = number(0..<4),
       let month = number(5..<7), let day = number(8..<10), let hour = number(11..<13), let minute = number(14..<16),
-      let second = number(17..<19), (1...12).contains(month), (1...31).contains(day), hour < 24, minute < 60, second < 60
+      let second = number(17..<19), (1...12).contains(month), (1...days(in: month, of: year)).contains(day), hour < 24, minute < 60,
+      second < 60
     else { return nil }
     var fraction: Int64 = 0
     if bytes.count > 20 {

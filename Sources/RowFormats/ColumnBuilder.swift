@@ -58,6 +58,35 @@ struct ColumnBuilder {
     rows = mark.rows
   }
 
+  /// Why the last row is more than the field takes; nil if it is not, or nobody knows the field's limits.
+  var excess: String? {
+    guard let limits = field.limits, rows > 0, validity[rows - 1] else { return nil }
+    func value(_ i: Int) -> Data { bytes[(i > 0 ? ends[i - 1] : 0)..<ends[i]] }
+    let values = lists[rows - 1]..<lists[rows]
+    if case .array = field.type, let most = limits.maxCapacity, values.count > most {
+      return "a list of \(values.count) elements, and the field takes \(most)"
+    }
+    if case .vector(.sparse, _) = field.type {
+      let indices = value(values.lowerBound).withUnsafeBytes { raw in
+        (0..<raw.count / 8).map { UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: 8 * $0, as: UInt32.self)) }
+      }
+      return zip(indices, indices.dropFirst()).allSatisfy(<) ? nil : "a sparse vector whose indices do not ascend"
+    }
+    guard valueType == .scalar(.varchar) || valueType == .scalar(.text) || limits.isDynamic else { return nil }
+    for i in values {
+      let text = value(i)
+      if limits.isDynamic {
+        if text.first != UInt8(ascii: "{") { return "dynamic fields that are no JSON object" }
+        continue
+      }
+      if text.count > FieldLimits.longestText { return "a text of \(text.count) bytes, and Milvus takes 65535" }
+      guard let most = limits.maxLength, text.count > most else { continue }
+      let length = String(decoding: text, as: UTF8.self).unicodeScalars.count
+      if length > most { return "a text of \(length) characters, and the field takes \(most)" }
+    }
+    return nil
+  }
+
   func column() -> Column {
     let flat: ColumnValues =
       if let width = valueType.fixedWidth { .fixed(width: width, bytes) } else { .variable(offsets: [0] + ends, bytes: bytes) }

@@ -5,8 +5,11 @@ public struct FieldLayout: Sendable, Hashable {
   public let name: String
   public let type: ColumnType
   public let nullable: Bool
+  /// What rows that come from elsewhere are held against; nil where they come from a server, which has done that.
+  public let limits: FieldLimits?
 
-  public init(name: String, type: ColumnType, nullable: Bool = false) {
+  public init(name: String, type: ColumnType, nullable: Bool = false, limits: FieldLimits? = nil) {
+    self.limits = limits
     self.name = name
     self.type = type
     self.nullable = nullable

@@ -11,10 +11,7 @@ enum ForeignTables {
   ) throws -> [RowBatch] {
     var reader = try ForeignRowReader(layout: layout, dynamicField: dynamicField, columns: table.columns)
     var found: [RowBatch] = []
-    while let rows = try table.next() {
-      let passedOver = Set((table as? CSVTable)?.invalidRows().map(\.row) ?? [])
-      found.append(try reader.batch(rows, passedOver: passedOver, skip: skip))
-    }
+    while let rows = try table.next() { found.append(try reader.batch(rows, skip: skip)) }
     return found
   }
 
@@ -60,7 +57,8 @@ private struct HandRows: ForeignRows {
       (.text(Data("é".utf8)), .scalar(.varchar), Data("é".utf8)), (.bytes(Data("é".utf8)), .scalar(.varchar), Data("é".utf8)),
       (.text(Data("{\"a\": 1}".utf8)), .scalar(.json), Data("{\"a\": 1}".utf8)),
       (.members([("a", .list([.integer(1), .null, .text(Data("q\"".utf8))]))]), .scalar(.json), Data("{\"a\":[1,null,\"q\\\"\"]}".utf8)),
-      (.moment(-1), .scalar(.timestamptz), Self.little(Int64(-1))),
+      (.moment(-1), .scalar(.timestamptz), Self.little(Int64(-1))), (.moment(7), .scalar(.int64), Self.little(Int64(7))),
+      (.numbers(.int64, Self.little(Int64(1), 0, 0, 0, 0, 0, 1, 1)), .vector(.binary, dimension: 8), Data([0b1000_0011])),
       (.text(Data("1970-01-01T00:00:01Z".utf8)), .scalar(.timestamptz), Self.little(Int64(1_000_000))),
       (.numbers(.int16, Self.little(Int16(-3), 4)), .array(.int64), Self.little(Int64(-3), 4)),
       (.cell(Data("[1, 2]".utf8)), .array(.int8), Data([1, 2])),
@@ -101,7 +99,10 @@ private struct HandRows: ForeignRows {
   @Test func valuesThatDoNotFitAreToldByFieldAndRow() throws {
     let cases: [(ForeignValue, ColumnType, String)] = [
       (.integer(128), .scalar(.int8), "128 is no Int8"), (.double(0.5), .scalar(.int64), "0.5 is no Int64"),
-      (.double(0x1p60), .scalar(.int64), "is no Int64"), (.unsigned(.max), .scalar(.int64), "18446744073709551615 is no Int64"),
+      (.double(0x1p53), .scalar(.int64), "is no Int64"), (.float(0x1p24), .scalar(.int64), "is no Int64"),
+      (.numbers(.float64, Self.little((1.00000001).bitPattern)), .vector(.float16, dimension: 1), "half floats"),
+      (.cell(Data("2025-02-30T00:00:00Z".utf8)), .scalar(.timestamptz), "byte"),
+      (.unsigned(.max), .scalar(.int64), "18446744073709551615 is no Int64"),
       (.null, .scalar(.int8), "takes no nulls"), (.cell(nil), .scalar(.int8), "the cell is empty"),
       (.double(1e300), .scalar(.float), "larger than a Float"), (.text(Data("1".utf8)), .scalar(.int64), "a whole number is wanted"),
       (.text(Data([0xFF])), .scalar(.varchar), "UTF-8"), (.text(Data("{".utf8)), .scalar(.json), "byte"),
@@ -150,7 +151,54 @@ private struct HandRows: ForeignRows {
     let table = try ForeignTables.csv(text)
     let rows = try ForeignTables.rows(of: table, as: Self.layout) { failures.append($0) }
     #expect(rows.reduce(0) { $0 + $1.count } == 2)
-    #expect(failures.map(\.row) == [4] && failures.first?.field == "id", "\(failures)")
+    #expect(failures.map(\.row) == [2, 4] && failures.map(\.field) == [nil, "id"], "\(failures)")
+  }
+
+  @Test func aQuoteThatSwallowsRowsIsRefused() throws {
+    for (text, words) in [
+      ("id,t,n,v\n1,\"open,b,[1]\n2,a,b,[1]\n", "a quote that begins in row 1 is not closed"),
+      ("id,t,n,v\n1,a,b,\"[1,2]\"\n2,\"a\"b,c,\"[1,2]\"\n", "something stands behind a closing quote in row 2"),
+      ("id,,n,v\n", "column 2 has no name"), ("", "it is empty"),
+    ] {
+      let failure = #expect(throws: ForeignTableError.self) {
+        _ = try ForeignTables.rows(of: ForeignTables.csv(text), as: Self.layout) { _ in }
+      }
+      #expect(failure?.description.contains(words) == true, "\(failure.debugDescription)")
+    }
+  }
+
+  @Test func cellsAcrossTheEndsOfWhatIsReadAtATimeAreWhole() throws {
+    let long = String(repeating: "a\"\"b,\r\n", count: 300_000)  // larger than what is read at a time
+    let text = "\u{FEFF}id,t,n,v\r\n\r\n1,\"\(long)\",x,\"[1,2]\"\n\n2,,,\"[3,4]\""
+    let batch = try #require(try ForeignTables.rows(of: ForeignTables.csv(text), as: Self.layout).first)
+    #expect(batch.count == 2)
+    #expect(batch.columns[1].values.bytes(at: 0) == Data(long.replacingOccurrences(of: "\"\"", with: "\"").utf8))
+  }
+
+  @Test func whatIsMoreThanTheFieldTakesIsNoRow() throws {
+    let cases: [(ForeignValue, FieldLayout, String)] = [
+      (.text(Data("abcd".utf8)), FieldLayout(name: "x", type: .scalar(.varchar), limits: FieldLimits(maxLength: 3)), "4 characters"),
+      (.text(Data(repeating: 97, count: 65536)), FieldLayout(name: "x", type: .scalar(.varchar), limits: FieldLimits()), "65536 bytes"),
+      (.numbers(.int8, Data(count: 3)), FieldLayout(name: "x", type: .array(.int8), limits: FieldLimits(maxCapacity: 2)), "3 elements"),
+      (
+        .list([.text(Data("abcd".utf8))]), FieldLayout(name: "x", type: .array(.varchar), limits: FieldLimits(maxLength: 3)), "4 characters"
+      ),
+      (.text(Data("5".utf8)), FieldLayout(name: "x", type: .scalar(.json), limits: FieldLimits(isDynamic: true)), "no JSON object"),
+      (
+        .members([("7", .float(1)), ("7", .float(2))]), FieldLayout(name: "x", type: .vector(.sparse, dimension: 0), limits: FieldLimits()),
+        "do not ascend"
+      ),
+    ]
+    for (value, field, words) in cases {
+      var reader = try ForeignRowReader(layout: RowLayout([field]), columns: [ForeignColumn(name: "x", type: .text)])
+      let failure = #expect(throws: RowFailure.self) { _ = try reader.batch(HandRows(values: [value])) { throw $0 } }
+      #expect(failure?.what.contains(words) == true, "\(failure.debugDescription)")
+    }
+    // Characters count, not bytes; and the order of a sparse vector's indices is mended.
+    var reader = try ForeignRowReader(
+      layout: RowLayout([FieldLayout(name: "x", type: .scalar(.varchar), limits: FieldLimits(maxLength: 3))]),
+      columns: [ForeignColumn(name: "x", type: .text)])
+    #expect(try reader.batch(HandRows(values: [.text(Data("😀é中".utf8))])) { throw $0 }.count == 1)
   }
 
   @Test func columnsThatAreNotTheSchemasAreTold() throws {

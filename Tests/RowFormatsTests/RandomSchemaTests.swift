@@ -61,8 +61,10 @@ import Testing
 
   /// A Parquet file read as if someone else had written it: by the types that it has, not by those that it should have.
   @Test func throughParquetThatIsTakenForOthers() throws {
-    // JSON that is none is refused there.
-    let found = try RandomTable.counterexample(seeds: Self.seeds, prepare: { $0.keeping { $0.type != .scalar(.json) } }) { table in
+    // JSON that is none is refused there, and a sparse vector's indices are put in order: neither is the same again.
+    let found = try RandomTable.counterexample(
+      seeds: Self.seeds, prepare: { $0.keeping { ![.scalar(.json), .vector(.sparse, dimension: 0)].contains($0.type) } }
+    ) { table in
       let file = MemoryFile()
       try file.write(batches(table), layout: table.layout)
       let foreign = try ForeignParquetTable(size: file.bytes.count, read: Files().read(file.bytes))

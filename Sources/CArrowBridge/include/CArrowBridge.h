@@ -58,28 +58,16 @@ char *arrow_bridge_parquet_writer_write(arrow_bridge_parquet_writer *writer, str
 char *arrow_bridge_parquet_writer_close(arrow_bridge_parquet_writer *writer);
 void arrow_bridge_parquet_writer_free(arrow_bridge_parquet_writer *writer);
 
-// Opens a Parquet file of `size` bytes and checks its footer.
-char *arrow_bridge_parquet_reader_open(arrow_bridge_source source, void *context, int64_t size, arrow_bridge_parquet_reader **reader);
+// Opens a Parquet file of `size` bytes and checks its footer. `large_groups`: its row groups may be larger than memory; they are
+// read in small pieces then, which takes a little longer.
+char *arrow_bridge_parquet_reader_open(arrow_bridge_source source, void *context, int64_t size, bool large_groups,
+                                       arrow_bridge_parquet_reader **reader);
 int64_t arrow_bridge_parquet_reader_rows(const arrow_bridge_parquet_reader *reader);
 // The file's columns, as a struct.
 char *arrow_bridge_parquet_reader_schema(arrow_bridge_parquet_reader *reader, struct ArrowSchema *schema);
 // The next rows, at most `max_rows`; `batch->release` is NULL at the end of the file.
 char *arrow_bridge_parquet_reader_next(arrow_bridge_parquet_reader *reader, int64_t max_rows, struct ArrowArray *batch);
 void arrow_bridge_parquet_reader_free(arrow_bridge_parquet_reader *reader);
-
-typedef struct arrow_bridge_csv_reader arrow_bridge_csv_reader;
-
-// Opens a CSV file of `size` bytes whose first row names the columns. Every column is text; a cell with nothing in it, not even
-// quotes, is null.
-char *arrow_bridge_csv_reader_open(arrow_bridge_source source, void *context, int64_t size, char separator,
-                                   arrow_bridge_csv_reader **reader);
-char *arrow_bridge_csv_reader_schema(arrow_bridge_csv_reader *reader, struct ArrowSchema *schema);
-// The next rows; `batch->release` is NULL at the end of the file.
-char *arrow_bridge_csv_reader_next(arrow_bridge_csv_reader *reader, struct ArrowArray *batch);
-// Takes the first of the rows that were left out until now since they have another number of cells than the header.
-// Returns its number in the file, the header's being 1, and how many cells it has; 0 if there is none.
-int64_t arrow_bridge_csv_reader_take_invalid(arrow_bridge_csv_reader *reader, int64_t *cells);
-void arrow_bridge_csv_reader_free(arrow_bridge_csv_reader *reader);
 
 #ifdef __cplusplus
 }

@@ -12,14 +12,32 @@ struct ForeignFileRows {
   /// Told of each row that is none; throws to end the import.
   let skip: (SkippedRow) throws -> Void
 
-  /// Reads all rows.
-  /// - Returns: how many numbers of each field were rounded, since it holds fewer digits than the files.
-  func read(_ consume: (RowBatch) throws -> Void) async throws -> [String: Int] {
+  /// What happened to values on the way in.
+  struct Losses {
+    /// How many numbers of each field were rounded, since it holds fewer digits than the files.
     var rounded: [String: Int] = [:]
+    /// The files that lack a column, by the field that is null for it.
+    var missing: [String: [String]] = [:]
+
+    var notes: [String] {
+      rounded.sorted { $0.key < $1.key }.map {
+        "field \($0): \($1) numbers have more digits in the files than the field holds, and were rounded"
+      }
+        + missing.sorted { $0.key < $1.key }.map {
+          "field \($0): \($1[0])\($1.count > 1 ? " and \($1.count - 1) more files have" : " has") no such column; its rows are null there"
+        }
+    }
+  }
+
+  /// Reads all rows.
+  func read(_ consume: (RowBatch) throws -> Void) async throws -> Losses {
+    var losses = Losses()
     for part in files.parts {
       do {
         if let table = try await files.table(part) {
-          for (name, count) in try await read(table, part.place, consume) { rounded[name, default: 0] += count }
+          let reader = try await read(table, part.place, consume)
+          for (name, count) in reader.rounded { losses.rounded[name, default: 0] += count }
+          for name in reader.missing { losses.missing[name, default: []].append(part.place.lastPathComponent) }
         } else {
           try await readObjects(part.place, consume)
         }
@@ -27,7 +45,7 @@ struct ForeignFileRows {
         throw ForeignFiles.named(error, part.place)
       }
     }
-    return rounded
+    return losses
   }
 
   private func skip(_ failure: RowFailure, in place: URL) throws {
@@ -43,24 +61,13 @@ struct ForeignFileRows {
     }
   }
 
-  private func read(_ table: any ForeignTable, _ place: URL, _ consume: (RowBatch) throws -> Void) async throws -> [String: Int] {
+  private func read(_ table: any ForeignTable, _ place: URL, _ consume: (RowBatch) throws -> Void) async throws -> ForeignRowReader {
     var reader = try ForeignRowReader(layout: layout, dynamicField: dynamicField, absent: absent, columns: table.columns)
-    func tellInvalid() throws -> Set<Int> {
-      guard let csv = table as? CSVTable else { return [] }
-      let invalid = csv.invalidRows()
-      for (row, cells) in invalid {
-        try skip(SkippedRow(file: place.path, row: row, field: nil, what: "it has \(cells) cells and the header \(csv.columns.count)"))
-      }
-      return Set(invalid.map(\.row))
-    }
-    var passedOver: Set<Int> = []
     while let rows = try table.next() {
       try Task.checkCancellation()
-      passedOver.formUnion(try tellInvalid())
-      try consume(try reader.batch(rows, passedOver: passedOver) { try skip($0, in: place) })
+      try consume(try reader.batch(rows) { try skip($0, in: place) })
     }
-    _ = try tellInvalid()
-    return reader.rounded
+    return reader
   }
 }
 

@@ -42,7 +42,7 @@ struct ForeignFiles {
     }
     // 2.json before 10.json: the order that they were written in.
     let found = try FileManager.default.subpathsOfDirectory(atPath: source.path)
-      .filter { !$0.split(separator: "/").contains { $0.hasPrefix(".") || $0.hasPrefix("_") } }
+      .filter { !$0.split(separator: "/").contains { $0.hasPrefix(".") } }
       .sorted { $0.compare($1, options: .numeric) == .orderedAscending }
       .map { source.appendingPathComponent($0) }
       .filter { $0.standardizedFileURL != schema?.standardizedFileURL }
@@ -54,11 +54,22 @@ struct ForeignFiles {
         "it holds \(formats.map(\.rawValue).joined(separator: " and ")) files; name the one file, or a folder of one format")
     }
     let files = found.filter { Format($0) == format }
+    // DuckDB, Spark and pyarrow leave the column that they part by out of the files.
+    if let parted = files.lazy.flatMap({ $0.deletingLastPathComponent().path.dropFirst(source.path.count).split(separator: "/") })
+      .first(where: { $0.contains("=") })
+    {
+      throw ImportError.nothingThere(
+        source.path, "it is parted by a column (\(parted)) that is in the folders' names only; write it as files that have all columns")
+    }
     guard format == .numpy else { return ForeignFiles(format: format, parts: files.map { ($0, [$0]) }) }
     var parts: [(place: URL, files: [URL])] = []
     for file in files {
       let folder = file.deletingLastPathComponent()
-      if parts.last?.place == folder { parts[parts.count - 1].files.append(file) } else { parts.append((folder, [file])) }
+      if let known = parts.firstIndex(where: { $0.place == folder }) {
+        parts[known].files.append(file)
+      } else {
+        parts.append((folder, [file]))
+      }
     }
     return ForeignFiles(format: format, parts: parts)
   }

@@ -37,7 +37,7 @@ struct ForeignImport {
     let sample = try await ForeignSample(files)
     let (schema, indexes) = try self.schema(sample, files, name: name.name)
     guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: name.name) }
-    let layout = schema.layout
+    let layout = RowLayout(schema.layout.fields.map { Self.limited($0, by: schema) })
     let scratch = FileManager.default.temporaryDirectory.appendingPathComponent("milvault-sort-\(UUID().uuidString.prefix(8))")
     try FileManager.default.createDirectory(at: scratch, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: scratch) }
@@ -54,7 +54,7 @@ struct ForeignImport {
       absent: hasKeys ? nil : key.name, skip: { try skipped.add($0) })
     progress.begin("reading \(source.lastPathComponent)")
     var numbered: Int64 = 0
-    let rounded = try await reader.read { batch in
+    let losses = try await reader.read { batch in
       progress.add(batch.count, bytes: batch.byteCount)
       try sorter.add(hasKeys ? batch : Self.numbered(batch, from: &numbered, key: key, layout: layout))
     }
@@ -71,9 +71,7 @@ struct ForeignImport {
       let fields = schema.fields.map { "\($0.name) \($0.type.name)\($0.isPrimaryKey ? " (key)" : "")" }
       notes.append("the schema was inferred from \(sample.rows) rows: \(fields.joined(separator: ", "))")
     }
-    notes += rounded.sorted { $0.key < $1.key }.map {
-      "field \($0): \($1) numbers have more digits in the files than the field holds, and were rounded"
-    }
+    notes += losses.notes
     if !hasKeys { notes.append("the rows came without keys (auto-id): they were numbered from 1") }
     if skipped.count > 0 { notes.append("\(skipped.count) rows were left out") }
     let collection = CollectionBackup(
@@ -91,6 +89,15 @@ struct ForeignImport {
       throw ImportError.nothingThere(source.path, "\"\(name)\" is no name for a collection; give one with --collection")
     }
     return found
+  }
+
+  /// The field with what it takes at the most: no server has looked at these rows.
+  private static func limited(_ field: FieldLayout, by schema: CollectionSchema) -> FieldLayout {
+    let params = schema.field(field.name)?.typeParams ?? [:]
+    let limits = FieldLimits(
+      maxLength: params["max_length"].flatMap(Int.init), maxCapacity: params["max_capacity"].flatMap(Int.init),
+      isDynamic: field.name == CollectionSchema.dynamicFieldName)
+    return FieldLayout(name: field.name, type: field.type, nullable: field.nullable, limits: limits)
   }
 
   // MARK: Schema

@@ -17,13 +17,13 @@ struct BrokenConnection {
       ),
       ("failedToValidateHostname", "its certificate is for another name than \(endpoint.host)"),
       ("WRONG_VERSION_NUMBER", "it does not speak TLS; try http:// instead of https://"),
-      ("handshakeFailed", "the TLS handshake failed"),
-      ("uncleanShutdown", "it ended the TLS handshake"),
       ("UnableToParseFrame", "something answers, but not in gRPC: another program's port?"),
       ("BadClientMagic", "something answers, but not in gRPC: another program's port?"),
-      ("before completing the HTTP/2 connection preface", "it takes the connection and ends it at once; does it want https://?"),
     ])
     let passing = found([
+      ("handshakeFailed", "the TLS handshake failed"),
+      ("uncleanShutdown", "it ended the TLS connection"),
+      ("before completing the HTTP/2 connection preface", "it takes the connection and ends it at once; does it want https://?"),
       ("Connection refused", "connection refused: nothing listens there"),
       ("errno: 111", "connection refused: nothing listens there"),
       ("errno: 113", "no route to the host"),

@@ -155,13 +155,13 @@ public enum ForeignTableError: Error, CustomStringConvertible {
   case malformed(String)
   case unsupported(String)
   /// A row with another number of cells than the header.
-  case cells(row: Int, found: Int, wanted: Int)
+  case cells(found: Int, wanted: Int)
 
   public var description: String {
     switch self {
-    case .malformed(let what): "the file is damaged: \(what)"
-    case .unsupported(let what): "the file holds \(what), which milvault does not read"
-    case .cells(let row, let found, let wanted): "row \(row) has \(found) cells and the header \(wanted)"
+    case .malformed(let what): what
+    case .unsupported(let what): "it holds \(what), which milvault does not read"
+    case .cells(let found, let wanted): "it has \(found) cells and the header \(wanted)"
     }
   }
 }

@@ -143,6 +143,9 @@ extension ColumnBuilder {
       case .integer(let number):
         append(Double(number).bitPattern)
         return Int64(exactly: Double(number)) == number ? 0 : 1
+      case .unsigned(let number):
+        append(Double(number).bitPattern)
+        return UInt64(exactly: Double(number)) == number ? 0 : 1
       default: throw Self.wanted("a number", value)
       }
     case .varchar, .text, .geometry:
@@ -157,17 +160,17 @@ extension ColumnBuilder {
 
   private static func integer<Number: FixedWidthInteger>(_ value: ForeignValue, _ type: Number.Type) throws -> Number {
     switch value {
-    case .integer(let number):
+    case .integer(let number), .moment(let number):
       if let fitting = Number(exactly: number) { return fitting }
       throw ForeignValueFailure("\(number) is no \(Number.self)")
     case .unsigned(let number): throw ForeignValueFailure("\(number) is no \(Number.self)")
     // pandas makes floats of whole numbers with nulls among them.
+    // From there on they no longer tell whole numbers apart: this one may have been another.
     case .float(let number):
-      if let fitting = Number(exactly: number) { return fitting }
+      if abs(number) < 0x1p24, let fitting = Number(exactly: number) { return fitting }
       throw ForeignValueFailure("\(number) is no \(Number.self)")
     case .double(let number):
-      // Behind 2^53 a double no longer tells whole numbers apart.
-      if abs(number) <= 0x1p53, let fitting = Number(exactly: number) { return fitting }
+      if abs(number) < 0x1p53, let fitting = Number(exactly: number) { return fitting }
       throw ForeignValueFailure("\(number) is no \(Number.self)")
     default: throw wanted("a whole number", value)
     }
@@ -211,7 +214,8 @@ extension ColumnBuilder {
     case (.float, .numbers(.float32, let data)): (components, count) = (data, data.count / 4)
     case (.float16, .numbers(.float16, let data)): (components, count) = (data, data.count / 2)
     case (.int8, .numbers(.int8, let data)): (components, count) = (data, data.count)
-    case (.binary, .numbers(.uint8, let data)), (.binary, .bytes(let data)): (components, count) = (data, data.count * 8)
+    case (.binary, .numbers(.uint8, let data)) where data.count == width, (.binary, .bytes(let data)):
+      (components, count) = (data, data.count * 8)
     case (.float16, .numbers(.uint8, let data)), (.bfloat16, .numbers(.uint8, let data)), (.float16, .bytes(let data)),
       (.bfloat16, .bytes(let data)):
       (components, count) = (data, data.count / 2)
@@ -223,10 +227,22 @@ extension ColumnBuilder {
     case (_, .list(let numbers)): (components, count) = (try Self.components(vector, numbers, rounded: &rounded), numbers.count)
     default: throw wanted("a vector", value)
     }
+    // Told bit by bit, as `milvus-lite dump` does.
+    if vector == .binary, count == dimension, components.count == dimension, dimension != width { return try packed(components) }
     guard components.count == width else {
       throw ForeignValueFailure("it has \(count) components where \(dimension) are wanted")
     }
     return components
+  }
+
+  /// Bits, one a byte, as Milvus has them.
+  private static func packed(_ bits: Data) throws -> Data {
+    var packed = Data(count: bits.count / 8)
+    for (i, bit) in bits.enumerated() {
+      guard bit <= 1 else { throw ForeignValueFailure("\(bit) is no bit") }
+      if bit == 1 { packed[i >> 3] |= 0x80 >> UInt8(i & 7) }
+    }
+    return packed
   }
 
   private static func components(_ vector: VectorType, _ numbers: [ForeignValue], rounded: inout Int) throws -> Data {
@@ -238,10 +254,11 @@ extension ColumnBuilder {
         data.appendLittleEndian(value.bitPattern)
         rounded += wasRounded ? 1 : 0
       case .float16, .bfloat16:
-        let (value, _) = try float(number)
+        let (value, wasRounded) = try float(number)
         let nan: UInt16 = vector == .float16 ? 0x7E00 : 0x7FC0
-        guard let bits = value.isNaN ? nan : vector == .float16 ? half(value) : bfloat16(value) else {
-          throw ForeignValueFailure("\(value) is not a value that the field's half floats have")
+        guard let bits = value.isNaN ? nan : wasRounded ? nil : vector == .float16 ? half(value) : bfloat16(value) else {
+          throw ForeignValueFailure(
+            "\(number.json().map { String(decoding: $0, as: UTF8.self) } ?? "it") is not a value that the field's half floats have")
         }
         data.appendLittleEndian(bits)
       case .int8: data.append(UInt8(bitPattern: try integer(number, Int8.self)))
@@ -271,8 +288,8 @@ extension ColumnBuilder {
         guard let index = UInt32(name) else { throw ForeignValueFailure("\"\(name.prefix(40))\" is no index of a sparse vector") }
         return (index, value)
       }
-      pairs.sort { $0.0 < $1.0 }
     }
+    pairs.sort { $0.0 < $1.0 }
     var data = Data(capacity: 8 * pairs.count)
     for (index, value) in pairs {
       let (number, wasRounded) = try float(value)

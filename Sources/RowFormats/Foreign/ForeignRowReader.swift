@@ -10,6 +10,8 @@ public struct ForeignRowReader {
   /// The columns that go there.
   private let others: [(name: String, column: Int)]
   private var row = 1
+  /// The fields that the file has no column for: they are null in every row.
+  public let missing: [String]
   /// Numbers of a field that were rounded, since it holds fewer digits than the file.
   public private(set) var rounded: [String: Int] = [:]
 
@@ -39,26 +41,21 @@ public struct ForeignRowReader {
         throw failure(other.name, "the collection has no such field, and the file has its dynamic fields already")
       }
     }
-    for (field, source) in zip(layout.fields, sources) where source == nil && !field.nullable && field.name != dynamicField {
-      throw failure(field.name, "the file has no such column")
-    }
-    for (position, source) in sources.enumerated() {
-      guard let source, case .other(let what) = columns[source].type else { continue }
-      throw failure(layout.fields[position].name, "the column holds \(what), which milvault does not read")
+    let lacking = zip(layout.fields, sources).filter { $1 == nil && $0.name != dynamicField }.map(\.0)
+    if let field = lacking.first(where: { !$0.nullable }) { throw failure(field.name, "the file has no such column") }
+    missing = lacking.map(\.name)
+    for column in sources.compactMap(\.self) + others.map(\.column) {
+      guard let what = columns[column].type.unreadable else { continue }
+      throw failure(columns[column].name, "the column holds \(what), which milvault does not read")
     }
   }
 
   /// Makes a batch of the next rows.
-  /// - Parameters:
-  ///   - passedOver: the numbers of rows that are none, which count all the same.
-  ///   - skip: told of a row that is none; it is left out then. If it throws, that ends it.
-  public mutating func batch(
-    _ rows: any ForeignRows, passedOver: Set<Int> = [], skip: (RowFailure) throws -> Void
-  ) throws -> RowBatch {
+  /// - Parameter skip: told of a row that is none; it is left out then. If it throws, that ends it.
+  public mutating func batch(_ rows: any ForeignRows, skip: (RowFailure) throws -> Void) throws -> RowBatch {
     var builders = layout.fields.map(ColumnBuilder.init)
     var count = 0
     for index in 0..<rows.count {
-      while passedOver.contains(row) { row += 1 }
       let marks = builders.map(\.mark)
       do {
         try append(rows, index, to: &builders)
@@ -79,18 +76,39 @@ public struct ForeignRowReader {
         if let source = sources[position] {
           value = try rows.value(column: source, row: index)
         } else if position == dynamic {
-          // A table cannot leave a column out of a row: null is as near as it comes.
-          value = .members(
-            try others.map { ($0.name, try rows.value(column: $0.column, row: index)) }.filter { !$0.1.isNull })
+          value = .members(try dynamicValues(rows, index))
         } else {
           value = .null
         }
         let count = try builders[position].append(foreign: value)
+        if let excess = builders[position].excess { throw ForeignValueFailure(excess) }
         if count > 0 { rounded[field.name, default: 0] += count }
       } catch let failure as ForeignValueFailure {
         throw RowFailure(row: row, field: field.name, what: failure.what)
       } catch let failure as JSONScanner.Failure {
         throw RowFailure(row: row, field: field.name, what: failure.description)
+      } catch ForeignTableError.cells(let found, let wanted) {
+        throw RowFailure(row: row, field: nil, what: ForeignTableError.cells(found: found, wanted: wanted).description)
+      } catch let failure as ForeignTableError {
+        throw RowFailure(row: row, field: field.name, what: failure.description)
+      }
+    }
+  }
+
+  /// What the columns that are no field's have in a row. A table cannot leave a column out of one: null is as near as it comes.
+  private func dynamicValues(_ rows: any ForeignRows, _ index: Int) throws -> [(name: String, value: ForeignValue)] {
+    try others.compactMap { other in
+      do {
+        let value = try rows.value(column: other.column, row: index)
+        if value.isNull { return nil }
+        guard value.json() != nil else { throw ForeignValueFailure("it holds what JSON cannot say: NaN, an infinity, or bytes") }
+        return (other.name, value)
+      } catch ForeignTableError.cells(let found, let wanted) {
+        throw ForeignTableError.cells(found: found, wanted: wanted)
+      } catch let failure as ForeignTableError {
+        throw RowFailure(row: row, field: other.name, what: failure.description)
+      } catch let failure as ForeignValueFailure {
+        throw RowFailure(row: row, field: other.name, what: failure.what)
       }
     }
   }

@@ -23,6 +23,11 @@ public struct ForeignSchemaGuess {
     }
     roundedLists = []
     fields = try columns.indices.filter { columns[$0].name != ForeignRowReader.pandasIndex }.map { position in
+      if let what = columns[position].type.unreadable {
+        return GuessedField(
+          name: columns[position].name, type: .scalar(.varchar), nullable: true,
+          doubt: "the column holds \(what), which milvault does not read: leave it out of the file, or change it to a text or a number")
+      }
       let values = try (0..<sample.count).map { try sample.value(column: position, row: $0) }
       let present = values.filter { !$0.isNull }
       let (type, doubt) = Self.type(columns[position].type, present)

@@ -41,4 +41,13 @@ public indirect enum ForeignType: Sendable, Hashable {
   case nothing
   /// What no field holds, in the file's own words.
   case other(String)
+
+  /// What of it cannot be read, if anything.
+  var unreadable: String? {
+    switch self {
+    case .other(let what): what
+    case .list(let element): element.unreadable
+    default: nil
+    }
+  }
 }

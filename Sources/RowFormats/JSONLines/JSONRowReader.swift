@@ -78,6 +78,7 @@ public struct JSONRowReader: Sendable {
         guard seen.insert(position).inserted else { throw RowFailure(row: row, field: name, what: "it stands twice in the row") }
         do {
           try builders[position].append(json: &scanner)
+          if let excess = builders[position].excess { throw RowFailure(row: row, field: name, what: excess) }
         } catch let failure as JSONScanner.Failure {
           throw RowFailure(row: row, field: name, what: failure.description)
         }

@@ -132,9 +132,13 @@ public struct NpyHeader: Sendable, Hashable {
     }
     guard order == "False" || shape.count < 2 else { throw NpyError.unsupported("columns first (fortran_order)") }
     let header = NpyHeader(type: type, shape: shape)
-    guard let elements = header.elements, !elements.multipliedReportingOverflow(by: max(1, type.width)).overflow else {
+    // Without a first axis of 0, which would hide what the others ask for.
+    let widest = NpyHeader(type: type, shape: shape.map { max(1, $0) })
+    guard header.elements != nil, let elements = widest.elements, !elements.multipliedReportingOverflow(by: max(1, type.width)).overflow
+    else {
       throw NpyError.malformed("its shape is larger than any file")
     }
+    guard type.width > 0 || (shape.first ?? 0) <= 1 << 32 else { throw NpyError.malformed("it has more rows of nothing than any file") }
     return header
   }
 }

@@ -21,7 +21,7 @@ public final class ParquetReader {
     self.layout = layout
     source = ArrowSource(read)
     var made: OpaquePointer?
-    let failure = arrow_bridge_parquet_reader_open(ArrowSource.callback, source.context, Int64(size), &made)
+    let failure = arrow_bridge_parquet_reader_open(ArrowSource.callback, source.context, Int64(size), false, &made)
     reader = made
     rows = made.map { Int(arrow_bridge_parquet_reader_rows($0)) } ?? 0
     try source.check(failure)

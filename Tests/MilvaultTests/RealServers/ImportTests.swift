@@ -224,6 +224,19 @@ extension RealServers {
       }
     }
 
+    @Test func aFolderThatPartsByAColumnIsRefused() async throws {
+      let filled = try await Filled(nil, on: .lite3)
+      for (file, words) in [("ds/year=2024/a.csv", "year=2024"), ("mixed/b.jsonl", "JSON and CSV")] {
+        let url = filled.scratch.folder.appendingPathComponent(file)
+        try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try Data("id,v\n".utf8).write(to: url)
+        if file.hasPrefix("mixed") { try Data("id,v\n".utf8).write(to: url.deletingLastPathComponent().appendingPathComponent("_c.csv")) }
+        let folder = filled.scratch.path(String(file.split(separator: "/")[0]))
+        let imported = try await filled.milvault("import", folder, "--into", "repository", "--collection", "items")
+        #expect(imported.exitCode == 1 && imported.errors.contains(words), "\(imported)")
+      }
+    }
+
     @Test(arguments: [
       ("rows.txt", "no .json, .jsonl, .parquet, .npy or .csv file"), ("torn.json", "cut short"), ("empty.jsonl", "holds no rows"),
       ("rows.csv", "no field looks like a vector"), ("torn.parquet", "torn.parquet"), ("torn.npy", "no .npy file"),
