@@ -77,26 +77,32 @@ public indirect enum ColumnValues: Sendable {
       self = other
       return
     }
-    switch (self, other) {
-    case (.fixed(let width, var bytes), .fixed(_, let more)):
-      self = .fixed(width: 0, Data())  // so that `bytes` is the only owner and grows in place
+    // Taken out of `self` before it grows, so that it is the only owner and grows in place: not in a pattern over both, which would hold it too.
+    switch self {
+    case .fixed(let width, var bytes):
+      guard case .fixed(_, let more) = other else { return Self.cannotJoin() }
+      self = .fixed(width: 0, Data())
       bytes.append(more)
       self = .fixed(width: width, bytes)
-    case (.variable(var offsets, var bytes), .variable(let moreOffsets, let more)):
+    case .variable(var offsets, var bytes):
+      guard case .variable(let moreOffsets, let more) = other else { return Self.cannotJoin() }
       self = .fixed(width: 0, Data())
       let base = bytes.count
       offsets.append(contentsOf: moreOffsets.dropFirst().lazy.map { $0 + base })
       bytes.append(more)
       self = .variable(offsets: offsets, bytes: bytes)
-    case (.list(var offsets, var elements), .list(let moreOffsets, let more)):
+    case .list(var offsets, var elements):
+      guard case .list(let moreOffsets, let more) = other else { return Self.cannotJoin() }
       self = .fixed(width: 0, Data())
       let base = offsets.last ?? 0
       offsets.append(contentsOf: moreOffsets.dropFirst().lazy.map { $0 + base })
       elements.append(more)
       self = .list(offsets: offsets, elements: elements)
-    default:
-      preconditionFailure("columns of different layouts are never joined: RowBatch.append checks the types")
     }
+  }
+
+  private static func cannotJoin() {
+    preconditionFailure("columns of different layouts are never joined: RowBatch.append checks the types")
   }
 
   /// The bytes of value `index` (a list has none of its own: use its elements).
@@ -184,20 +190,42 @@ extension ColumnType {
 extension ColumnValues {
   /// The values at the given places, in that order.
   package func picking(_ indices: [Int]) -> ColumnValues {
-    var picked: ColumnValues =
-      switch self {
-      case .fixed(let width, _): .fixed(width: width, Data())
-      case .variable: .variable(offsets: [0], bytes: Data())
-      case .list(_, let elements): .list(offsets: [0], elements: elements.slice(0..<0))
+    switch self {
+    case .fixed(let width, let bytes):
+      var picked = Data(capacity: indices.count * width)
+      Self.forRuns(of: indices) {
+        picked.append(bytes[bytes.startIndex + $0.lowerBound * width..<bytes.startIndex + $0.upperBound * width])
       }
-    // In runs: values that stand together are copied together.
+      return .fixed(width: width, picked)
+    case .variable(let offsets, let bytes):
+      var (picked, ends) = (Data(), [0])
+      ends.reserveCapacity(indices.count + 1)
+      Self.forRuns(of: indices) { run in
+        let base = picked.count - offsets[run.lowerBound]
+        picked.append(bytes[bytes.startIndex + offsets[run.lowerBound]..<bytes.startIndex + offsets[run.upperBound]])
+        for i in run { ends.append(offsets[i + 1] + base) }
+      }
+      return .variable(offsets: ends, bytes: picked)
+    case .list(let offsets, let elements):
+      var ends = [0]
+      ends.reserveCapacity(indices.count + 1)
+      var chosen: [Int] = []
+      for i in indices {
+        chosen.append(contentsOf: offsets[i]..<offsets[i + 1])
+        ends.append(chosen.count)
+      }
+      return .list(offsets: ends, elements: elements.picking(chosen))
+    }
+  }
+
+  /// Values that stand together are copied together.
+  private static func forRuns(of indices: [Int], _ body: (Range<Int>) -> Void) {
     var at = 0
     while at < indices.count {
       var end = at + 1
       while end < indices.count, indices[end] == indices[end - 1] + 1 { end += 1 }
-      picked.append(slice(indices[at]..<indices[end - 1] + 1))
+      body(indices[at]..<indices[end - 1] + 1)
       at = end
     }
-    return picked
   }
 }

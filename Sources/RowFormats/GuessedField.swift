@@ -9,6 +9,9 @@ public struct GuessedField: Sendable {
   /// Why the type is only a guess, where it is.
   public let doubt: String?
 
+  static let severalKinds = "values of several kinds"
+  var isOfSeveralKinds: Bool { doubt == Self.severalKinds }
+
   public init(name: String, type: ColumnType, nullable: Bool, doubt: String? = nil) {
     self.name = name
     self.type = type

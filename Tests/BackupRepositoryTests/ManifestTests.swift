@@ -117,6 +117,15 @@ import Testing
     await #expect(throws: RepositoryError.self) { try await repository.find("nothing") }
   }
 
+  @Test func theNewestOfOneSecondIsTheOneBegunLast() async throws {
+    let temporary = try await TemporaryRepository()
+    for i in 0..<12 {
+      let made = try await temporary.backUp(rows: 10, name: "b\(i)", secondsApart: 0.002)
+      #expect(try await temporary.repository.find("latest").manifest.id == made.manifest.id)
+    }
+    #expect(try await temporary.repository.catalog().entries.map(\.manifest.name) == (0..<12).map { "b\($0)" })
+  }
+
   @Test func aManifestThatVanishesIsFound() async throws {
     let temporary = try await TemporaryRepository()
     let first = try await temporary.backUp(seed: 1)

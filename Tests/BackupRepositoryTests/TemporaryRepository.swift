@@ -29,7 +29,9 @@ final class TemporaryRepository {
   static let layout = RowLayout(schema.columns.map { FieldLayout(name: $0.name, type: $0.type, nullable: $0.nullable) })
 
   /// Stores rows as segments of `segmentRows` and publishes a backup of them.
-  func backUp(rows: Int = 300, segmentRows: Int = 100, seed: UInt64 = 1, name: String? = nil) async throws -> CatalogEntry {
+  func backUp(rows: Int = 300, segmentRows: Int = 100, seed: UInt64 = 1, name: String? = nil, secondsApart: Double = 1) async throws
+    -> CatalogEntry
+  {
     let batch = try RandomRows.batch(Self.layout, rows: rows, seed: seed)
     var segments: [Segment] = []
     var after: Key?
@@ -51,7 +53,7 @@ final class TemporaryRepository {
       consistencyLevel: .strong, shards: 2, partitionCount: 0, loadState: .loaded, replicas: 1, partitions: [partition], duplicates: nil,
       notes: [], seconds: [:])
     let previous = try await repository.catalog().newest.map { ManifestLink(id: $0.manifest.id, sha256: $0.sha256) }
-    let started = Timestamp(Date().addingTimeInterval(Double(try await repository.catalog().entries.count)))
+    let started = Timestamp(Date().addingTimeInterval(secondsApart * Double(try await repository.catalog().entries.count)))
     return try await repository.publish(
       Manifest(
         id: Repository.newBackupID(at: started), name: name, repository: repository.id, started: started, finished: .now,

@@ -20,6 +20,16 @@ import TestRows
   }
 
   /// Sorted in memory, in a few runs, and in so many that they are merged twice.
+  @Test func pickingIsTheRowsThatWereAskedFor() throws {
+    let batch = try RandomRows.batch(RandomRows.everyType, rows: 500, seed: 12)
+    var random = SeededRandom(seed: 13)
+    let order = Array(0..<500).shuffled(using: &random)
+    let picked = batch.picking(order)
+    let digests = RowDigests(of: batch).digests
+    #expect(RowDigests(of: picked).digests == order.map { digests[$0] })
+    #expect(batch.picking([]).count == 0 && batch.picking([7, 7, 3]).count == 3)
+  }
+
   @Test(arguments: [1 << 30, 40_000, 2_000])
   func rowsComeOutInKeyOrderWithWhatBelongsToThem(runBytes: Int) async throws {
     var random = SeededRandom(seed: UInt64(runBytes))

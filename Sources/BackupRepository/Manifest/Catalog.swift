@@ -52,6 +52,8 @@ extension Repository {
         problems.append(.init(backup: link.id, error: .damaged(place, "a later backup saw it and it is gone")))
       }
     }
+    // An id tells the second; of those made in one second the manifest tells which was begun last.
+    entries.sort { ($0.manifest.started, $0.manifest.id) < ($1.manifest.started, $1.manifest.id) }
     return Catalog(entries: entries, problems: problems)
   }
 
@@ -78,7 +80,8 @@ extension Repository {
         throw RepositoryError.noBackups(in: store.location)
       }
       // A newer one that cannot be read must not be passed over in silence.
-      if let damaged = catalog.problems.last(where: { $0.backup > newest.manifest.id }) { throw damaged.error }
+      let second = newest.manifest.id.prefix(16)
+      if let damaged = catalog.problems.last(where: { $0.backup.prefix(16) >= second }) { throw damaged.error }
       return newest
     }
     if let exact = catalog.entries.first(where: { $0.manifest.id == wanted }) { return exact }

@@ -35,7 +35,7 @@ struct ForeignImport {
     let watch = Stopwatch()
     let name = try options.collection ?? nameOfSource()
     let sample = try await ForeignSample(files)
-    let (schema, indexes) = try self.schema(sample, files, name: name.name)
+    let (schema, indexes, doubts) = try self.schema(sample, files, name: name.name)
     guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: name.name) }
     let layout = RowLayout(schema.layout.fields.map { Self.limited($0, by: schema) })
     let scratch = FileManager.default.temporaryDirectory.appendingPathComponent("milvault-sort-\(UUID().uuidString.prefix(8))")
@@ -54,9 +54,15 @@ struct ForeignImport {
       absent: hasKeys ? nil : key.name, skip: { try skipped.add($0) })
     progress.begin("reading \(source.lastPathComponent)")
     var numbered: Int64 = 0
+    var numberOfRows = 0
     let losses = try await reader.read { batch in
+      numberOfRows += batch.count
       progress.add(batch.count, bytes: batch.byteCount)
       try sorter.add(hasKeys ? batch : Self.numbered(batch, from: &numbered, key: key, layout: layout))
+    }
+    if let first = skipped.rows.first, numberOfRows == 0 {
+      throw ImportError.row(
+        file: first.file, "no row fits the schema: row \(first.row)\(first.field.map { ", field \($0)" } ?? ""): \(first.what)")
     }
     let store = SegmentStore(repository: repository, damaged: damaged, layout: layout, keyField: key.name, progress: progress)
     progress.begin("storing \(name.text)")
@@ -69,6 +75,7 @@ struct ForeignImport {
     var notes = ["read from \(source.path)"] + sample.losses(of: schema)
     if options.schema == nil {
       let fields = schema.fields.map { "\($0.name) \($0.type.name)\($0.isPrimaryKey ? " (key)" : "")" }
+      notes += doubts.map { "unsure of \($0)" }
       notes.append("the schema was inferred from \(sample.rows) rows: \(fields.joined(separator: ", "))")
     }
     notes += losses.notes
@@ -102,11 +109,13 @@ struct ForeignImport {
 
   // MARK: Schema
 
-  private func schema(_ sample: ForeignSample, _ files: ForeignFiles, name: String) throws -> (CollectionSchema, [IndexDefinition]) {
+  private func schema(_ sample: ForeignSample, _ files: ForeignFiles, name: String) throws -> (
+    CollectionSchema, [IndexDefinition], doubts: [String]
+  ) {
     guard let file = options.schema else {
       let guess = try sample.schema(name: name, key: options.key, files: files)
       guard options.takesGuess else { throw ImportError.schemaGuessed(guess) }
-      return (guess.schema, Self.plainIndexes(guess.schema))
+      return (guess.schema, Self.plainIndexes(guess.schema), guess.doubts)
     }
     guard let bytes = FileManager.default.contents(atPath: file.path) else {
       throw ImportError.nothingThere(file.path, "it cannot be read")
@@ -124,7 +133,7 @@ struct ForeignImport {
       indexes = []
     }
     schema.name = name
-    return (schema, indexes.isEmpty ? Self.plainIndexes(schema) : indexes)
+    return (schema, indexes.isEmpty ? Self.plainIndexes(schema) : indexes, [])
   }
 
   /// An exact index for every vector field: rows can be read back only of a collection that has one.

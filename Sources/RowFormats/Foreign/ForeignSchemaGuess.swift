@@ -17,7 +17,11 @@ public struct ForeignSchemaGuess {
       for row in 0..<sample.count {
         guess.look(at: JSONText.object(try columns.indices.map { (columns[$0].name, try Self.json(sample.value(column: $0, row: row))) }))
       }
-      fields = guess.fields
+      // In a cell everything is a text, so what is of several kinds is text.
+      fields = guess.fields.map { field in
+        field.isOfSeveralKinds
+          ? GuessedField(name: field.name, type: .scalar(.varchar), nullable: field.nullable, doubt: field.doubt) : field
+      }
       roundedLists = guess.roundedLists
       return
     }

@@ -19,7 +19,7 @@ public struct JSONLinesWriter: Sendable {
   /// The rows of a batch, a line each.
   public func lines(_ batch: RowBatch) -> [UInt8] {
     var out: [UInt8] = []
-    out.reserveCapacity(batch.byteCount * 3 + 64 * batch.count)
+    out.reserveCapacity(batch.byteCount * 7 / 2 + 64 * batch.count)
     for row in 0..<batch.count {
       out.append(UInt8(ascii: "{"))
       for (position, (field, column)) in zip(fields, batch.columns).enumerated() {
@@ -104,13 +104,11 @@ extension [UInt8] {
     _ raw: UnsafeRawBufferPointer, _ count: Int, _ write: (UnsafeRawPointer, Int, UnsafeMutablePointer<CChar>) -> Int
   ) {
     guard let base = raw.baseAddress, count > 0 else { return }
-    // Written where it belongs: room is made, and what was not needed given back.
-    let start = self.count
-    append(contentsOf: repeatElement(0, count: count * Int(FLOAT_TEXT_ROOM)))
-    let length = withUnsafeMutableBytes { out in
-      (out.baseAddress.map { $0 + start }?.assumingMemoryBound(to: CChar.self)).map { write(base, count, $0) } ?? 0
+    // By way of a scratch: making room here would fill it first, several times what the text takes.
+    withUnsafeTemporaryAllocation(of: CChar.self, capacity: count * Int(FLOAT_TEXT_ROOM)) { text in
+      guard let start = text.baseAddress else { return }
+      append(contentsOf: UnsafeRawBufferPointer(start: start, count: write(base, count, start)))
     }
-    removeLast(self.count - start - length)
   }
 
   private mutating func appendComponents(_ vector: VectorType, _ raw: UnsafeRawBufferPointer) {

@@ -63,7 +63,7 @@ public struct JSONSchemaGuess: Sendable {
         case .texts: (.array(.varchar), nil)
         case .bools: (.array(.bool), nil)
         case .empty: (.array(.varchar), "no list of the sample has an element")
-        case .mixed: (.scalar(.json), "values of several kinds")
+        case .mixed: (.scalar(.json), GuessedField.severalKinds)
         case nil: (.scalar(.json), "no row of the sample has a value")
         }
       return GuessedField(name: name, type: type, nullable: nullable, doubt: doubt)

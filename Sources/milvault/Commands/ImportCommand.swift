@@ -80,10 +80,21 @@ struct ImportCommand: MilvaultCommand {
 
   private struct Answer: Encodable {
     let backup: Manifest?
-    var check: CheckRecord?
+    let check: CheckRecord?
     let collections: [RestoreCommand.Restored]
     let skipped: [SkippedRow]
     let skippedRows: Int
+    /// What an import changed or is unsure of, by collection.
+    let notes: [String: [String]]
+
+    init(_ result: ImportResult, backup: Manifest? = nil, check: CheckRecord? = nil, collections: [RestoreCommand.Restored] = []) {
+      self.backup = backup
+      self.check = check
+      self.collections = collections
+      skipped = result.skipped
+      skippedRows = result.skippedRows
+      notes = Dictionary(result.entry.manifest.collections.map { ($0.fullName, $0.notes) }, uniquingKeysWith: { $0 + $1 })
+    }
   }
 
   func work(_ console: Console) async throws -> Outcome {
@@ -138,8 +149,7 @@ struct ImportCommand: MilvaultCommand {
       console.note("it is the repository's newest backup now: `latest` means it")
       let check = verify == .none ? nil : try await Verification(repository: repository, progress: console.meter).run(entry, level: .rows)
       VerifyCommand.report(check, ofNew: entry.manifest, console)
-      try console.answer(
-        Answer(backup: entry.manifest, check: check, collections: [], skipped: result.skipped, skippedRows: result.skippedRows))
+      try console.answer(Answer(result, backup: entry.manifest, check: check))
       return check?.passed == false ? .damage : .done
     }
     var options = RestoreOptions()
@@ -159,9 +169,7 @@ struct ImportCommand: MilvaultCommand {
     if plan { return try RestoreCommand.show(try await job.plan(entry), console) }
     let restored = try await job.run(entry)
     for one in restored { RestoreCommand.report(one, console) }
-    try console.answer(
-      Answer(
-        backup: nil, collections: restored.map { RestoreCommand.Restored($0) }, skipped: result.skipped, skippedRows: result.skippedRows))
+    try console.answer(Answer(result, collections: restored.map { RestoreCommand.Restored($0) }))
     return .done
   }
 

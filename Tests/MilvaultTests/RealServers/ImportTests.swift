@@ -203,6 +203,11 @@ extension RealServers {
         stopped.exitCode == 1 && stopped.errors.contains("rows.jsonl, row 4, field vector: a vector of 1 components where 2 are wanted"),
         "\(stopped)")
       #expect(try await filled.milvault("list").output.contains("no backups yet"))
+      let none = filled.scratch.path("none.jsonl")
+      try Data("{\"id\": 1, \"vector\": [1]}\n".utf8).write(to: URL(fileURLWithPath: none))
+      let nothing = try await filled.milvault(
+        "import", none, "--into", "repository", "--collection", "items", "--schema", schema, "--on-error", "skip")
+      #expect(nothing.exitCode == 1 && nothing.errors.contains("no row fits the schema: row 1, field vector"), "\(nothing)")
       let skipped = try await filled.milvault(
         "import", file, "--into", "repository", "--collection", "items", "--schema", schema, "--on-error", "skip")
       #expect(skipped.exitCode == 0 && skipped.output.contains("items: 3 rows"), "\(skipped)")
