@@ -23,7 +23,7 @@ struct ForeignSample {
       do {
         if let table = try await files.table(part) {
           guard let sample = try table.next() else { continue }
-          let guess = try ForeignSchemaGuess(table.columns, sample: FirstRows(sample))
+          let guess = ForeignSchemaGuess(table.columns, sample: FirstRows(sample))
           (fields, roundedLists, self.rows) = (guess.fields, guess.roundedLists, guess.rows)
           return
         }

@@ -6,12 +6,12 @@ import MilvusProto
 /// A connection to one Milvus server. Its calls may be made from many tasks at once; `close` ends it.
 public final class MilvusClient: Sendable {
   typealias Transport = HTTP2ClientTransport.Posix
-  typealias Stub = WireMilvusService.Client<Transport>
+  typealias Service = WireMilvusService.Client<Transport>
 
   public let endpoint: Endpoint
   public let options: ConnectionOptions
   public let retry = RetryPolicy()
-  let stub: Stub
+  let service: Service
   private let client: GRPCClient<Transport>
   private let connections: Task<Void, any Error>
   private let headers: Metadata
@@ -86,7 +86,7 @@ public final class MilvusClient: Sendable {
     self.headers = headers
     let client = GRPCClient(transport: transport)
     self.client = client
-    stub = Stub(wrapping: client)
+    service = Service(wrapping: client)
     connections = Task { try await client.runConnections() }
   }
 
@@ -101,7 +101,7 @@ public final class MilvusClient: Sendable {
 
   // MARK: Calls
 
-  typealias Call<Response> = (Stub, Metadata, CallOptions) async throws -> Response
+  typealias Call<Response> = (Service, Metadata, CallOptions) async throws -> Response
 
   /// Makes a call, again if that is safe and may help, and turns every failure into a `MilvusError`.
   /// - Parameters:
@@ -134,7 +134,7 @@ public final class MilvusClient: Sendable {
     callOptions.maxRequestMessageBytes = Self.messageLimit
     callOptions.maxResponseMessageBytes = Self.messageLimit
     do {
-      return try await body(stub, headers, callOptions)
+      return try await body(service, headers, callOptions)
     } catch let error as RPCError {
       try Task.checkCancellation()
       throw failure(of: error, call: name, seconds: seconds)

@@ -58,7 +58,7 @@ public struct ForeignRowReader {
     for index in 0..<rows.count {
       let marks = builders.map(\.mark)
       do {
-        try append(rows, index, to: &builders)
+        for (name, times) in try append(rows, index, to: &builders) { rounded[name, default: 0] += times }
         count += 1
       } catch let failure as RowFailure {
         try skip(failure)
@@ -69,7 +69,9 @@ public struct ForeignRowReader {
     return try RowBatch(columns: builders.map { $0.column() }, count: count)
   }
 
-  private mutating func append(_ rows: any ForeignRows, _ index: Int, to builders: inout [ColumnBuilder]) throws {
+  /// - Returns: how many numbers of a field were rounded.
+  private func append(_ rows: any ForeignRows, _ index: Int, to builders: inout [ColumnBuilder]) throws -> [String: Int] {
+    var rounded: [String: Int] = [:]
     for (position, field) in layout.fields.enumerated() {
       do {
         let value: ForeignValue
@@ -82,7 +84,7 @@ public struct ForeignRowReader {
         }
         let count = try builders[position].append(foreign: value)
         if let excess = builders[position].excess { throw ForeignValueFailure(excess) }
-        if count > 0 { rounded[field.name, default: 0] += count }
+        if count > 0 { rounded[field.name] = count }
       } catch let failure as ForeignValueFailure {
         throw RowFailure(row: row, field: field.name, what: failure.what)
       } catch let failure as JSONScanner.Failure {
@@ -93,6 +95,7 @@ public struct ForeignRowReader {
         throw RowFailure(row: row, field: field.name, what: failure.description)
       }
     }
+    return rounded
   }
 
   /// What the columns that are no field's have in a row. A table cannot leave a column out of one: null is as near as it comes.

@@ -9,13 +9,14 @@ public struct ForeignSchemaGuess {
   /// Rows that were looked at.
   public let rows: Int
 
-  /// - Parameter sample: the first rows.
-  public init(_ columns: [ForeignColumn], sample: any ForeignRows) throws {
+  /// - Parameter sample: the first rows. What cannot be read of them is passed over: reading the rows will tell.
+  public init(_ columns: [ForeignColumn], sample: any ForeignRows) {
     rows = sample.count
     if columns.contains(where: { $0.type == .cell }) {
       var guess = JSONSchemaGuess()
       for row in 0..<sample.count {
-        guess.look(at: JSONText.object(try columns.indices.map { (columns[$0].name, try Self.json(sample.value(column: $0, row: row))) }))
+        let cells = try? columns.indices.map { (columns[$0].name, try Self.json(sample.value(column: $0, row: row))) }
+        if let cells { guess.look(at: JSONText.object(cells)) }
       }
       // In a cell everything is a text, so what is of several kinds is text.
       fields = guess.fields.map { field in
@@ -26,13 +27,13 @@ public struct ForeignSchemaGuess {
       return
     }
     roundedLists = []
-    fields = try columns.indices.filter { columns[$0].name != ForeignRowReader.pandasIndex }.map { position in
+    fields = columns.indices.filter { columns[$0].name != ForeignRowReader.pandasIndex }.map { position in
       if let what = columns[position].type.unreadable {
         return GuessedField(
           name: columns[position].name, type: .scalar(.varchar), nullable: true,
           doubt: "the column holds \(what), which milvault does not read: leave it out of the file, or change it to a text or a number")
       }
-      let values = try (0..<sample.count).map { try sample.value(column: position, row: $0) }
+      let values = (0..<sample.count).compactMap { try? sample.value(column: position, row: $0) }
       let present = values.filter { !$0.isNull }
       let (type, doubt) = Self.type(columns[position].type, present)
       return GuessedField(name: columns[position].name, type: type, nullable: present.count < values.count, doubt: doubt)
@@ -64,7 +65,8 @@ public struct ForeignSchemaGuess {
     case .bytes: bytes(values)
     case .list(let element): list(element, values)
     case .nothing: (.scalar(.json), "no row has a value")
-    case .other(let what): (.scalar(.varchar), "the column holds \(what), which milvault does not read")
+    // Told before its values are looked at.
+    case .other: (.scalar(.varchar), nil)
     }
   }
 

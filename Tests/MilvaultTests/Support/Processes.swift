@@ -22,8 +22,8 @@ struct Finished: Sendable, CustomStringConvertible {
   var description: String { "exit \(exitCode)\n\(output)\n\(errors)" }
 }
 
-/// A program that runs. Unchecked: Foundation's Process may be used from several threads for what is done here, signal and wait.
-final class RunningProcess: @unchecked Sendable {
+/// A program that runs.
+final class RunningProcess: Sendable {
   private let process = Process()
   private let files: [URL]
 
