@@ -201,6 +201,21 @@ private struct HandRows: ForeignRows {
     #expect(try reader.batch(HandRows(values: [.text(Data("😀é中".utf8))])) { throw $0 }.count == 1)
   }
 
+  /// The same limits, of rows in JSON.
+  @Test func whatIsMoreThanTheFieldTakesIsNoRowOfJSON() throws {
+    let layout = RowLayout([
+      FieldLayout(name: "t", type: .scalar(.varchar), limits: FieldLimits(maxLength: 3)),
+      FieldLayout(name: "a", type: .array(.int8), limits: FieldLimits(maxCapacity: 2)),
+    ])
+    let reader = JSONRowReader(layout: layout)
+    let rows = ["{\"t\": \"😀é中\", \"a\": [1, 2]}", "{\"t\": \"abcd\", \"a\": []}", "{\"t\": \"\", \"a\": [1, 2, 3]}"]
+    var left: [String] = []
+    let batch = try reader.batch(rows.map { Data($0.utf8) }, first: 1) { left.append("\($0)") }
+    #expect(batch.count == 1 && left.count == 2, "\(left)")
+    #expect(left.first?.contains("row 2, field t") == true && left.first?.contains("4 characters") == true, "\(left)")
+    #expect(left.last?.contains("row 3, field a") == true && left.last?.contains("3 elements") == true, "\(left)")
+  }
+
   @Test func columnsThatAreNotTheSchemasAreTold() throws {
     for (header, words) in [
       ("id,t,n", "field v: the file has no such column"), ("id,t,n,v,w", "field w: the collection has no such field"),
@@ -228,11 +243,7 @@ private struct HandRows: ForeignRows {
     try file.write([try RandomRows.batch(layout, rows: 50, seed: 9)], layout: layout)
     var random = SeededRandom(seed: 11)
     for round in 0..<1500 {
-      var bytes = file.bytes
-      let at =
-        round % 3 == 0
-        ? Int.random(in: 0..<bytes.count, using: &random) : bytes.count - 1 - Int.random(in: 0..<min(4000, bytes.count), using: &random)
-      bytes[at] = bytes[at] ^ UInt8.random(in: 1 ... .max, using: &random)
+      let bytes = file.bytes.damaged(anywhere: round % 3 == 0, using: &random)
       guard let table = try? ForeignParquetTable(size: bytes.count, read: Files().read(bytes)) else { continue }
       _ = try? ForeignTables.rows(of: table, as: layout) { _ in }
       if let sample = try? table.next() { _ = ForeignSchemaGuess(table.columns, sample: sample) }

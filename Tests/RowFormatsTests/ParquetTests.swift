@@ -86,12 +86,7 @@ final class MemoryFile {
     var random = SeededRandom(seed: 10)
     var refused = 0
     for round in 0..<1000 {
-      var bytes = file.bytes
-      // Anywhere, or in the footer, where a reader is most trusting.
-      let at =
-        round % 2 == 0
-        ? Int.random(in: 0..<bytes.count, using: &random) : bytes.count - 1 - Int.random(in: 0..<min(4000, bytes.count), using: &random)
-      bytes[at] = bytes[at] ^ UInt8.random(in: 1 ... .max, using: &random)
+      let bytes = file.bytes.damaged(anywhere: round % 2 == 0, using: &random)
       if (try? MemoryFile.rows(bytes, layout: layout)) == nil { refused += 1 }
     }
     #expect(refused > 500, "page checksums and the footer's structure find most damage: \(refused) of 1000")

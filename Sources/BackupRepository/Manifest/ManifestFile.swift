@@ -53,7 +53,7 @@ package enum ManifestFile {
 package func decodingProblem(_ error: any Error) -> String {
   guard let error = error as? DecodingError else { return "\(error)" }
   func path(_ context: DecodingError.Context) -> String {
-    context.codingPath.map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }.joined(separator: ".")
+    context.codingPath.isEmpty ? "it" : context.codingPath.map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }.joined(separator: ".")
   }
   switch error {
   case .keyNotFound(let key, let context): return "\(path(context)) lacks \"\(key.stringValue)\""

@@ -28,9 +28,9 @@ public struct Demo: Sendable {
   /// - Returns: whether every row came back and the search found the same neighbours.
   public func run() async throws -> Bool {
     let watch = Stopwatch()
-    let scratch = FileManager.default.temporaryDirectory.appendingPathComponent("milvault-demo-\(UUID().uuidString.prefix(8))")
-    try FileManager.default.createDirectory(at: scratch, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: scratch) }
+    let folder = try ScratchFolder("demo")
+    defer { folder.remove() }
+    let scratch = folder.url
     let rows = try readSample()
     let installation = EmbeddedInstallation(generation)
     if !installation.isInstalled { say("Installing Milvus \(generation.rawValue) from PyPI …") }

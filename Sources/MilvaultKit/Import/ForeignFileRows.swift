@@ -30,16 +30,23 @@ struct ForeignFileRows {
   }
 
   /// Reads all rows.
-  func read(_ consume: (RowBatch) throws -> Void) async throws -> Losses {
+  /// - Parameter consume: takes rows, with where each of them stands.
+  func read(_ consume: (RowBatch, [RowPlace]) throws -> Void) async throws -> Losses {
     var losses = Losses()
-    for part in files.parts {
+    for (number, part) in files.parts.enumerated() {
+      let places = PlaceCounter(file: number)
+      let skip = { (failure: RowFailure) in
+        places.skip(failure.row)
+        try self.skip(SkippedRow(file: part.place.path, row: failure.row ?? 0, field: failure.field, what: failure.what))
+      }
+      let consume = { (batch: RowBatch) in try consume(batch, places.next(batch.count)) }
       do {
         if let table = try await files.table(part) {
-          let reader = try await read(table, part.place, consume)
+          let reader = try await read(table, skip, consume)
           for (name, count) in reader.rounded { losses.rounded[name, default: 0] += count }
           for name in reader.missing { losses.missing[name, default: []].append(part.place.lastPathComponent) }
         } else {
-          try await readObjects(part.place, consume)
+          try await readObjects(part.place, skip, consume)
         }
       } catch {
         throw ForeignFiles.named(error, part.place)
@@ -48,26 +55,63 @@ struct ForeignFileRows {
     return losses
   }
 
-  private func skip(_ failure: RowFailure, in place: URL) throws {
-    try skip(SkippedRow(file: place.path, row: failure.row ?? 0, field: failure.field, what: failure.what))
-  }
-
-  private func readObjects(_ place: URL, _ consume: (RowBatch) throws -> Void) async throws {
+  private func readObjects(
+    _ place: URL, _ skip: @escaping (RowFailure) throws -> Void, _ consume: (RowBatch) throws -> Void
+  ) async throws {
     let file = try await ImportFile(place)
-    var reader = JSONRowFileReader(layout: layout, dynamicField: dynamicField, absent: absent, file: file) { try skip($0, in: place) }
+    var reader = JSONRowFileReader(layout: layout, dynamicField: dynamicField, absent: absent, file: file, skip: skip)
     while let batch = try reader.next() {
       try Task.checkCancellation()
       try consume(batch)
     }
   }
 
-  private func read(_ table: any ForeignTable, _ place: URL, _ consume: (RowBatch) throws -> Void) async throws -> ForeignRowReader {
+  private func read(
+    _ table: any ForeignTable, _ skip: (RowFailure) throws -> Void, _ consume: (RowBatch) throws -> Void
+  ) async throws -> ForeignRowReader {
     var reader = try ForeignRowReader(layout: layout, dynamicField: dynamicField, absent: absent, columns: table.columns)
     while let rows = try table.next() {
       try Task.checkCancellation()
-      try consume(try reader.batch(rows) { try skip($0, in: place) })
+      try consume(try reader.batch(rows, skip: skip))
     }
     return reader
+  }
+}
+
+/// Where a row stands: one number, so that it can go along with the row through a sort.
+struct RowPlace: Hashable {
+  let number: Int64
+
+  /// - Parameters:
+  ///   - file: the number of the file, from 0.
+  ///   - row: its number in the file, from 1.
+  init(file: Int, row: Int) { number = Int64(file) << 40 | Int64(row) }
+
+  /// A place that came along in a column, which is like one of keys.
+  init(_ key: Key) {
+    if case .int64(let number) = key { self.number = number } else { number = 0 }
+  }
+
+  var file: Int { Int(number >> 40) }
+  var row: Int { Int(number & (1 << 40 - 1)) }
+}
+
+/// Counts the rows of one file, those that were left out among them.
+private final class PlaceCounter {
+  private let file: Int
+  private var row = 0
+  private var skipped: Set<Int> = []
+
+  init(file: Int) { self.file = file }
+
+  func skip(_ row: Int?) { if let row { skipped.insert(row) } }
+
+  /// Where the next rows stand that were not left out.
+  func next(_ count: Int) -> [RowPlace] {
+    (0..<count).map { _ in
+      repeat { row += 1 } while skipped.remove(row) != nil
+      return RowPlace(file: file, row: row)
+    }
   }
 }
 

@@ -38,11 +38,12 @@ struct ForeignImport {
     let (schema, indexes, doubts) = try self.schema(sample, files, name: name.name)
     guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: name.name) }
     let layout = RowLayout(schema.layout.fields.map { Self.limited($0, by: schema) })
-    let scratch = FileManager.default.temporaryDirectory.appendingPathComponent("milvault-sort-\(UUID().uuidString.prefix(8))")
-    try FileManager.default.createDirectory(at: scratch, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: scratch) }
+    let scratch = try ScratchFolder("sort")
+    defer { scratch.remove() }
     let skipped = Skipped(skips: options.skips)
-    let sorter = RowSorter(layout: layout, keyField: key.name, scratch: scratch)
+    // Each row takes its place along, so that one whose key stands twice can be told.
+    let placeField = FieldLayout(name: Self.placeField, type: .scalar(.int64))
+    let sorter = RowSorter(layout: RowLayout(layout.fields + [placeField]), keyField: key.name, scratch: scratch.url)
     // Rows whose keys the server made may come without them, as a dump writes them: they are numbered.
     let hasKeys = sample.fields.isEmpty || sample.names.contains(key.name)
     guard hasKeys || key.autoID && key.type == .scalar(.int64) else {
@@ -55,10 +56,12 @@ struct ForeignImport {
     progress.begin("reading \(source.lastPathComponent)")
     var numbered: Int64 = 0
     var numberOfRows = 0
-    let losses = try await reader.read { batch in
+    let losses = try await reader.read { batch, places in
       numberOfRows += batch.count
       progress.add(batch.count, bytes: batch.byteCount)
-      try sorter.add(hasKeys ? batch : Self.numbered(batch, from: &numbered, key: key, layout: layout))
+      let rows = hasKeys ? batch : try Self.numbered(batch, from: &numbered, key: key, layout: layout)
+      let place = Column(name: placeField.name, type: placeField.type, values: .fixed(places.map(\.number)))
+      try sorter.add(RowBatch(columns: rows.columns + [place], count: rows.count))
     }
     if let first = skipped.rows.first, numberOfRows == 0 {
       throw ImportError.row(
@@ -66,9 +69,12 @@ struct ForeignImport {
     }
     let store = SegmentStore(repository: repository, damaged: damaged, layout: layout, keyField: key.name, progress: progress)
     progress.begin("storing \(name.text)")
-    var pages = ImportedPages(try await sorter.rows(), schema: schema, keyField: key.name, place: source.path) { twice in
-      try skipped.add(SkippedRow(file: source.path, row: 0, field: key.name, what: "key \(twice) stands twice, and a key names one row"))
+    let twice = ImportedPages.Twice(placeField: placeField.name) { value, row, first in
+      let before = first.file == row.file ? "row \(first.row)" : "\(files.parts[first.file].place.path), row \(first.row)"
+      let what = "key \(value) stands in \(before) too, and a key names one row"
+      try skipped.add(SkippedRow(file: files.parts[row.file].place.path, row: row.row, field: key.name, what: what))
     }
+    var pages = ImportedPages(try await sorter.rows(), schema: schema, keyField: key.name, place: source.path, twice: twice)
     guard let stored = try await store.store(&pages) else { throw CancellationError() }
     // A partition key spreads rows by itself; else everything is in the one partition.
     let result = try await store.finish(stored, as: schema.partitionKey == nil ? "_default" : PartitionBackup.all)
@@ -88,6 +94,9 @@ struct ForeignImport {
       loadState: .loaded, replicas: nil, partitions: [result.partition], duplicates: nil, notes: notes, seconds: ["read": watch.seconds])
     return (collection, result.files, skipped)
   }
+
+  /// No field's name: Milvus takes letters, digits and underscores.
+  private static let placeField = "row place"
 
   /// The file's or folder's name, if a collection may have it.
   private func nameOfSource() throws -> CollectionName {
@@ -114,26 +123,11 @@ struct ForeignImport {
   ) {
     guard let file = options.schema else {
       let guess = try sample.schema(name: name, key: options.key, files: files)
-      guard options.takesGuess else { throw ImportError.schemaGuessed(guess) }
+      guard options.takesGuess, guess.lacks.isEmpty else { throw ImportError.schemaGuessed(guess) }
       return (guess.schema, Self.plainIndexes(guess.schema), guess.doubts)
     }
-    guard let bytes = FileManager.default.contents(atPath: file.path) else {
-      throw ImportError.nothingThere(file.path, "it cannot be read")
-    }
-    var (schema, indexes): (CollectionSchema, [IndexDefinition])
-    if let description = try? JSONDecoder().decode(ExportDescription.self, from: bytes) {
-      (schema, indexes) = (description.schema, description.indexes)
-    } else {
-      do {
-        schema = try JSONDecoder().decode(CollectionSchema.self, from: bytes)
-      } catch {
-        throw ImportError.incomplete(
-          file.path, "it is no schema (\(decodingProblem(error))); `milvault import` without --schema shows what one looks like")
-      }
-      indexes = []
-    }
-    schema.name = name
-    return (schema, indexes.isEmpty ? Self.plainIndexes(schema) : indexes, [])
+    let given = try SchemaFile(file, name: name)
+    return (given.schema, given.indexes.isEmpty ? Self.plainIndexes(given.schema) : given.indexes, [])
   }
 
   /// An exact index for every vector field: rows can be read back only of a collection that has one.

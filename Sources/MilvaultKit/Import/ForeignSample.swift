@@ -64,24 +64,18 @@ struct ForeignSample {
       keyField = FieldSchema(name: "id", type: .scalar(.int64), isPrimaryKey: true, autoID: true, typeParams: [:])
       doubts.append("id: no array is named like a primary key; rows are numbered from 1")
     }
-    guard let keyField else {
-      throw ImportError.incomplete(
-        place,
-        "no field can be seen to be the primary key. Name one with --key, or give a --schema; the fields are \(told)")
-    }
-    guard fields.contains(where: \.type.isVector) else {
-      throw ImportError.incomplete(
-        place, "no field looks like a vector, and a Milvus collection has one. Give a --schema; the fields are \(told)")
-    }
-    var schema = CollectionSchema(name: name, fields: names.contains(keyField.name) ? [] : [keyField])
+    var lacks: [String] = []
+    if keyField == nil { lacks.append("no field can be seen to be the primary key (name one with --key)") }
+    if !fields.contains(where: \.type.isVector) { lacks.append("no field looks like a vector, and a Milvus collection has one") }
+    var schema = CollectionSchema(name: name, fields: keyField.map { names.contains($0.name) ? [] : [$0] } ?? [])
     for field in fields {
       if field.name == CollectionSchema.dynamicFieldName {
         schema.hasDynamicField = true
       } else {
-        schema.fields.append(field.name == keyField.name ? keyField : Self.field(field))
+        schema.fields.append(keyField.flatMap { $0.name == field.name ? $0 : nil } ?? Self.field(field))
       }
     }
-    return GuessedSchema(schema: schema, rows: rows, doubts: doubts)
+    return GuessedSchema(place: place, schema: schema, rows: rows, doubts: doubts, lacks: lacks)
   }
 
   /// The fields with their types, for messages.
@@ -139,9 +133,13 @@ private struct FirstRows: ForeignRows {
 
 /// A schema that was inferred from rows.
 public struct GuessedSchema: Sendable {
+  /// The first file.
+  public let place: String
   public let schema: CollectionSchema
   /// Rows that were looked at.
   public let rows: Int
   /// What it is unsure of.
   public let doubts: [String]
+  /// What it needs and was not found: it cannot be taken as it is.
+  public let lacks: [String]
 }

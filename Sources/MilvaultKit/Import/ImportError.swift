@@ -24,8 +24,10 @@ public enum ImportError: Error, CustomStringConvertible {
     case .newerFormat(let file, let version):
       "\(file) has format version \(version), and this milvault reads version 1. Use a newer milvault"
     case .row(let file, let why): "\(file), \(why). Nothing was imported"
+    case .schemaGuessed(let guess) where !guess.lacks.isEmpty:
+      "the schema above is inferred from \(guess.rows) rows of \(guess.place) and cannot be taken as it is: \(guess.lacks.joined(separator: "; ")). Save it, correct it, and give it with --schema"
     case .schemaGuessed(let guess):
-      "no schema was given, and the one above is inferred from \(guess.rows) rows. Take it with --inferred, or save it, correct it, and give it with --schema"
+      "no schema was given, and the one above is inferred from \(guess.rows) rows of \(guess.place). Take it with --inferred, or save it, correct it, and give it with --schema"
     case .saidByTheExport(let path, let option):
       "\(path) was exported by milvault and says its schema and names itself: leave \(option) out (--rename gives a collection another name)"
     case .duplicateKey(let file, let key): "\(file): key \(key) stands twice, and a key names one row. Nothing was imported"

@@ -8,18 +8,24 @@ struct ImportedPages: AsyncIteratorProtocol {
   private var cutter: SegmentCutter
   private let keyField: String
   private let place: String
-  private let twice: ((Key) throws -> Void)?
+  private let twice: Twice?
   private var pending: [CapturedPage] = []
   private var after: Key?
   private var last: Key?
+  private var lastPlace: RowPlace?
   private var ended = false
+
+  /// Rows of others: each brings its place in a column, and may have a key that another row has.
+  struct Twice {
+    let placeField: String
+    /// Told of a row whose key stands in a row before it; the row is left out, unless it throws.
+    let leaveOut: (_ key: Key, _ row: RowPlace, _ first: RowPlace) throws -> Void
+  }
 
   /// - Parameters:
   ///   - place: what the rows are read from, for messages.
-  ///   - twice: told of a key that stands twice; its later rows are left out, unless it throws.
-  init(
-    _ reader: any RowFileReader, schema: CollectionSchema, keyField: String, place: String, twice: ((Key) throws -> Void)? = nil
-  ) {
+  ///   - twice: nil for rows that an export wrote, whose keys stand once.
+  init(_ reader: any RowFileReader, schema: CollectionSchema, keyField: String, place: String, twice: Twice? = nil) {
     self.twice = twice
     self.reader = reader
     cutter = SegmentCutter(schema)
@@ -48,16 +54,23 @@ struct ImportedPages: AsyncIteratorProtocol {
 
   private var layout: RowBatch?
 
-  /// The batch without the rows whose key stands before them.
-  private func withoutDuplicates(_ batch: RowBatch) throws -> RowBatch {
+  /// The batch without the rows whose key stands before them, and without their places.
+  private mutating func withoutDuplicates(_ batch: RowBatch) throws -> RowBatch {
     guard let twice else { return batch }
+    let rows = batch.dropping([twice.placeField])
+    let places = try batch.keys(field: twice.placeField).map(RowPlace.init)
     var previous = last
     var kept: [Int] = []
-    for (row, key) in try batch.keys(field: keyField).enumerated() {
-      if key == previous { try twice(key) } else { kept.append(row) }
+    for ((row, key), place) in zip(try batch.keys(field: keyField).enumerated(), places) {
+      if key == previous {
+        try twice.leaveOut(key, place, lastPlace ?? place)
+      } else {
+        kept.append(row)
+        lastPlace = place
+      }
       previous = key
     }
-    return kept.count == batch.count ? batch : batch.picking(kept)
+    return kept.count == rows.count ? rows : rows.picking(kept)
   }
 
   private mutating func cut(_ rows: RowBatch) throws {

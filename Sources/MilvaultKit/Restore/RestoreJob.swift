@@ -36,10 +36,10 @@ public struct RestoreJob: Sendable {
       return try await target.withConnection(progress: progress) { connection in try await plan(entry, on: connection) }
     }
     // A database that is not there yet: planned on an empty one elsewhere, thrown away.
-    let scratch = FileManager.default.temporaryDirectory.appendingPathComponent("milvault-plan-\(UUID().uuidString.prefix(8))")
-    defer { try? FileManager.default.removeItem(at: scratch) }
+    let scratch = try ScratchFolder("plan")
+    defer { scratch.remove() }
     var empty = target
-    empty.uri = scratch.appendingPathComponent("new.db").path
+    empty.uri = scratch.url.appendingPathComponent("new.db").path
     var made = try await empty.withConnection(progress: progress) { try await plan(entry, on: $0) }
     if !made.collections.isEmpty { made.collections[0].steps.insert("create the Milvus Lite database \(target.uri)", at: 0) }
     return made

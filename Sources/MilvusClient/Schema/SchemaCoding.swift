@@ -3,11 +3,21 @@ import RowBatches
 
 // The JSON of a schema in a manifest: the field's type in words, flags only where they are set.
 
+extension CollectionSchema {
+  enum CodingKeys: String, CodingKey, CaseIterable { case name, description, fields, hasDynamicField, functions, properties }
+
+  /// What a schema's JSON may say.
+  package static let jsonKeys = CodingKeys.allCases.map(\.rawValue)
+}
+
 extension FieldSchema: Codable {
-  private enum CodingKeys: String, CodingKey {
+  private enum CodingKeys: String, CodingKey, CaseIterable {
     case name, description, type, elementType, dimension, isPrimaryKey, autoID, isPartitionKey, isClusteringKey, isFunctionOutput
     case isDynamic, nullable, defaultValue, typeParams, indexParams
   }
+
+  /// What a field's JSON may say.
+  package static let jsonKeys = CodingKeys.allCases.map(\.rawValue)
 
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)

@@ -35,6 +35,13 @@ public final class CSVTable: ForeignTable {
       guard !name.isEmpty else { throw ForeignTableError.malformed("column \(i + 1) has no name") }
       return ForeignColumn(name: name, type: .cell)
     }
+    // A field's name never has these, so it is a table of another country's or program's.
+    if columns.count == 1, let other = [";", "\t", "|", ","].first(where: columns[0].name.contains) {
+      let names = [";": "semicolons", "\t": "tabs", "|": "bars"]
+      throw ForeignTableError.malformed(
+        "its cells are parted by \(names[other] ?? "commas"): milvault reads commas in .csv and tabs in .tsv files. Write it so, or give it the other ending"
+      )
+    }
   }
 
   public func next() throws -> (any ForeignRows)? {

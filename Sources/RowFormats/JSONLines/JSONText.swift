@@ -165,7 +165,11 @@ public struct JSONScanner: Sendable {
     let start = at
     func isDigit(_ i: Int) -> Bool { i < bytes.count && (0x30...0x39).contains(bytes[i]) }
     if next == "-" { at += 1 }
-    guard isDigit(at) else { throw failure("a value is missing") }
+    guard isDigit(at) else {
+      let kinds: [Unicode.Scalar: String] = ["\"": "a text", "{": "an object", "[": "a list", "t": "true", "f": "false", "n": "null"]
+      let found = next.flatMap { kinds[$0] } ?? "none"
+      throw failure("a number is wanted, and there is \(found)")
+    }
     guard bytes[at] != 0x30 || !isDigit(at + 1) else { throw failure("a number that begins with 0") }
     while isDigit(at) { at += 1 }
     if next == "." {

@@ -97,9 +97,15 @@ struct EmbeddedStartCommand: MilvaultCommand {
 
   func work(_ console: Console) async throws -> Outcome {
     let chosen = generation?.generation ?? .preferred
-    let scratch = FileManager.default.temporaryDirectory.appendingPathComponent("milvault-\(UUID().uuidString.prefix(8))")
-    defer { if data == nil { try? FileManager.default.removeItem(at: scratch) } }
-    let place = data ?? scratch.appendingPathComponent("milvus.db").path
+    var scratch: ScratchFolder?
+    defer { scratch?.remove() }
+    let place: String
+    if let data {
+      place = data
+    } else {
+      let folder = try ScratchFolder("embedded")
+      (scratch, place) = (folder, folder.url.appendingPathComponent("milvus.db").path)
+    }
     let server = EmbeddedMilvus(EmbeddedInstallation(chosen), data: place, keepsData: data != nil, settings: settings)
     console.note("starting Milvus \(chosen.rawValue) on \(place)\(data == nil ? ", which is removed at the end" : "")")
     do {

@@ -75,7 +75,24 @@ struct ImportCommand: MilvaultCommand {
     if into == .repository, plan || !renames.isEmpty || !suffix.isEmpty {
       throw ValidationError("--plan, --rename and --suffix are for --into server: a backup keeps the names, and a restore renames")
     }
+    if schema != nil, inferred || key != nil {
+      throw ValidationError("--schema says what the rows are: --inferred and --key are for rows without one")
+    }
     if into == .server, name != nil { throw ValidationError("--name is for --into repository") }
+  }
+
+  /// What was read, for a program.
+  struct Read: Encodable {
+    let skipped: [SkippedRow]
+    let skippedRows: Int
+    /// What an import changed or is unsure of, by collection.
+    let notes: [String: [String]]
+
+    init(_ result: ImportResult) {
+      skipped = result.skipped
+      skippedRows = result.skippedRows
+      notes = Dictionary(result.entry.manifest.collections.map { ($0.fullName, $0.notes) }, uniquingKeysWith: { $0 + $1 })
+    }
   }
 
   private struct Answer: Encodable {
@@ -84,16 +101,14 @@ struct ImportCommand: MilvaultCommand {
     let collections: [RestoreCommand.Restored]
     let skipped: [SkippedRow]
     let skippedRows: Int
-    /// What an import changed or is unsure of, by collection.
     let notes: [String: [String]]
 
     init(_ result: ImportResult, backup: Manifest? = nil, check: CheckRecord? = nil, collections: [RestoreCommand.Restored] = []) {
+      let read = Read(result)
       self.backup = backup
       self.check = check
       self.collections = collections
-      skipped = result.skipped
-      skippedRows = result.skippedRows
-      notes = Dictionary(result.entry.manifest.collections.map { ($0.fullName, $0.notes) }, uniquingKeysWith: { $0 + $1 })
+      (skipped, skippedRows, notes) = (read.skipped, read.skippedRows, read.notes)
     }
   }
 
@@ -119,6 +134,7 @@ struct ImportCommand: MilvaultCommand {
     let schema: CollectionSchema
     let rows: Int
     let doubts: [String]
+    let lacks: [String]
   }
 
   private func show(_ guess: GuessedSchema, _ console: Console) throws -> Outcome {
@@ -129,7 +145,8 @@ struct ImportCommand: MilvaultCommand {
     let error = "\(ImportError.schemaGuessed(guess))"
     console.complain(error)
     try console.answer(
-      Guess(error: error, exitCode: Outcome.failed.rawValue, schema: guess.schema, rows: guess.rows, doubts: guess.doubts))
+      Guess(
+        error: error, exitCode: Outcome.failed.rawValue, schema: guess.schema, rows: guess.rows, doubts: guess.doubts, lacks: guess.lacks))
     return .failed
   }
 
@@ -159,14 +176,14 @@ struct ImportCommand: MilvaultCommand {
     options.verify = verify
     options.autoID = autoID
     // By way of a repository that is thrown away: all files are read and proven before the server sees a row.
-    let scratch = FileManager.default.temporaryDirectory.appendingPathComponent("milvault-import-\(UUID().uuidString.prefix(8))")
-    defer { try? FileManager.default.removeItem(at: scratch) }
-    let repository = try await Repository.create(in: LocalObjectStore(root: scratch))
+    let scratch = try ScratchFolder("import")
+    defer { scratch.remove() }
+    let repository = try await Repository.create(in: LocalObjectStore(root: scratch.url.appendingPathComponent("repository")))
     let result = try await ImportJob(source: folder, repository: repository, options: settings, progress: console.meter).run()
     report(result, console)
     let entry = result.entry
     let job = RestoreJob(target: try common.target(mayCreate: true), repository: repository, options: options, progress: console.meter)
-    if plan { return try RestoreCommand.show(try await job.plan(entry), console) }
+    if plan { return try RestoreCommand.show(try await job.plan(entry), of: result, console) }
     let restored = try await job.run(entry)
     for one in restored { RestoreCommand.report(one, console) }
     try console.answer(Answer(result, collections: restored.map { RestoreCommand.Restored($0) }))

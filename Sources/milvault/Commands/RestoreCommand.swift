@@ -126,8 +126,10 @@ struct RestoreCommand: MilvaultCommand {
       let steps: [String]
       let obstacles: [String]
     }
-    let backup: String
+    /// nil for an import, whose rows are in no repository.
+    let backup: String?
     let collections: [Collection]
+    let imported: ImportCommand.Read?
   }
 
   func work(_ console: Console) async throws -> Outcome {
@@ -149,7 +151,8 @@ struct RestoreCommand: MilvaultCommand {
     return .done
   }
 
-  static func show(_ plan: RestorePlan, _ console: Console) throws -> Outcome {
+  /// - Parameter imported: what the rows were read from, if they are in no repository.
+  static func show(_ plan: RestorePlan, of imported: ImportResult? = nil, _ console: Console) throws -> Outcome {
     for collection in plan.collections {
       console.say(
         "\(collection.source) -> \(collection.target.text): \(Format.number(collection.rows)) rows, \(Format.bytes(collection.rowBytes))")
@@ -159,11 +162,11 @@ struct RestoreCommand: MilvaultCommand {
     console.say(plan.obstacles.isEmpty ? "nothing was written" : "nothing was written; the restore would be refused")
     try console.answer(
       PlanAnswer(
-        backup: plan.backup,
+        backup: imported == nil ? plan.backup : nil,
         collections: plan.collections.map {
           .init(
             source: $0.source, target: $0.target.text, rows: $0.rows, bytes: $0.rowBytes, steps: $0.steps, obstacles: $0.obstacles)
-        }))
+        }, imported: imported.map(ImportCommand.Read.init)))
     return plan.obstacles.isEmpty ? .done : .failed
   }
 

@@ -211,9 +211,67 @@ extension RealServers {
       let skipped = try await filled.milvault(
         "import", file, "--into", "repository", "--collection", "items", "--schema", schema, "--on-error", "skip")
       #expect(skipped.exitCode == 0 && skipped.output.contains("items: 3 rows"), "\(skipped)")
-      for words in ["row 4, field vector", "row 5, field id", "key 2 stands twice", "row 7, field nope"] {
+      for words in ["row 4, field vector", "row 5, field id", "row 6, field id: key 2 stands in row 3 too", "row 7, field nope"] {
         #expect(skipped.errors.contains(words), "\(skipped)")
       }
+    }
+
+    /// Several CSV files, by a schema: a row with a cell too many, a text that is too long, a key that stands in two files, a column that is missing.
+    @Test func rowsOfTablesThatAreNoneAreToldByFileAndRow() async throws {
+      let filled = try await Filled(nil, on: .lite3)
+      let folder = filled.scratch.path("csv")
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+      try Data("id,t,note,v\n1,abc,x,\"[1,2]\"\n2,abc,x,\"[1,2]\",more\n3,abcdef,x,\"[1,2]\"\n4,d,x,\"[3,4]\"\n".utf8)
+        .write(to: URL(fileURLWithPath: folder + "/a.csv"))
+      try Data("id,t,v\n4,twice,\"[1,2]\"\n5,e,\"[5,6]\"\n".utf8).write(to: URL(fileURLWithPath: folder + "/b.csv"))
+      let schema = filled.scratch.path("fields.json")
+      // Of a schema only the fields must be said.
+      try Data(
+        """
+        {"fields": [{"name": "id", "type": "int64", "isPrimaryKey": true}, {"name": "t", "type": "varchar", "typeParams": {"max_length": 5}},
+          {"name": "note", "type": "varchar", "nullable": true}, {"name": "v", "type": "float_vector", "typeParams": {"dim": "2"}}]}
+        """.utf8
+      ).write(to: URL(fileURLWithPath: schema))
+      let arguments = ["import", folder, "--into", "repository", "--collection", "items", "--schema", schema]
+      let stopped = try await filled.milvault(arguments)
+      #expect(stopped.exitCode == 1 && stopped.errors.contains("a.csv, row 2"), "\(stopped)")
+      let skipped = try await filled.milvault(arguments + ["--on-error", "skip"])
+      #expect(skipped.exitCode == 0 && skipped.output.contains("items: 3 rows"), "\(skipped)")
+      for words in [
+        "a.csv, row 2: it has 5 cells", "a.csv, row 3, field t: a text of 6 characters",
+        "b.csv, row 1, field id: key 4 stands in \(folder)/a.csv, row 4 too",
+        "field note: b.csv has no such column",
+      ] {
+        #expect(skipped.errors.contains(words), "\(words) in \(skipped)")
+      }
+      let planned = try await filled.milvault(
+        "import", folder, "--collection", "planned", "--schema", schema, "--on-error", "skip", "--plan", "--json", "--uri",
+        filled.server.uri)
+      #expect(planned.exitCode == 0 && planned.output.contains("\"skippedRows\" : 3"), "\(planned)")
+      try Data("id;v\n1;2\n".utf8).write(to: URL(fileURLWithPath: filled.scratch.path("other.csv")))
+      let other = try await filled.milvault("import", filled.scratch.path("other.csv"), "--into", "repository", "--collection", "items")
+      #expect(other.exitCode == 1 && other.errors.contains("parted by semicolons"), "\(other)")
+    }
+
+    /// Everything that is wrong with a schema that somebody wrote is told at once.
+    @Test func aSchemaWithMistakesIsRefused() async throws {
+      let filled = try await Filled(nil, on: .lite3)
+      let rows = filled.scratch.path("rows.jsonl")
+      try Data(Self.rows.utf8).write(to: URL(fileURLWithPath: rows))
+      let schema = filled.scratch.path("fields.json")
+      try Data(
+        """
+        {"fields": [{"name": "id", "type": "int64", "primary": true}, {"name": "t", "type": "string"},
+          {"name": "v", "type": "float_vector", "dimension": 2, "typeParams": {"dim": 3}}], "dynamic": true}
+        """.utf8
+      ).write(to: URL(fileURLWithPath: schema))
+      let refused = try await filled.milvault("import", rows, "--into", "repository", "--collection", "items", "--schema", schema)
+      #expect(refused.exitCode == 1)
+      for words in ["field id has \"primary\"", "there is no type \"string\"", "\"dimension\" is 2 and dim", "the schema has \"dynamic\""] {
+        #expect(refused.errors.contains(words), "\(words) in \(refused)")
+      }
+      let both = try await filled.milvault("import", rows, "--into", "repository", "--schema", schema, "--inferred")
+      #expect(both.exitCode == 64, "\(both)")
     }
 
     @Test func vectorsThatWereRoundedArePointedOut() async throws {
@@ -244,7 +302,8 @@ extension RealServers {
 
     @Test(arguments: [
       ("rows.txt", "no .json, .jsonl, .parquet, .npy or .csv file"), ("torn.json", "cut short"), ("empty.jsonl", "holds no rows"),
-      ("rows.csv", "no field looks like a vector"), ("torn.parquet", "torn.parquet"), ("torn.npy", "no .npy file"),
+      ("rows.csv", "no field looks like a vector, and a Milvus collection has one. Save it, correct it"), ("torn.parquet", "torn.parquet"),
+      ("torn.npy", "no .npy file"),
       ("none.csv", "none.csv"),
     ])
     func whatCannotBeReadIsTold(_ file: (String, String)) async throws {

@@ -28,7 +28,9 @@ struct Filled {
   }
 
   /// Any other command on the repository.
-  func milvault(_ arguments: String...) async throws -> Finished {
+  func milvault(_ arguments: String...) async throws -> Finished { try await milvault(arguments) }
+
+  func milvault(_ arguments: [String]) async throws -> Finished {
     try await run(Project.milvault, arguments + ["--repo", repository], folder: scratch.folder)
   }
 
