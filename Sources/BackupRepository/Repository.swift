@@ -89,6 +89,11 @@ public struct Repository: Sendable {
 public struct StoredFile: Sendable {
   public let file: FileReference
   public let isNew: Bool
+
+  public init(file: FileReference, isNew: Bool) {
+    self.file = file
+    self.isNew = isNew
+  }
 }
 
 /// A data file being written; its name, the SHA-256 of its bytes, is known at its end. One task uses it.

@@ -30,6 +30,9 @@ public protocol ObjectStore: Sendable {
 
   /// Removes an object; one that is not there is no error.
   func delete(_ key: String) async throws
+
+  /// Removes what writers that died left and nobody sees.
+  func removeAbandoned() async throws
 }
 
 public struct ObjectInfo: Sendable, Hashable {

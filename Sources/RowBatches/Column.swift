@@ -145,6 +145,17 @@ public struct Column: Sendable {
     Column(name: name, type: type, values: type.emptyValues)
   }
 
+  /// A column of this name and type in which no row has a value.
+  public static func nulls(name: String, type: ColumnType, rows: Int) -> Column {
+    let values: ColumnValues =
+      switch type.emptyValues {
+      case .fixed(let width, _): .fixed(width: width, Data(count: width * rows))
+      case .variable: .variable(offsets: Array(repeating: 0, count: rows + 1), bytes: Data())
+      case .list(_, let elements): .list(offsets: Array(repeating: 0, count: rows + 1), elements: elements)
+      }
+    return Column(name: name, type: type, values: values, validity: Array(repeating: false, count: rows))
+  }
+
   /// What is wrong with the column for a batch of `rows`, in words, or nil. A column that is not whole has killed a server.
   public func defect(rows: Int) -> String? {
     if let validity, validity.count != rows { return "\(validity.count) null flags for \(rows) rows" }

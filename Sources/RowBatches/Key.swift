@@ -77,6 +77,17 @@ extension Key: Codable {
   }
 }
 
+extension Column {
+  /// A column of keys, which are all of `type`: int64 or varchar.
+  public init(name: String, type: ColumnType, keys: [Key]) {
+    let values: ColumnValues =
+      type == .scalar(.int64)
+      ? .fixed(keys.map { key in if case .int64(let number) = key { return number } else { return Int64(0) } })
+      : .variable(keys.map { key in if case .utf8(let bytes) = key { return bytes } else { return Data() } })
+    self.init(name: name, type: type, values: values)
+  }
+}
+
 extension RowBatch {
   /// The keys of all rows, in row order.
   /// - Throws: `RowBatchError.notAKey` if the column is missing, null somewhere, or neither int64 nor varchar.

@@ -8,6 +8,9 @@ public struct RowDigest: Sendable, Hashable {
 
   public static let byteCount = 32
 
+  /// No row's: what stands in place of a digest where there is none.
+  public static let zero = RowDigest(words: (0, 0, 0, 0))
+
   init(words: (UInt64, UInt64, UInt64, UInt64)) { self.words = words }
 
   init(_ digest: SHA256.Digest) { self = digest.withUnsafeBytes { RowDigest(bytes: $0) } }
@@ -36,6 +39,10 @@ public struct RowDigests: Sendable {
 
   public init() { digests = [] }
 
+  public init(_ digests: [RowDigest]) { self.digests = digests }
+
+  public func slice(_ range: Range<Int>) -> RowDigests { RowDigests(Array(digests[range])) }
+
   /// The digests that a column of a digest file holds; nil if it holds something else.
   public init?(stored column: Column) {
     guard column.type == .digest, case .fixed(let width, let bytes) = column.values, width == RowDigest.byteCount else { return nil }
@@ -63,6 +70,8 @@ public struct RowDigests: Sendable {
     for index in 0..<batch.count {
       row.removeAll(keepingCapacity: true)
       for (header, column) in columns {
+        // A null says what a missing field says: a nullable field that is added later changes no row.
+        guard !column.isNull(index) else { continue }
         row.append(contentsOf: header)
         column.appendCanonical(row: index, to: &row)
       }
@@ -84,13 +93,8 @@ public struct RowDigests: Sendable {
 }
 
 extension Column {
-  /// The null flag (1 for null) and, for a value, its length and bytes.
+  /// A value's length and bytes.
   fileprivate func appendCanonical(row: Int, to bytes: inout [UInt8]) {
-    if isNull(row) {
-      bytes.append(1)
-      return
-    }
-    bytes.append(0)
     switch values {
     case .fixed(let width, let data):
       bytes.appendLittleEndian(UInt64(width))

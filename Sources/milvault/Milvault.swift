@@ -20,7 +20,8 @@ struct Milvault: AsyncParsableCommand {
     version: Tool.version,
     subcommands: [
       InitCommand.self, CheckCommand.self, BackupCommand.self, ListCommand.self, ShowCommand.self, RestoreCommand.self,
-      VerifyCommand.self, ExportCommand.self, ImportCommand.self, EmbeddedCommand.self, DemoCommand.self,
+      VerifyCommand.self, ExportCommand.self, ImportCommand.self, ForgetCommand.self, UndeleteCommand.self, PruneCommand.self,
+      EmbeddedCommand.self, DemoCommand.self,
     ])
 
   static func main() async {

@@ -37,10 +37,13 @@ final class TemporaryRepository {
     var after: Key?
     for start in stride(from: 0, to: rows, by: segmentRows) {
       let end = min(rows, start + segmentRows)
-      let writer = try SegmentWriter(repository: repository, layout: Self.layout, keyField: Self.keyField)
+      let writer = try LayerWriter(repository: repository, layout: Self.layout, keyField: Self.keyField, role: .base)
       try writer.append(try DigestedRows(batch.slice(start..<end), keyField: Self.keyField))
       let through: Key? = end == rows ? nil : .int64(Int64(end - 1))
-      segments.append(try await writer.finish(after: after, through: through).commit(to: repository, damaged: []).segment)
+      let finished = try writer.finish()
+      _ = try await finished.commit(to: repository, damaged: [])
+      let base = finished.layer
+      segments.append(Segment(after: after, through: through, content: base.content, rowBytes: base.rowBytes, base: base))
       after = through
     }
     let list = try await repository.putSegmentList(segments, damaged: [])

@@ -51,7 +51,8 @@ manifest = json.load(open(sorted(glob.glob(f"{repository}/backups/*.json"))[-1])
 path = lambda file: f"{repository}/data/{file['name'][:2]}/{file['name']}"
 segments = [segment for c in manifest["collections"] if c["name"] == name for p in c["partitions"] if p.get("segmentList")
             for segment in json.load(open(path(p["segmentList"])))["segments"]]
-parquet_readers("repository", [path(segment["rows"]) for segment in segments])
+assert not any(segment.get("deltas") for segment in segments), "a first backup has none"
+parquet_readers("repository", [path(segment["base"]["rows"]) for segment in segments])
 
 
 def load(folder, file):

@@ -101,11 +101,14 @@ extension Repository {
   }
 
   /// Writes a backup's manifest, after checking that every file it names is there: the last act of a backup, which makes it one.
-  public func publish(_ manifest: Manifest) async throws -> CatalogEntry {
+  /// - Parameter lock: the writer's, which has to be its own just before and just after: a prune that took it for dead may have removed files.
+  public func publish(_ manifest: Manifest, under lock: RepositoryLock? = nil) async throws -> CatalogEntry {
     try await requireFiles(of: manifest)
+    try await lock?.require()
     let (bytes, sha256) = try ManifestFile.seal(manifest)
     try await store.put(bytes, at: Self.manifestKey(manifest.id))
     do {
+      try await lock?.require()
       try await requireFiles(of: manifest)
     } catch {
       // Something removed a file at that very moment: a manifest over missing files must not stay.
@@ -115,7 +118,7 @@ extension Repository {
     return CatalogEntry(manifest: manifest, sha256: sha256)
   }
 
-  private func requireFiles(of manifest: Manifest) async throws {
+  func requireFiles(of manifest: Manifest) async throws {
     for file in try await files(of: manifest) {
       guard let found = try await store.info(file.key) else {
         throw RepositoryError.damaged(place(file.key), "it vanished while the backup ran")
@@ -133,7 +136,7 @@ extension Repository {
     for collection in manifest.collections {
       for partition in collection.partitions {
         guard let list = partition.segmentList else { continue }
-        let all = [list] + (try await segments(of: partition)).flatMap { [$0.rows, $0.digests] }
+        let all = [list] + (try await segments(of: partition)).flatMap(\.files)
         for file in all where seen.insert(file).inserted { files.append(file) }
       }
     }

@@ -157,13 +157,15 @@ public struct CollectionBackup: Sendable, Codable {
   public var duplicates: DuplicateKeys?
   /// What the backup does not hold, or holds otherwise than one might think, in words.
   public var notes: [String]
+  /// What changed since the backup that it was compared with; nil where nothing is ever compared, as in an import.
+  public var change: ChangeSummary?
   public var seconds: [String: Double]
 
   public init(
     database: String, name: String, collectionID: Int64, capture: String, cut: Cut, guarantee: Guarantee, schema: CollectionSchema,
     indexes: [IndexDefinition], aliases: [String], properties: [String: String], consistencyLevel: ConsistencyLevel, shards: Int,
     partitionCount: Int, loadState: LoadState, replicas: Int?, partitions: [PartitionBackup], duplicates: DuplicateKeys?,
-    notes: [String], seconds: [String: Double]
+    notes: [String], change: ChangeSummary? = nil, seconds: [String: Double]
   ) {
     self.database = database
     self.name = name
@@ -184,6 +186,7 @@ public struct CollectionBackup: Sendable, Codable {
     content = partitions.reduce(into: ContentDigest()) { $0.add($1.content) }
     self.duplicates = duplicates
     self.notes = notes
+    self.change = change
     self.seconds = seconds
   }
 

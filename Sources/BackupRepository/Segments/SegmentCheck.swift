@@ -24,59 +24,59 @@ extension Repository {
     }
   }
 
-  /// Decodes a segment's rows and compares each, in order, with the digests beside them, and all with the segment's content digest.
-  /// - Parameter keyField: the primary key's name.
+  /// Decodes the rows of each of a segment's layers and compares each row, in order, with the digest beside it; and what the layers give
+  /// together with the segment's content digest.
+  /// - Parameters:
+  ///   - keyField: the primary key's name.
+  ///   - checked: layers whose rows were compared before, which need not be again.
   /// - Throws: `RepositoryError.damaged` naming the file and, where it can be told, the row.
-  public func checkRows(of segment: Segment, layout: RowLayout, keyField: String) async throws {
-    let place = place(segment.rows.key)
+  public func checkRows(of segment: Segment, layout: RowLayout, keyField: String, except checked: Set<SegmentLayer> = []) async throws {
     guard let key = layout.fields.first(where: { $0.name == keyField }) else { throw RowBatchError.notAKey(keyField) }
-    let rowReader = try await openRows(of: segment, layout: layout)
-    let digestReader = try await openDigests(of: segment, keyType: key.type)
+    for (layer, role) in segment.roles where !checked.contains(layer) {
+      try await checkRows(of: layer, role: role, layout: layout, keyField: keyField)
+    }
+    let place = place(segment.base.digests.key)
+    let digests = try await digests(of: segment, keyType: key.type)
     var content = ContentDigest()
     var last = segment.after
-    var stored = StoredDigests(reader: digestReader)
-    while let batch = try rowReader.next() {
+    while let next = try digests.next() {
       try Task.checkCancellation()
-      let rows = try DigestedRows(batch, keyField: keyField)
-      for (key, digest) in zip(rows.keys, rows.digests.digests) {
+      for key in next.keys {
         if let last, !(last < key) { throw RepositoryError.damaged(place, "key \(key) is out of order") }
-        guard let beside = try stored.next() else {
-          throw RepositoryError.damaged(self.place(segment.digests.key), "it ends before key \(key)")
-        }
-        guard beside.key == key, beside.digest == digest else {
-          throw RepositoryError.damaged(place, "the row with key \(key) is not the one that was backed up")
-        }
         last = key
       }
-      content.add(ContentDigest(of: rows.digests))
+      content.add(ContentDigest(of: RowDigests(next.digests)))
     }
     if let last, let through = segment.through, through < last {
       throw RepositoryError.damaged(place, "key \(last) lies beyond the segment")
     }
     guard content == segment.content else {
       throw RepositoryError.damaged(
-        place, "its \(content.rows) rows do not have the content digest of the \(segment.content.rows) backed up")
+        place, "with its \(segment.deltas.count) deltas it gives \(content.rows) rows that are not the \(segment.content.rows) backed up")
     }
   }
-}
 
-/// The keys and digests of a digest file, one after the other.
-private struct StoredDigests {
-  let reader: DataFileReader
-  private var keys: [Key] = []
-  private var digests = RowDigests()
-  private var position = 0
-
-  init(reader: DataFileReader) { self.reader = reader }
-
-  mutating func next() throws -> (key: Key, digest: RowDigest)? {
-    if position == keys.count {
-      guard let batch = try reader.next() else { return nil }
-      keys = try batch.keys(field: DigestFile.keyColumn)
-      digests = batch.column(DigestFile.digestColumn).flatMap { RowDigests(stored: $0) } ?? RowDigests()
-      position = 0
+  private func checkRows(of layer: SegmentLayer, role: LayerWriter.Role, layout: RowLayout, keyField: String) async throws {
+    let place = place(layer.rows?.key ?? layer.digests.key)
+    let entries = try await entries(of: layer, layout: layout, keyField: keyField, role: role)
+    var content = ContentDigest()
+    var deletes = 0
+    while let next = try entries() {
+      try Task.checkCancellation()
+      let rows = RowDigests(of: next.rows)
+      var row = 0
+      for (key, digest) in zip(next.keys, next.digests) {
+        guard let digest else { continue }
+        guard rows.digests[row] == digest else {
+          throw RepositoryError.damaged(place, "the row with key \(key) is not the one that was backed up")
+        }
+        row += 1
+      }
+      deletes += next.keys.count - row
+      content.add(ContentDigest(of: rows))
     }
-    defer { position += 1 }
-    return position < digests.digests.count ? (keys[position], digests.digests[position]) : nil
+    guard content == layer.content, deletes == layer.deletes else {
+      throw RepositoryError.damaged(place, "its \(content.rows) rows do not have the content digest of the \(layer.content.rows) backed up")
+    }
   }
 }

@@ -20,15 +20,91 @@ extension Repository {
     try await put(try JSONEncoder.repository.encode(SegmentList(segments: segments)) + Data("\n".utf8), as: .segments, damaged: damaged)
   }
 
-  /// Opens a segment's rows.
-  /// - Parameter layout: the columns to read.
-  public func openRows(of segment: Segment, layout: RowLayout) async throws -> DataFileReader {
-    try await openParquet(segment.rows, layout: layout, rows: segment.content.rows)
+  /// Opens a segment's rows: those of its base, with its deltas applied.
+  /// - Parameters:
+  ///   - layout: the columns to read.
+  ///   - key: the primary key's, by which deltas are applied.
+  public func openRows(of segment: Segment, layout: RowLayout, key: FieldLayout) async throws -> SegmentRowReader {
+    if segment.deltas.isEmpty { return SegmentRowReader(plain: try await openRows(of: segment.base, layout: layout)) }
+    let hasKey = layout.fields.contains { $0.name == key.name }
+    let merged = try await mergedEntries(
+      of: segment, layout: hasKey ? layout : RowLayout(layout.fields + [key]), keyField: key.name)
+    return SegmentRowReader(merged: merged, dropping: hasKey ? [] : [key.name])
   }
 
-  /// Opens a segment's digests.
-  func openDigests(of segment: Segment, keyType: ColumnType) async throws -> DataFileReader {
-    try await openParquet(segment.digests, layout: DigestFile.layout(keyType: keyType), rows: segment.content.rows)
+  /// Opens all files of a segment: each is there, has its size and a footer that tells the right number of rows. No row is read.
+  public func probe(_ segment: Segment, layout: RowLayout, keyType: ColumnType) async throws {
+    for (layer, role) in segment.roles {
+      if layer.rows != nil { _ = try await openRows(of: layer, layout: layout) }
+      _ = try await openDigests(of: layer, keyType: keyType, role: role)
+    }
+  }
+
+  /// A segment's entries, all layers merged; keys that are gone are among them.
+  public func mergedEntries(of segment: Segment, layout: RowLayout, keyField: String, over newer: [KeyedSource] = []) async throws
+    -> MergedEntries
+  {
+    var sources = newer
+    for (layer, role) in segment.roles.reversed() {
+      sources.append(try await entries(of: layer, layout: layout, keyField: keyField, role: role))
+    }
+    return try MergedEntries(sources)
+  }
+
+  /// The entries of one layer; the rows of a file come with the digests that stand beside them, and are not held against them.
+  public func entries(of layer: SegmentLayer, layout: RowLayout, keyField: String, role: LayerWriter.Role) async throws -> KeyedSource {
+    guard let key = layout.fields.first(where: { $0.name == keyField }) else { throw RowBatchError.notAKey(keyField) }
+    let digests = try await openDigests(of: layer, keyType: key.type, role: role)
+    guard layer.rows != nil else {
+      return { try digests.next().map { KeyedEntries(keys: $0.keys, digests: $0.digests, rows: layout.empty) } }
+    }
+    let rows = try await openRows(of: layer, layout: layout)
+    let place = place(layer.digests.key)
+    // As many keys at a time as have about 4 MiB of rows.
+    let width = max(1, layer.rowBytes / max(1, layer.content.rows))
+    let keysAtOnce = min(max(16, (4 << 20) / width), 1 << 16)
+    return {
+      guard let next = try digests.next(maxKeys: keysAtOnce) else { return nil }
+      var batch = layout.empty
+      let wanted = next.digests.count { $0 != nil }
+      while batch.count < wanted {
+        guard let more = try rows.next(maxRows: wanted - batch.count) else {
+          throw RepositoryError.damaged(place, "it has more keys than there are rows")
+        }
+        if batch.count == 0 { batch = more } else { try batch.append(more) }
+      }
+      let present = zip(next.keys, next.digests).compactMap { $1 == nil ? nil : $0 }
+      guard try batch.keys(field: keyField) == present else { throw RepositoryError.damaged(place, "its keys are not those of the rows") }
+      return KeyedEntries(keys: next.keys, digests: next.digests, rows: batch)
+    }
+  }
+
+  /// The digests of a segment's rows in key order, all layers merged.
+  public func digests(of segment: Segment, keyType: ColumnType) async throws -> SegmentDigests {
+    var sources: [KeyedSource] = []
+    for (layer, role) in segment.roles.reversed() {
+      let reader = try await openDigests(of: layer, keyType: keyType, role: role)
+      // Merged like rows that have no columns.
+      sources.append {
+        try reader.next().map { next in
+          KeyedEntries(
+            keys: next.keys, digests: next.digests, rows: try RowBatch(columns: [], count: next.digests.count { $0 != nil }))
+        }
+      }
+    }
+    return SegmentDigests(try MergedEntries(sources))
+  }
+
+  /// Opens a layer's rows.
+  func openRows(of layer: SegmentLayer, layout: RowLayout) async throws -> DataFileReader {
+    guard let file = layer.rows else { throw RepositoryError.damaged(place(layer.digests.key), "no rows belong to it") }
+    return try await openParquet(file, layout: layout, rows: layer.content.rows)
+  }
+
+  /// Opens a layer's digests.
+  func openDigests(of layer: SegmentLayer, keyType: ColumnType, role: LayerWriter.Role) async throws -> DigestReader {
+    let layout = DigestFile.layout(keyType: keyType, holdsDeletes: role == .delta)
+    return DigestReader(try await openParquet(layer.digests, layout: layout, rows: layer.keys))
   }
 
   private func openParquet(_ file: FileReference, layout: RowLayout, rows: Int) async throws -> DataFileReader {
@@ -59,9 +135,14 @@ extension Repository {
   }
 }
 
+extension Segment {
+  /// The layers, the oldest first, and what each is.
+  var roles: [(layer: SegmentLayer, role: LayerWriter.Role)] { [(base, .base)] + deltas.map { ($0, .delta) } }
+}
+
 /// Reads the rows of one data file; what is wrong with it is told with its name. One task uses it.
 public final class DataFileReader {
-  private let place: String
+  let place: String
   private let reader: ParquetReader
 
   init(place: String, reader: ParquetReader) {
@@ -78,5 +159,72 @@ public final class DataFileReader {
     } catch let error as RowBatchError {
       throw RepositoryError.damaged(place, error.description)
     }
+  }
+}
+
+/// Reads a digest file. One task uses it.
+final class DigestReader {
+  let file: DataFileReader
+
+  init(_ file: DataFileReader) { self.file = file }
+
+  /// The next keys, at most `maxKeys`, with their digests, or nil at the end.
+  func next(maxKeys: Int = .max) throws -> (keys: [Key], digests: [RowDigest?])? {
+    guard let batch = try file.next(maxRows: maxKeys) else { return nil }
+    let column = batch.column(DigestFile.digestColumn)
+    guard let column, let digests = RowDigests(stored: column) else { throw RepositoryError.damaged(file.place, "it has no digests") }
+    return (
+      try batch.keys(field: DigestFile.keyColumn), digests.digests.enumerated().map { column.isNull($0.offset) ? nil : $0.element }
+    )
+  }
+}
+
+/// Reads the rows of a segment, deltas applied. One task uses it.
+public final class SegmentRowReader {
+  private enum Source {
+    case plain(DataFileReader)
+    case merged(MergedEntries)
+  }
+
+  private var source: Source
+  private let dropped: Set<String>
+
+  init(plain reader: DataFileReader) { (source, dropped) = (.plain(reader), []) }
+  init(merged: MergedEntries, dropping dropped: Set<String>) { (source, self.dropped) = (.merged(merged), dropped) }
+
+  /// Bytes of rows that are put together, at least, from the small pieces that deltas leave.
+  private static let batchBytes = 4 << 20
+
+  /// The next rows, or nil at the end.
+  public func next() throws -> RowBatch? {
+    guard case .merged(var merged) = source else {
+      guard case .plain(let reader) = source else { return nil }
+      return try reader.next()
+    }
+    defer { source = .merged(merged) }
+    var rows: RowBatch?
+    while rows.map({ $0.byteCount < Self.batchBytes }) ?? true, let more = try merged.next() {
+      guard more.rows.count > 0 else { continue }
+      if rows == nil { rows = more.rows } else { try rows?.append(more.rows) }
+    }
+    return rows?.dropping(dropped)
+  }
+}
+
+/// Reads the keys and digests of a segment's rows, deltas applied. One task uses it.
+public final class SegmentDigests {
+  private var merged: MergedEntries
+
+  init(_ merged: MergedEntries) { self.merged = merged }
+
+  /// The next ones, in key order, or nil at the end.
+  public func next() throws -> (keys: [Key], digests: [RowDigest])? {
+    while let entries = try merged.next() {
+      let present = entries.digests.compactMap(\.self)
+      if present.isEmpty { continue }
+      if present.count == entries.keys.count { return (entries.keys, present) }
+      return (zip(entries.keys, entries.digests).compactMap { $1 == nil ? nil : $0 }, present)
+    }
+    return nil
   }
 }

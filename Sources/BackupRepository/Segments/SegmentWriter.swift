@@ -9,19 +9,18 @@ public struct DigestedRows: Sendable {
 
   /// - Parameter keyField: the primary key's name.
   public init(_ batch: RowBatch, keyField: String) throws {
-    self.batch = batch
-    keys = try batch.keys(field: keyField)
-    digests = RowDigests(of: batch)
+    self.init(batch: batch, keys: try batch.keys(field: keyField), digests: RowDigests(of: batch))
   }
 
-  /// The keys and digests as the rows of a digest file.
-  func digestBatch(keyField: String) throws -> RowBatch {
-    guard let key = batch.column(keyField) else { throw RowBatchError.notAKey(keyField) }
-    let columns = [
-      Column(name: DigestFile.keyColumn, type: key.type, values: key.values),
-      Column(name: DigestFile.digestColumn, type: .digest, values: digests.columnValues),
-    ]
-    return try RowBatch(columns: columns, count: batch.count)
+  private init(batch: RowBatch, keys: [Key], digests: RowDigests) {
+    self.batch = batch
+    self.keys = keys
+    self.digests = digests
+  }
+
+  public func slice(_ range: Range<Int>) -> DigestedRows {
+    if range == 0..<keys.count { return self }
+    return DigestedRows(batch: batch.slice(range), keys: Array(keys[range]), digests: digests.slice(range))
   }
 }
 
@@ -30,74 +29,107 @@ enum DigestFile {
   static let keyColumn = "key"
   static let digestColumn = "digest"
 
-  static func layout(keyType: ColumnType) -> RowLayout {
-    RowLayout([FieldLayout(name: keyColumn, type: keyType), FieldLayout(name: digestColumn, type: .digest)])
+  /// - Parameter holdsDeletes: whether a digest may be null: a delta's may, a base's not.
+  static func layout(keyType: ColumnType, holdsDeletes: Bool) -> RowLayout {
+    RowLayout([
+      FieldLayout(name: keyColumn, type: keyType), FieldLayout(name: digestColumn, type: .digest, nullable: holdsDeletes),
+    ])
+  }
+
+  /// Entries as the rows of a digest file.
+  static func batch(_ entries: KeyedEntries, keyType: ColumnType) throws -> RowBatch {
+    let columns = [
+      Column(name: keyColumn, type: keyType, keys: entries.keys),
+      Column(
+        name: digestColumn, type: .digest, values: RowDigests(entries.digests.map { $0 ?? .zero }).columnValues,
+        validity: entries.digests.map { $0 != nil }),
+    ]
+    return try RowBatch(columns: columns, count: entries.keys.count)
   }
 }
 
-/// Writes one segment: its rows and its digests, streamed. One task uses it.
-public final class SegmentWriter {
+/// Writes one layer of a segment: its rows and its digests, streamed. One task uses it.
+public final class LayerWriter {
+  public enum Role: Sendable { case base, delta }
+
   private let repository: Repository
-  private let keyField: String
-  private let rowFile: StagedDataFile
+  private let layout: RowLayout
+  private let role: Role
+  private let keyType: ColumnType
   private let digestFile: StagedDataFile
-  private let rowWriter: ParquetWriter
   private let digestWriter: ParquetWriter
+  /// Begun with the first row: a delta may have none.
+  private var rowFile: (file: StagedDataFile, writer: ParquetWriter)?
   private var content = ContentDigest()
+  private var deletes = 0
   private var rowBytes = 0
 
   /// - Parameters:
   ///   - layout: the rows' columns, the key's among them.
-  public init(repository: Repository, layout: RowLayout, keyField: String) throws {
+  public init(repository: Repository, layout: RowLayout, keyField: String, role: Role) throws {
     guard let key = layout.fields.first(where: { $0.name.utf8.elementsEqual(keyField.utf8) }) else { throw RowBatchError.notAKey(keyField) }
     self.repository = repository
-    self.keyField = keyField
-    let (rowFile, digestFile) = (try repository.stage(.rows), try repository.stage(.digests))
-    self.rowFile = rowFile
+    self.layout = layout
+    self.role = role
+    keyType = key.type
+    let digestFile = try repository.stage(.digests)
     self.digestFile = digestFile
-    rowWriter = try ParquetWriter(layout: layout) { try rowFile.write($0) }
-    digestWriter = try ParquetWriter(layout: DigestFile.layout(keyType: key.type)) { try digestFile.write($0) }
+    digestWriter = try ParquetWriter(layout: DigestFile.layout(keyType: key.type, holdsDeletes: role == .delta)) { try digestFile.write($0) }
   }
 
   public var rows: Int { content.rows }
 
-  /// Adds rows, whose keys are greater than all before.
-  public func append(_ rows: DigestedRows) throws {
-    try rowWriter.write(rows.batch)
-    try digestWriter.write(try rows.digestBatch(keyField: keyField))
-    content.add(ContentDigest(of: rows.digests))
-    rowBytes += rows.batch.valueBytes
+  public func append(_ rows: DigestedRows) throws { try append(KeyedEntries(rows)) }
+
+  /// Adds entries, whose keys are greater than all before. A base leaves out the keys that are gone: nothing is below it.
+  public func append(_ entries: KeyedEntries) throws {
+    var entries = entries
+    if role == .base, entries.rows.count < entries.keys.count {
+      let kept = entries.keys.indices.filter { entries.digests[$0] != nil }
+      entries.keys = kept.map { entries.keys[$0] }
+      entries.digests = kept.map { entries.digests[$0] }
+    }
+    if entries.isEmpty { return }
+    try digestWriter.write(try DigestFile.batch(entries, keyType: keyType))
+    let digests = RowDigests(entries.digests.compactMap(\.self))
+    deletes += entries.keys.count - digests.digests.count
+    guard entries.rows.count > 0 else { return }
+    if rowFile == nil {
+      let file = try repository.stage(.rows)
+      rowFile = (file, try ParquetWriter(layout: layout) { try file.write($0) })
+    }
+    try rowFile?.writer.write(entries.rows)
+    content.add(ContentDigest(of: digests))
+    rowBytes += entries.rows.valueBytes
   }
 
-  /// Ends the segment, which covers the keys greater than `after` up to `through`. It is to be committed.
-  public func finish(after: Key?, through: Key?) throws -> FinishedSegment {
-    try rowWriter.finish()
+  /// Ends the layer. It is to be committed.
+  public func finish() throws -> FinishedLayer {
     try digestWriter.finish()
-    let (rows, digests) = (rowFile.finish(), digestFile.finish())
-    let segment = Segment(
-      after: after, through: through, content: content, rowBytes: rowBytes, rows: rows.file, digests: digests.file)
-    return FinishedSegment(segment: segment, rows: rows, digests: digests)
+    try rowFile?.writer.finish()
+    let (rows, digests) = (rowFile?.file.finish(), digestFile.finish())
+    let layer = SegmentLayer(rows: rows?.file, digests: digests.file, content: content, deletes: deletes, rowBytes: rowBytes)
+    return FinishedLayer(layer: layer, rows: rows, digests: digests)
   }
 
-  /// Leaves nothing of the segment.
+  /// Leaves nothing of the layer.
   public func discard() {
-    rowFile.discard()
+    rowFile?.file.discard()
     digestFile.discard()
   }
 }
 
-/// A segment whose files are written and wait for their names. Dropped without `commit` it leaves nothing.
-public struct FinishedSegment: Sendable {
-  let segment: Segment
-  let rows: FinishedDataFile
+/// A layer whose files are written and wait for their names. Dropped without `commit` it leaves nothing.
+public struct FinishedLayer: Sendable {
+  public let layer: SegmentLayer
+  let rows: FinishedDataFile?
   let digests: FinishedDataFile
 
   /// Makes the files durable under their names.
-  /// - Returns: the segment, and which of its files are new.
-  public func commit(to repository: Repository, damaged: Set<String>) async throws -> (segment: Segment, files: [StoredFile]) {
-    let files = [
-      try await rows.commit(to: repository, damaged: damaged), try await digests.commit(to: repository, damaged: damaged),
-    ]
-    return (segment, files)
+  /// - Returns: which of them are new.
+  public func commit(to repository: Repository, damaged: Set<String>) async throws -> [StoredFile] {
+    var files: [StoredFile] = []
+    for file in [rows, digests].compactMap(\.self) { files.append(try await file.commit(to: repository, damaged: damaged)) }
+    return files
   }
 }

@@ -10,8 +10,12 @@ public struct BackupOptions: Sendable {
   public var name: String?
   /// Ranges read at the same time.
   public var streams = 4
+  /// How changed segments are stored.
+  public var policy = ChangePolicy()
   /// Whether keys that stand more than once fail the backup.
   public var strict = false
+  /// Seconds to wait for a prune to finish.
+  public var lockWait: Double = 600
   /// Verify what was stored; nil for not at all.
   public var verify: VerifyLevel? = .rows
 
@@ -44,7 +48,11 @@ public struct BackupJob: Sendable {
   public func run() async throws -> BackupResult {
     let started = Timestamp.now
     do {
-      let result = try await target.withConnection(progress: progress) { try await backUp($0, started: started) }
+      let result = try await repository.withLock(
+        .shared, verb: "backup", options: LockOptions(wait: options.lockWait), told: { progress.tell($0.words) }
+      ) { lock in
+        try await target.withConnection(progress: progress) { try await backUp($0, started: started, under: lock) }
+      }
       let manifest = result.entry.manifest
       // The backup is made, whether or not a record of it can be.
       try? await repository.record(
@@ -60,8 +68,9 @@ public struct BackupJob: Sendable {
     }
   }
 
-  private func backUp(_ connection: DeploymentConnection, started: Timestamp) async throws -> BackupResult {
-    let previous = try await repository.catalog().newest.map { ManifestLink(id: $0.manifest.id, sha256: $0.sha256) }
+  private func backUp(_ connection: DeploymentConnection, started: Timestamp, under lock: RepositoryLock) async throws -> BackupResult {
+    let catalog = try await repository.catalog()
+    let previous = catalog.newest.map { ManifestLink(id: $0.manifest.id, sha256: $0.sha256) }
     let damaged = try await repository.damagedFiles()
     let names = try await chosenCollections(connection)
     var collections: [CollectionBackup] = []
@@ -73,7 +82,7 @@ public struct BackupJob: Sendable {
         for name in group {
           let job = CollectionBackupJob(
             client: client, connection: connection, repository: repository, options: options, progress: progress, damaged: damaged,
-            database: database)
+            earlier: catalog.entries, database: database)
           let (collection, files) = try await job.run(name)
           collections.append(collection)
           for stored in files where counted.insert(stored.file).inserted {
@@ -86,16 +95,13 @@ public struct BackupJob: Sendable {
     let manifest = Manifest(
       id: Repository.newBackupID(at: started), name: options.name, repository: repository.id, started: started, finished: finished,
       previous: previous, deployment: connection.manifestEntry,
-      kind: BackupKind(
-        asked: "full", done: "full",
-        why: previous == nil
-          ? "the first backup in this repository" : "every backup of this version is full; files that are there already are reused"),
+      kind: Self.kind(options.policy.kind, of: collections),
       collections: collections, newBytes: newBytes, reusedBytes: reusedBytes,
       seconds: collections.reduce(into: ["total": finished.date.timeIntervalSince(started.date)]) { sums, collection in
         sums.merge(collection.seconds) { $0 + $1 }
       })
     try Task.checkCancellation()
-    let entry = try await repository.publish(manifest)
+    let entry = try await repository.publish(manifest, under: lock)
     guard let level = options.verify else { return BackupResult(entry: entry, check: nil) }
     do {
       let check = try await Verification(repository: repository, progress: progress).run(entry, level: level)
@@ -103,6 +109,20 @@ public struct BackupJob: Sendable {
     } catch {
       throw BackupError.storedButNotVerified(manifest.id, error is CancellationError ? "stopped" : "\(error)")
     }
+  }
+
+  /// What was asked for, and what that came to.
+  private static func kind(_ asked: AskedKind, of collections: [CollectionBackup]) -> BackupKind {
+    let compared = collections.filter { $0.change?.comparedWith != nil }
+    let done = compared.isEmpty ? AskedKind.full : asked
+    let why =
+      switch (compared.count, collections.count) {
+      case (0, 1): collections.first?.change?.why ?? ""
+      case (0, _): "no collection could be compared with an earlier backup"
+      case (let some, let all) where some < all: "\(all - some) of \(all) collections could not be compared with an earlier backup and are full"
+      default: "every collection was compared with an earlier backup"
+      }
+    return BackupKind(asked: asked.rawValue, done: done.rawValue, why: why)
   }
 
   /// The collections to back up, by database.

@@ -11,6 +11,8 @@ struct CollectionBackupJob: Sendable {
   let options: BackupOptions
   let progress: ProgressMeter
   let damaged: Set<String>
+  /// The repository's backups, oldest first.
+  let earlier: [CatalogEntry]
   let database: String
 
   func run(_ name: String) async throws -> (CollectionBackup, [StoredFile]) {
@@ -66,14 +68,21 @@ struct CollectionBackupJob: Sendable {
     let estimate = try await client.rowEstimate(of: schema.name)
     progress.begin("backing up \(schema.name)", total: estimate)
 
+    guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: schema.name) }
+    let context = SegmentContext(
+      repository: repository, damaged: damaged, layout: schema.layout, keyField: key.name, policy: options.policy)
+    let compared = ComparedCollection(of: description, database: database, in: earlier, label: connection.manifestEntry.label)
+    var change = ChangeSummary(comparedWith: compared.backup, why: compared.why)
     var files: [StoredFile] = []
     var partitions: [PartitionBackup] = []
     var duplicates: DuplicateKeys?
+    var notes: [String] = []
     for partition in try await partitionsToRead(schema) {
-      let result = try await PartitionBackupJob(capture: capture, repository: repository, damaged: damaged, progress: progress)
-        .run(partition)
+      let result = try await PartitionBackupJob(capture: capture, context: context, compared: compared, progress: progress).run(partition)
       partitions.append(result.partition)
       files += result.files
+      notes += result.notes
+      change.add(result.change)
       if let found = result.duplicates {
         duplicates = DuplicateKeys(extraRows: found.extraRows + (duplicates?.extraRows ?? 0), example: duplicates?.example ?? found.example)
       }
@@ -81,14 +90,20 @@ struct CollectionBackupJob: Sendable {
     if options.strict, let duplicates {
       throw CaptureError.duplicateKeys(collection: schema.name, extraRows: duplicates.extraRows, example: duplicates.example)
     }
+    // Rows of a partition that was dropped are gone, though none of them was read.
+    for partition in compared.collection?.partitions ?? [] where !partitions.contains(where: { $0.name == partition.name }) {
+      change.counts.deleted += partition.content.rows
+      change.rowsBefore += partition.content.rows
+      notes.append("partition \(partition.name), which backup \(compared.backup ?? "") has with \(partition.content.rows) rows, is gone")
+    }
     let backup = CollectionBackup(
       database: database, name: schema.name, collectionID: description.id, capture: "query", cut: cut,
       guarantee: Self.guarantee(counts: counts),
       schema: schema, indexes: indexes, aliases: aliases, properties: description.properties,
       consistencyLevel: description.consistencyLevel, shards: description.shards,
       partitionCount: schema.partitionKey == nil ? 0 : description.partitionCount, loadState: loadState, replicas: replicas,
-      partitions: partitions, duplicates: duplicates, notes: Self.notes(schema, counts: counts) + unchecked,
-      seconds: ["read": watch.seconds])
+      partitions: partitions, duplicates: duplicates, notes: Self.notes(schema, counts: counts) + unchecked + notes,
+      change: change, seconds: ["read": watch.seconds])
     return (backup, files)
   }
 

@@ -3,94 +3,80 @@ import MilvusClient
 import RowBatches
 import RowFormats
 
-/// What pages became on their way into the repository.
-struct StoredPages {
-  var segments: [Segment] = []
-  var files: [StoredFile] = []
-  var extraRows = 0
-  var duplicate: Key?
-}
-
 /// A partition whose rows are in the repository.
 struct StoredPartition {
   var partition: PartitionBackup
+  /// Every file it needs, and whether it is new.
   var files: [StoredFile]
   var duplicates: DuplicateKeys?
+  var change: ChangeSummary
+  /// What is to be said about it, in words.
+  var notes: [String] = []
 }
 
 /// Writes pages of rows, which come in key order, into segments of a repository.
 struct SegmentStore: Sendable {
-  let repository: Repository
-  let damaged: Set<String>
-  let layout: RowLayout
-  let keyField: String
+  let context: SegmentContext
+  let cutter: SegmentCutter
   let progress: ProgressMeter
 
   /// Segments whose files are on their way to the disk at any time, while the next one is written.
   private static let commitsUnderWay = 2
 
-  /// Writes the pages into segments.
+  /// Writes the pages into segments, and their list.
+  /// - Parameters:
+  ///   - old: the segments of an earlier backup to build on.
+  ///   - partition: its name in the manifest.
   /// - Returns: nil if the pages ended before the key space did.
-  func store<Pages: AsyncIteratorProtocol>(_ pages: inout Pages) async throws -> StoredPages?
+  func store<Pages: AsyncIteratorProtocol>(_ pages: inout Pages, comparedWith old: [Segment] = [], as partition: String) async throws
+    -> StoredPartition?
   where Pages.Element == CapturedPage {
-    try await withThrowingTaskGroup(of: (Int, Segment, [StoredFile]).self) { commits in
-      var stored = StoredPages()
-      var committed: [Int: (segment: Segment, files: [StoredFile])] = [:]
-      var begun = 0
-      var writer: SegmentWriter?
-      var after: Key?
-      var reachedTheEnd = false
+    var segments: [Segment] = []
+    var files: [StoredFile] = []
+    var extraRows = 0
+    var duplicate: Key?
+    var reachedTheEnd = false
+    var writer = PartitionWriter(context, comparedWith: old, cutter: cutter, progress: progress)
+    try await withThrowingTaskGroup(of: [StoredFile].self) { commits in
+      var underWay = 0
+      func take(_ finished: FinishedSegment, damaged: Set<String>) async throws {
+        segments.append(finished.segment)
+        let new = Set(finished.layer?.layer.files ?? [])
+        files += finished.segment.files.filter { !new.contains($0) }.map { StoredFile(file: $0, isNew: false) }
+        guard let layer = finished.layer else { return }
+        let repository = context.repository
+        commits.addTask { try await layer.commit(to: repository, damaged: damaged) }
+        underWay += 1
+        if underWay > Self.commitsUnderWay, let stored = try await commits.next() {
+          underWay -= 1
+          files += stored
+        }
+      }
       while let page = try await pages.next() {
         let rows = page.rows.rows
-        if rows.batch.count > 0 {
-          let current = try writer ?? SegmentWriter(repository: repository, layout: layout, keyField: keyField)
-          writer = current
-          try current.append(rows)
-          progress.add(rows.batch.count, bytes: rows.batch.byteCount)
-        }
-        if let counted = page.rows.counted { stored.extraRows += max(0, counted - rows.batch.count) }
-        stored.duplicate = stored.duplicate ?? page.rows.duplicate
+        for finished in try await writer.append(rows) { try await take(finished, damaged: writer.damaged) }
+        if let counted = page.rows.counted { extraRows += max(0, counted - rows.batch.count) }
+        duplicate = duplicate ?? page.rows.duplicate
         if page.range.through == nil { reachedTheEnd = true }
-        guard page.endsSegment, let current = writer else { continue }
-        let (number, finished) = (begun, try current.finish(after: after, through: page.range.through))
-        commits.addTask {
-          let (segment, files) = try await finished.commit(to: repository, damaged: damaged)
-          return (number, segment, files)
-        }
-        begun += 1
-        if begun - committed.count > Self.commitsUnderWay, let (number, segment, files) = try await commits.next() {
-          committed[number] = (segment, files)
-        }
-        after = page.range.through
-        writer = nil
       }
-      guard reachedTheEnd, writer == nil else { return nil }
-      while let (number, segment, files) = try await commits.next() { committed[number] = (segment, files) }
-      for (_, one) in committed.sorted(by: { $0.key < $1.key }) {
-        stored.segments.append(one.segment)
-        stored.files += one.files
-      }
-      // Nothing came after the last segment: it reaches to the end.
-      if let last = stored.segments.indices.last { stored.segments[last].through = nil }
-      return stored
+      guard reachedTheEnd else { return }
+      for finished in try await writer.finish() { try await take(finished, damaged: writer.damaged) }
+      while let stored = try await commits.next() { files += stored }
     }
-  }
-
-  /// Writes the list of the segments.
-  func finish(_ stored: StoredPages, as partition: String) async throws -> StoredPartition {
-    var files = stored.files
-    let segments = stored.segments
-    let content = segments.reduce(into: ContentDigest()) { $0.add($1.content) }
+    guard reachedTheEnd else { return nil }
+    // Nothing came after the last segment: it reaches to the end.
+    if let last = segments.indices.last { segments[last].through = nil }
     var list: FileReference?
     if !segments.isEmpty {
-      let file = try await repository.putSegmentList(segments, damaged: damaged)
+      let file = try await context.repository.putSegmentList(segments, damaged: context.damaged)
       files.append(file)
       list = file.file
     }
+    let backup = PartitionBackup(
+      name: partition, content: segments.reduce(into: ContentDigest()) { $0.add($1.content) },
+      rowBytes: segments.reduce(0) { $0 + $1.rowBytes }, segments: segments.count, segmentList: list)
     return StoredPartition(
-      partition: PartitionBackup(
-        name: partition, content: content, rowBytes: segments.reduce(0) { $0 + $1.rowBytes },
-        segments: segments.count, segmentList: list),
-      files: files, duplicates: stored.duplicate.map { DuplicateKeys(extraRows: stored.extraRows, example: $0) })
+      partition: backup, files: files, duplicates: duplicate.map { DuplicateKeys(extraRows: extraRows, example: $0) },
+      change: writer.summary)
   }
 }

@@ -7,12 +7,10 @@ struct PlannedPage: Sendable {
   var range: KeyRange
   /// The keys that the pass found in it, in order.
   var keys: [Key]
-  /// Whether a segment ends with this page.
-  var endsSegment: Bool
 }
 
-/// A pass over the keys of a partition, in key order, without their rows: it finds ranges of equal size however the keys are spread, and
-/// where segments end. It holds no more than a page of keys.
+/// A pass over the keys of a partition, in key order, without their rows: it finds ranges of equal size however the keys are spread. It holds
+/// no more than a page of keys.
 struct KeyScan: Sendable {
   let reader: RangeReader
   let pageSize: PageSize
@@ -23,8 +21,7 @@ struct KeyScan: Sendable {
   /// once it has seen as many keys as there were rows, and the last page's reader looks for what is left.
   /// - Parameter rows: about how many rows there were at the beginning.
   /// - Throws: `MilvusError`, or `CaptureError` if the server's answers contradict each other.
-  func run(cutter: SegmentCutter, rows: Int, into channel: AsyncChannel<PlannedPage>) async throws {
-    var cutter = cutter
+  func run(rows: Int, into channel: AsyncChannel<PlannedPage>) async throws {
     var pending: [Key] = []
     var after: Key?
     var last: Key?
@@ -37,9 +34,8 @@ struct KeyScan: Sendable {
       for key in keys {
         // A page goes out when a further key comes, so that the last one can be given no upper bound.
         pending.append(key)
-        let ends = cutter.endsSegment(key)
-        if ends || pending.count >= pageSize.rows, reader.canBound(key) {
-          await channel.send(PlannedPage(range: KeyRange(after: after, through: key), keys: pending, endsSegment: ends))
+        if pending.count >= pageSize.rows, reader.canBound(key) {
+          await channel.send(PlannedPage(range: KeyRange(after: after, through: key), keys: pending))
           // A cancelled send drops the page without a word.
           try Task.checkCancellation()
           after = key
@@ -52,7 +48,7 @@ struct KeyScan: Sendable {
       last = greatest
       if scanned >= rows, keys.count < MilvusClient.largestPage / 2, scanned > keys.count { break }
     }
-    await channel.send(PlannedPage(range: KeyRange(after: after), keys: pending, endsSegment: true))
+    await channel.send(PlannedPage(range: KeyRange(after: after), keys: pending))
     try Task.checkCancellation()
   }
 }

@@ -3,11 +3,10 @@ import BackupRepository
 import MilvusClient
 import RowBatches
 
-/// Rows of one partition as they leave the server: in key order, proven, with the places where segments end.
+/// Rows of one partition as they leave the server: in key order, proven.
 struct CapturedPage: Sendable {
   var range: KeyRange
   var rows: ProvenRows
-  var endsSegment: Bool
 }
 
 /// Captures the rows of a collection through queries: any Milvus, any moment, no access to its storage.
@@ -24,7 +23,7 @@ struct QueryCapture: Sendable {
 
   /// Reads a partition (nil: the whole collection) and hands its pages on in key order.
   /// - Throws: `CaptureError` if the rows cannot be proven complete.
-  func read(partition: String?, cutter: SegmentCutter, _ consume: (CapturedPage) async throws -> Void) async throws {
+  func read(partition: String?, _ consume: (CapturedPage) async throws -> Void) async throws {
     guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: schema.name) }
     let reader = RangeReader(
       client: client, schema: schema, key: key, partitions: partition.map { [$0] } ?? [], consistency: consistency, dialect: dialect,
@@ -41,7 +40,7 @@ struct QueryCapture: Sendable {
       group.addTask {
         // The channel ends in every case, so that its receiver does not wait for ever; the error comes out of the group.
         defer { channel.finish() }
-        try await KeyScan(reader: reader, pageSize: pageSize).run(cutter: cutter, rows: rows, into: channel)
+        try await KeyScan(reader: reader, pageSize: pageSize).run(rows: rows, into: channel)
       }
       try await read(channel, reader: reader, pageSize: pageSize, rowsBefore: countBefore) { page in
         counted += page.rows.counted ?? 0
@@ -73,7 +72,7 @@ struct QueryCapture: Sendable {
       }
     } consume: { page, rows in
       if let rows {
-        try await consume(CapturedPage(range: page.range, rows: rows, endsSegment: page.endsSegment))
+        try await consume(CapturedPage(range: page.range, rows: rows))
       } else {
         // Its turn has come: it is read in parts, so that no more of it is in memory than of any other page.
         try await read(try await reader.divided(page, pageSize).async, reader: reader, pageSize: pageSize, rowsBefore: rowsBefore, consume)

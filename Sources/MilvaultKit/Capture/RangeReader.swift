@@ -90,7 +90,7 @@ struct RangeReader: Sendable {
     var after = page.range.after
     if let bound = page.keys.lastIndex(where: { canBound($0) }) {
       let range = KeyRange(after: after, through: page.keys[bound])
-      rows = try await provenRange(PlannedPage(range: range, keys: Array(page.keys[...bound]), endsSegment: false))
+      rows = try await provenRange(PlannedPage(range: range, keys: Array(page.keys[...bound])))
       after = page.keys[bound]
     }
     var unexplained = 0
@@ -101,7 +101,7 @@ struct RangeReader: Sendable {
       if let bound = found.lastIndex(where: { canBound($0) }) {
         let range = KeyRange(after: after, through: found[bound])
         do {
-          rows = try joined(rows, try await provenRange(PlannedPage(range: range, keys: Array(found[...bound]), endsSegment: false)))
+          rows = try joined(rows, try await provenRange(PlannedPage(range: range, keys: Array(found[...bound]))))
         } catch MilvusError.messageTooLarge where bound > 0 {
           limit = max(1, bound / 4)  // far wider rows than before
           continue
@@ -113,7 +113,7 @@ struct RangeReader: Sendable {
         continue
       }
       // Keys that cannot be bounds stand last: they are read together, and the count says whether they are all.
-      guard found.isEmpty else { return try joined(rows, try await provenRange(PlannedPage(range: tail, keys: found, endsSegment: false))) }
+      guard found.isEmpty else { return try joined(rows, try await provenRange(PlannedPage(range: tail, keys: found))) }
       let counted = counts ? try await count(tail) : try await keys(in: tail, limit: limit).count
       if counted == 0 { return rows }
       // Rows that came in just now show at the next look; rows that no query returns do not.
@@ -178,12 +178,12 @@ struct RangeReader: Sendable {
     for key in page.keys.dropLast() {
       pending.append(key)
       guard pending.count >= rows, canBound(key) else { continue }
-      parts.append(PlannedPage(range: KeyRange(after: after, through: key), keys: pending, endsSegment: false))
+      parts.append(PlannedPage(range: KeyRange(after: after, through: key), keys: pending))
       (after, pending) = (key, [])
     }
     guard after != page.range.after else { throw CaptureError.rowTooLarge(collection: schema.name, range: page.range) }
     pending.append(contentsOf: page.keys.suffix(1))
-    parts.append(PlannedPage(range: KeyRange(after: after, through: page.range.through), keys: pending, endsSegment: page.endsSegment))
+    parts.append(PlannedPage(range: KeyRange(after: after, through: page.range.through), keys: pending))
     return parts
   }
 
@@ -194,8 +194,8 @@ struct RangeReader: Sendable {
     let middle = bounds[bounds.count / 2]
     let key = page.keys[middle]
     return (
-      PlannedPage(range: KeyRange(after: page.range.after, through: key), keys: Array(page.keys[...middle]), endsSegment: false),
-      PlannedPage(range: KeyRange(after: key, through: page.range.through), keys: Array(page.keys[(middle + 1)...]), endsSegment: false)
+      PlannedPage(range: KeyRange(after: page.range.after, through: key), keys: Array(page.keys[...middle])),
+      PlannedPage(range: KeyRange(after: key, through: page.range.through), keys: Array(page.keys[(middle + 1)...]))
     )
   }
 
@@ -278,7 +278,7 @@ struct RangeReader: Sendable {
       keys = try await allKeys(range)
       if rows.keys == keys { return ProvenRows(rows: rows) }
     }
-    if let halves = halves(of: PlannedPage(range: range, keys: keys, endsSegment: false)) {
+    if let halves = halves(of: PlannedPage(range: range, keys: keys)) {
       return try await joined(agreed(halves.0), agreed(halves.1))
     }
     throw CaptureError.passesDisagree(collection: schema.name, range: range, first: keys.count, second: found)

@@ -1,17 +1,18 @@
 package import MilvusClient
 package import RowBatches
 
-/// Decides, key by key in key order, where segments end. The bounds depend on the keys, not on their positions, so that an insert or a
+/// Decides, key by key in key order, where segments may end. The bounds depend on the keys, not on their positions, so that an insert or a
 /// delete moves none but those of the segment it falls into.
 ///
 /// A key ends a segment by its hash: from a quarter of the expected size on every key may, from twice the expected size on eight times as
 /// many may, at four times the size every one does. A strong hash (one key in 64 expected sizes) always ends a segment, whatever its
 /// size: between two strong ends nothing before or after has any say, so a range can be cut by itself.
-package struct SegmentCutter {
+package struct SegmentCutter: Sendable {
   /// Rows that a segment is expected to have.
   package let expectedRows: Int
   private let threshold: UInt64
-  private var rows = 0
+  /// Rows since the last end.
+  private(set) var rows = 0
 
   /// Bytes of rows that a segment is expected to have, and rows at most.
   static let expectedBytes = 64 << 20
@@ -27,16 +28,30 @@ package struct SegmentCutter {
     self.init(rowWidth: schema.columns.reduce(0) { $0 + $1.expectedWidth })
   }
 
-  /// Whether the segment ends with this key.
-  package mutating func endsSegment(_ key: Key) -> Bool {
+  /// Whether a segment that begins with the last end is as large as one may be.
+  var isFull: Bool { rows >= expectedRows * 4 }
+
+  /// Whether it is smaller than one should be.
+  var isSmall: Bool { rows < expectedRows / 4 }
+
+  /// Takes the next key.
+  /// - Returns: whether a segment may end with it.
+  mutating func mayEnd(with key: Key) -> Bool {
     rows += 1
+    if isFull { return true }
     let hash = key.boundHash
-    let ends =
-      hash < threshold / 64
+    return hash < threshold / 64
       || rows >= expectedRows / 4 && hash < threshold
       || rows >= expectedRows * 2 && hash < threshold.multipliedReportingOverflow(by: 8).partialValue
-      || rows >= expectedRows * 4
-    if ends { rows = 0 }
-    return ends
+  }
+
+  /// A segment ended with the last key.
+  mutating func end() { rows = 0 }
+
+  /// Takes the next key, and ends the segment with it wherever that may be.
+  package mutating func endsSegment(_ key: Key) -> Bool {
+    guard mayEnd(with: key) else { return false }
+    end()
+    return true
   }
 }

@@ -1,3 +1,4 @@
+public import BackupRepository
 public import Foundation
 import Yams
 
@@ -21,8 +22,27 @@ public struct Configuration: Sendable, Codable {
     public var site: String?
   }
 
+  public struct Change: Sendable, Codable {
+    /// Shares of changed rows, from 0 to 1.
+    public var incrementalBelow: Double?
+    public var differentialBelow: Double?
+  }
+
+  /// How many backups to keep.
+  public struct Keep: Sendable, Codable {
+    public var last: Int?
+    public var hourly: Int?
+    public var daily: Int?
+    public var weekly: Int?
+    public var monthly: Int?
+    public var yearly: Int?
+    public var within: DurationText?
+  }
+
   public var milvus: Milvus?
   public var repository: RepositoryPlace?
+  public var change: Change?
+  public var keep: Keep?
 
   public init() {}
 
@@ -65,10 +85,47 @@ public struct Configuration: Sendable, Codable {
     }
   }
 
+  /// How changed segments are stored.
+  /// - Throws: `ConfigurationError` if the thresholds are no shares.
+  public func changePolicy(_ kind: AskedKind, file: String? = nil) throws -> ChangePolicy {
+    var policy = ChangePolicy()
+    policy.kind = kind
+    policy.incrementalBelow = change?.incrementalBelow ?? policy.incrementalBelow
+    policy.differentialBelow = change?.differentialBelow ?? policy.differentialBelow
+    guard (0...1).contains(policy.incrementalBelow), (policy.incrementalBelow...1).contains(policy.differentialBelow) else {
+      throw ConfigurationError(
+        file: file ?? Self.defaultFile,
+        what: "change.incrementalBelow (\(policy.incrementalBelow)) and change.differentialBelow (\(policy.differentialBelow)) are shares of rows, "
+          + "from 0 to 1, the first no larger than the second")
+    }
+    return policy
+  }
+
+  /// The rules of `keep:`.
+  /// - Throws: `ConfigurationError` if there are none.
+  public func retentionPolicy(file: String? = nil) throws -> RetentionPolicy {
+    var policy = RetentionPolicy()
+    policy.last = keep?.last
+    policy.hourly = keep?.hourly
+    policy.daily = keep?.daily
+    policy.weekly = keep?.weekly
+    policy.monthly = keep?.monthly
+    policy.yearly = keep?.yearly
+    policy.within = keep?.within?.seconds
+    let counts = [keep?.last, keep?.hourly, keep?.daily, keep?.weekly, keep?.monthly, keep?.yearly].compactMap(\.self)
+    guard !policy.isEmpty, counts.allSatisfy({ $0 >= 0 }) else {
+      throw ConfigurationError(
+        file: file ?? Self.defaultFile, what: "it does not say how many backups to keep, like keep: { last: 3, daily: 7, weekly: 4 }")
+    }
+    return policy
+  }
+
   /// A misspelt key would otherwise be passed over in silence.
   private static func unknownKeys(in text: String) throws -> [String] {
     let known: [String: Set<String>] = [
       "milvus": ["label", "uri", "tokenEnv", "database", "ca", "medium", "site"], "repository": ["url", "medium", "site"],
+      "change": ["incrementalBelow", "differentialBelow"],
+      "keep": ["last", "hourly", "daily", "weekly", "monthly", "yearly", "within"],
     ]
     guard let top = try Yams.load(yaml: text) as? [String: Any] else { return ["no sections like milvus: and repository:"] }
     return top.flatMap { section, value -> [String] in
@@ -95,6 +152,16 @@ public struct Configuration: Sendable, Codable {
     repository:
       # Where backups are kept. A disk other than Milvus's own: a copy beside the original is no backup.
       url: REPOSITORY
+
+    # How a segment is stored, by the share of its rows that changed since the last backup.
+    # change:
+    #   # below this, one more delta is put on it
+    #   incrementalBelow: 0.10
+    #   # below this, one delta takes the place of those there; above, it is written anew
+    #   differentialBelow: 0.50
+
+    # What `milvault forget --keep` keeps, of each deployment and set of collections.
+    # keep: { last: 3, daily: 7, weekly: 4, monthly: 12 }
 
     """
 }

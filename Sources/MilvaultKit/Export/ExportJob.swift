@@ -38,6 +38,10 @@ public struct ExportJob: Sendable {
   /// Exports. The folder has its name only when it is whole.
   /// - Throws: `ExportError`, `RepositoryError` for damage, `StorageError`.
   public func run(_ entry: CatalogEntry) async throws -> [ExportDescription] {
+    try await repository.whileReading(verb: "export") { try await export(entry) }
+  }
+
+  private func export(_ entry: CatalogEntry) async throws -> [ExportDescription] {
     let chosen = try chosenCollections(entry.manifest)
     let isThere = try requireFree()
     // Inside a folder that is there, which may be a mount point of its own; else beside it.
@@ -177,7 +181,8 @@ public struct ExportJob: Sendable {
     _ partition: PartitionBackup, of collection: CollectionBackup, layout: RowLayout, into folder: URL
   ) async throws -> (ContentDigest, [ExportFile]) {
     let segments = try await repository.segments(of: partition)
-    let rows = SegmentRows(repository: repository, segments: segments, layout: layout, batchBytes: 4 << 20)
+    let rows = SegmentRows(
+      repository: repository, segments: segments, layout: layout, key: try collection.keyLayout(), batchBytes: 4 << 20)
     let writer = try await writer(layout, rows: partition.content.rows, texts: rows, folder: folder)
     let prepare = writer.prepare
     var content = ContentDigest()
@@ -218,7 +223,8 @@ public struct ExportJob: Sendable {
   private func longestTexts(_ rows: SegmentRows) async throws -> [String: Int] {
     let fields = rows.layout.fields.filter { $0.type.fixedWidth == nil }
     guard !fields.isEmpty else { return [:] }
-    let texts = SegmentRows(repository: rows.repository, segments: rows.segments, layout: RowLayout(fields), batchBytes: rows.batchBytes)
+    let texts = SegmentRows(
+      repository: rows.repository, segments: rows.segments, layout: RowLayout(fields), key: rows.key, batchBytes: rows.batchBytes)
     var longest: [String: Int] = [:]
     for try await batch in texts {
       for column in batch.columns {

@@ -67,17 +67,20 @@ struct ForeignImport {
       throw ImportError.row(
         file: first.file, "no row fits the schema: row \(first.row)\(first.field.map { ", field \($0)" } ?? ""): \(first.what)")
     }
-    let store = SegmentStore(repository: repository, damaged: damaged, layout: layout, keyField: key.name, progress: progress)
+    let store = SegmentStore(
+      context: SegmentContext(repository: repository, damaged: damaged, layout: layout, keyField: key.name), cutter: SegmentCutter(schema),
+      progress: progress)
     progress.begin("storing \(name.text)")
     let twice = ImportedPages.Twice(placeField: placeField.name) { value, row, first in
       let before = first.file == row.file ? "row \(first.row)" : "\(files.parts[first.file].place.path), row \(first.row)"
       let what = "key \(value) stands in \(before) too, and a key names one row"
       try skipped.add(SkippedRow(file: files.parts[row.file].place.path, row: row.row, field: key.name, what: what))
     }
-    var pages = ImportedPages(try await sorter.rows(), schema: schema, keyField: key.name, place: source.path, twice: twice)
-    guard let stored = try await store.store(&pages) else { throw CancellationError() }
+    var pages = ImportedPages(try await sorter.rows(), layout: layout, keyField: key.name, place: source.path, twice: twice)
     // A partition key spreads rows by itself; else everything is in the one partition.
-    let result = try await store.finish(stored, as: schema.partitionKey == nil ? "_default" : PartitionBackup.all)
+    guard let result = try await store.store(&pages, as: schema.partitionKey == nil ? "_default" : PartitionBackup.all) else {
+      throw CancellationError()
+    }
     var notes = ["read from \(source.path)"] + sample.losses(of: schema)
     if options.schema == nil {
       let fields = schema.fields.map { "\($0.name) \($0.type.name)\($0.isPrimaryKey ? " (key)" : "")" }

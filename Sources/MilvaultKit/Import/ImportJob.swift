@@ -51,6 +51,12 @@ public struct ImportJob: Sendable {
   /// - Parameter name: the backup's name.
   /// - Throws: `ImportError` naming the file; then there is no backup. `.schemaGuessed` if there is no schema but a guess, not taken.
   public func run(name: String? = nil) async throws -> ImportResult {
+    try await repository.withLock(.shared, verb: "import", options: LockOptions(wait: 600), told: { progress.tell($0.words) }) { lock in
+      try await run(name: name, under: lock)
+    }
+  }
+
+  private func run(name: String?, under lock: RepositoryLock) async throws -> ImportResult {
     guard FileManager.default.fileExists(atPath: source.path) else {
       throw ImportError.nothingThere(source.path, "there is no such file or folder")
     }
@@ -86,7 +92,7 @@ public struct ImportJob: Sendable {
       newBytes: files.reduce(0) { $0 + ($1.value ? $1.key.bytes : 0) }, reusedBytes: files.reduce(0) { $0 + ($1.value ? 0 : $1.key.bytes) },
       seconds: ["total": finished.date.timeIntervalSince(started.date)])
     try Task.checkCancellation()
-    return ImportResult(entry: try await repository.publish(manifest), skipped: skipped, skippedRows: skippedRows)
+    return ImportResult(entry: try await repository.publish(manifest, under: lock), skipped: skipped, skippedRows: skippedRows)
   }
 
   private func take(_ export: OwnExport, damaged: Set<String>) async throws -> (CollectionBackup, [StoredFile]) {
@@ -97,14 +103,15 @@ public struct ImportJob: Sendable {
     let watch = Stopwatch()
     // The files have the fields in their own order, which a sum of row digests does not see.
     let layout = schema.layout
-    let store = SegmentStore(repository: repository, damaged: damaged, layout: layout, keyField: key.name, progress: progress)
+    let store = SegmentStore(
+      context: SegmentContext(repository: repository, damaged: damaged, layout: layout, keyField: key.name), cutter: SegmentCutter(schema),
+      progress: progress)
     var partitions: [PartitionBackup] = []
     var files: [StoredFile] = []
     for partition in description.partitions {
       let place = export.folder.appendingPathComponent(partition.folder).path
-      var pages = ImportedPages(try await export.open(partition, layout: layout), schema: schema, keyField: key.name, place: place)
-      guard let stored = try await store.store(&pages) else { throw CancellationError() }
-      let result = try await store.finish(stored, as: partition.name)
+      var pages = ImportedPages(try await export.open(partition, layout: layout), layout: layout, keyField: key.name, place: place)
+      guard let result = try await store.store(&pages, as: partition.name) else { throw CancellationError() }
       guard result.partition.content == partition.content else {
         throw ImportError.torn(
           file: place,

@@ -1,16 +1,15 @@
 import BackupRepository
 import MilvusClient
 import RowBatches
+import RowFormats
 
-/// The rows of a file as pages for a `SegmentStore`: in key order, cut where segments end.
+/// The rows of a file as pages for a `SegmentStore`: in key order.
 struct ImportedPages: AsyncIteratorProtocol {
   private var reader: any RowFileReader
-  private var cutter: SegmentCutter
+  private let layout: RowLayout
   private let keyField: String
   private let place: String
   private let twice: Twice?
-  private var pending: [CapturedPage] = []
-  private var after: Key?
   private var last: Key?
   private var lastPlace: RowPlace?
   private var ended = false
@@ -25,17 +24,16 @@ struct ImportedPages: AsyncIteratorProtocol {
   /// - Parameters:
   ///   - place: what the rows are read from, for messages.
   ///   - twice: nil for rows that an export wrote, whose keys stand once.
-  init(_ reader: any RowFileReader, schema: CollectionSchema, keyField: String, place: String, twice: Twice? = nil) {
+  init(_ reader: any RowFileReader, layout: RowLayout, keyField: String, place: String, twice: Twice? = nil) {
     self.twice = twice
     self.reader = reader
-    cutter = SegmentCutter(schema)
+    self.layout = layout
     self.keyField = keyField
     self.place = place
   }
 
   mutating func next() async throws -> CapturedPage? {
-    while pending.isEmpty {
-      if ended { return nil }
+    while !ended {
       try Task.checkCancellation()
       let batch: RowBatch?
       do {
@@ -43,16 +41,18 @@ struct ImportedPages: AsyncIteratorProtocol {
       } catch {
         throw OwnExport.named(error, place)
       }
+      let after = last
       guard let batch else {
         ended = true
-        return CapturedPage(range: KeyRange(after: after), rows: ProvenRows(rows: try empty()), endsSegment: true)
+        return CapturedPage(range: KeyRange(after: after), rows: ProvenRows(rows: try DigestedRows(layout.empty, keyField: keyField)))
       }
-      try cut(batch)
+      let rows = try DigestedRows(try withoutDuplicates(batch), keyField: keyField)
+      try requireOrder(rows.keys)
+      guard let through = rows.keys.last else { continue }
+      return CapturedPage(range: KeyRange(after: after, through: through), rows: ProvenRows(rows: rows))
     }
-    return pending.removeFirst()
+    return nil
   }
-
-  private var layout: RowBatch?
 
   /// The batch without the rows whose key stands before them, and without their places.
   private mutating func withoutDuplicates(_ batch: RowBatch) throws -> RowBatch {
@@ -73,28 +73,13 @@ struct ImportedPages: AsyncIteratorProtocol {
     return kept.count == rows.count ? rows : rows.picking(kept)
   }
 
-  private mutating func cut(_ rows: RowBatch) throws {
-    let batch = try withoutDuplicates(rows)
-    layout = batch.slice(0..<0)
-    let keys = try batch.keys(field: keyField)
-    var from = 0
-    for (row, key) in keys.enumerated() {
+  private mutating func requireOrder(_ keys: [Key]) throws {
+    for key in keys {
       if let last, !(last < key) {
         if last == key { throw ImportError.duplicateKey(file: place, "\(key)") }
         throw ImportError.torn(file: place, "its rows are not in the order of their keys (\(key) after \(last))")
       }
       last = key
-      let ends = cutter.endsSegment(key)
-      guard ends || row == keys.count - 1 else { continue }
-      let rows = try DigestedRows(batch.slice(from..<row + 1), keyField: keyField)
-      pending.append(CapturedPage(range: KeyRange(after: after, through: key), rows: ProvenRows(rows: rows), endsSegment: ends))
-      after = key
-      from = row + 1
     }
-  }
-
-  /// The last page: nothing, up to the end of the key space.
-  private func empty() throws -> DigestedRows {
-    try DigestedRows(layout ?? RowBatch(emptyWith: [(keyField, .scalar(.int64))]), keyField: keyField)
   }
 }

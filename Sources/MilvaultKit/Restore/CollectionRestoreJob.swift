@@ -192,7 +192,7 @@ struct CollectionRestoreJob: Sendable {
   /// - Returns: the content digest that the rows should have when they are read back; and the same with JSON by its value.
   private func insert(_ segments: [Segment], into partition: String?) async throws -> (ContentDigest, byValue: ContentDigest?) {
     let rows = SegmentRows(
-      repository: repository, segments: segments, layout: backup.layout, batchBytes: PageSize.bytes(for: connection.capabilities) * 2 / 3)
+      repository: repository, segments: segments, layout: backup.layout, key: try backup.keyLayout(), batchBytes: PageSize.bytes(for: connection.capabilities) * 2 / 3)
     var content = ContentDigest()
     var stored = ContentDigest()
     let compares = options.verify == .rows
@@ -312,7 +312,7 @@ struct CollectionRestoreJob: Sendable {
       }
       var content = ContentDigest()
       var byValue = ContentDigest()
-      try await capture.read(partition: name, cutter: SegmentCutter(schema)) { page in
+      try await capture.read(partition: name) { page in
         let batch = page.rows.rows.batch
         let compared = plan.makesNewKeys ? batch.dropping([keyField]) : batch
         content.add(ContentDigest(of: plan.makesNewKeys ? RowDigests(of: compared) : page.rows.rows.digests))

@@ -52,6 +52,10 @@ public struct RestoreJob: Sendable {
   /// Restores. A collection that fails on the way is dropped again: it was not there before.
   /// - Throws: `RestoreError.obstacles` before anything is written, `.different` if the rows read back are others.
   public func run(_ entry: CatalogEntry) async throws -> [RestoredCollection] {
+    try await repository.whileReading(verb: "restore") { try await restore(entry) }
+  }
+
+  private func restore(_ entry: CatalogEntry) async throws -> [RestoredCollection] {
     let started = Timestamp.now
     let names = entry.manifest.collections.map(\.fullName)
     do {
@@ -102,8 +106,8 @@ public struct RestoreJob: Sendable {
     for collection in plan.collections {
       for partition in collection.backup.partitions {
         for segment in try await repository.segments(of: partition) {
-          // A footer that can be read and has the right number of rows; every row is compared later.
-          _ = try await repository.openRows(of: segment, layout: collection.backup.layout)
+          // Every row is compared later.
+          try await repository.probe(segment, layout: collection.backup.layout, keyType: try collection.backup.keyLayout().type)
         }
       }
     }

@@ -9,6 +9,7 @@ struct SegmentRows: AsyncSequence, Sendable {
   let repository: Repository
   let segments: [Segment]
   let layout: RowLayout
+  let key: FieldLayout
   let batchBytes: Int
 
   func makeAsyncIterator() -> Iterator { Iterator(source: self) }
@@ -16,7 +17,7 @@ struct SegmentRows: AsyncSequence, Sendable {
   struct Iterator: AsyncIteratorProtocol {
     let source: SegmentRows
     private var nextSegment = 0
-    private var reader: DataFileReader?
+    private var reader: SegmentRowReader?
     private var pending: RowBatch?
 
     init(source: SegmentRows) { self.source = source }
@@ -33,7 +34,7 @@ struct SegmentRows: AsyncSequence, Sendable {
           pending = try reader.next()
           if pending == nil { self.reader = nil }
         } else if nextSegment < source.segments.count {
-          reader = try await source.repository.openRows(of: source.segments[nextSegment], layout: source.layout)
+          reader = try await source.repository.openRows(of: source.segments[nextSegment], layout: source.layout, key: source.key)
           nextSegment += 1
         } else {
           return nil

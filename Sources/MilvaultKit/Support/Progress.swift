@@ -17,11 +17,17 @@ public struct ProgressUpdate: Sendable {
 public final class ProgressMeter: Sendable {
   private let state: Mutex<ProgressUpdate>
   private let report: @Sendable (ProgressUpdate) -> Void
+  private let noted: @Sendable (String) -> Void
 
-  public init(report: @escaping @Sendable (ProgressUpdate) -> Void = { _ in }) {
+  /// - Parameter noted: takes what happened that is not the work itself, in words.
+  public init(noted: @escaping @Sendable (String) -> Void = { _ in }, report: @escaping @Sendable (ProgressUpdate) -> Void = { _ in }) {
     self.report = report
+    self.noted = noted
     state = Mutex(ProgressUpdate(stage: "", done: 0, total: nil, unit: "rows", bytes: 0))
   }
+
+  /// Tells something that happened, once.
+  package func tell(_ words: String) { noted(words) }
 
   func begin(_ stage: String, total: Int? = nil, unit: String = "rows") {
     let update = state.withLock {

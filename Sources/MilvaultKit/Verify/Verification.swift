@@ -18,6 +18,10 @@ public struct Verification: Sendable {
   /// Verifies one backup and records the result in the repository.
   /// - Returns: the result, with `unrecorded` set if the repository did not take the record.
   public func run(_ entry: CatalogEntry, level: VerifyLevel) async throws -> CheckRecord {
+    try await repository.whileReading(verb: "verify") { try await verify(entry, level: level) }
+  }
+
+  private func verify(_ entry: CatalogEntry, level: VerifyLevel) async throws -> CheckRecord {
     let watch = Stopwatch()
     let started = Timestamp.now
     let manifest = entry.manifest
@@ -85,7 +89,7 @@ public struct Verification: Sendable {
       for (file, error) in result.damage {
         tally.findings.append(.init(collection: collection.fullName, file: file.name, problem: error))
       }
-      for file in [result.segment.rows, result.segment.digests] where checked.insert(file).inserted {
+      for file in result.segment.files where checked.insert(file).inserted {
         tally.files += 1
         tally.bytes += file.bytes
         progress.add(file.bytes, bytes: file.bytes)
@@ -103,7 +107,7 @@ public struct Verification: Sendable {
     _ segment: Segment, layout: RowLayout, keyField: String, level: VerifyLevel, skipping known: Set<FileReference>
   ) async throws -> SegmentResult {
     var result = SegmentResult(segment: segment)
-    for file in [segment.rows, segment.digests] where !known.contains(file) {
+    for file in segment.files where !known.contains(file) {
       do {
         try await repository.check(file)
       } catch let error as RepositoryError where error.isDamage {
@@ -116,9 +120,9 @@ public struct Verification: Sendable {
       do {
         try await repository.checkRows(of: segment, layout: layout, keyField: keyField)
       } catch let error as RepositoryError where error.isDamage {
-        result.damage.append((segment.rows, error.description))
+        result.damage.append((segment.file(namedIn: error.description), error.description))
       } catch let error as StorageError {
-        result.damage.append((segment.rows, "it cannot be read: \(error)"))
+        result.damage.append((segment.file(namedIn: "\(error)"), "it cannot be read: \(error)"))
       }
     }
     return result
@@ -151,6 +155,12 @@ extension AsyncStream {
 extension CollectionBackup {
   /// The columns of its row files.
   public var layout: RowLayout { schema.layout }
+
+  /// The primary key's column.
+  func keyLayout() throws -> FieldLayout {
+    guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: name) }
+    return FieldLayout(name: key.name, type: key.type)
+  }
 }
 
 extension CollectionSchema {

@@ -79,7 +79,7 @@ public struct LocalObjectStore: ObjectStore {
   }
 
   /// Removes what writers that died left in the staging folder.
-  public func removeDeadStagedObjects() throws {
+  public func removeAbandoned() throws {
     let folder = path(Self.staging)
     for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] {
       let file = Foundation.open("\(folder)/\(name)", O_RDONLY)

@@ -9,11 +9,11 @@ public final class ParquetReader {
   private let layout: RowLayout
   private let source: ArrowSource
   private var reader: OpaquePointer?
-  /// Where in the file each field of the layout stands.
-  private var positions: [Int] = []
+  /// Where in the file each field of the layout stands; nil for one that the file lacks.
+  private var positions: [Int?] = []
 
   /// - Parameters:
-  ///   - layout: the columns to read; the file must have them, in these types.
+  ///   - layout: the columns to read, in these types. One that may be null may be missing: it is null in every row.
   ///   - size: of the file, in bytes.
   ///   - read: gives bytes from an offset on and returns how many; what it throws, the reader's calls throw.
   /// - Throws: `ParquetError` if this is no whole Parquet file or its columns differ from the layout.
@@ -31,7 +31,9 @@ public final class ParquetReader {
     let found = ArrowFileSchema(consuming: &schema)
     for field in layout.fields {
       guard let column = found.columns.first(where: { $0.name.utf8.elementsEqual(field.name.utf8) }) else {
-        throw ParquetError.missingColumn(field.name)
+        guard field.nullable else { throw ParquetError.missingColumn(field.name) }
+        positions.append(nil)
+        continue
       }
       guard column.type == ArrowType(field.type) else { throw ParquetError.wrongType(field.name, expected: field.type.name) }
       positions.append(column.index)
@@ -50,6 +52,7 @@ public final class ParquetReader {
     defer { release(&array) }
     let root = ArrowView(array: array)
     let columns = try zip(layout.fields, positions).map { field, position in
+      guard let position else { return Column.nulls(name: field.name, type: field.type, rows: root.length) }
       guard let child = root.child(position) else { throw ParquetError.missingColumn(field.name) }
       return try child.column(field)
     }

@@ -1,7 +1,7 @@
-import ArgumentParser
+public import ArgumentParser
 import BackupRepository
 import Foundation
-import MilvaultKit
+public import MilvaultKit
 
 /// A verification level on the command line, none among them.
 enum VerifyOption: String, ExpressibleByArgument, CaseIterable {
@@ -9,16 +9,21 @@ enum VerifyOption: String, ExpressibleByArgument, CaseIterable {
   var level: VerifyLevel? { VerifyLevel(rawValue: rawValue) }
 }
 
+extension AskedKind: ExpressibleByArgument {}
+
 struct BackupCommand: MilvaultCommand {
   static let configuration = CommandConfiguration(
     commandName: "backup", abstract: "Back collections up, and verify what was stored.",
     discussion: """
       Without --collection all collections of all databases are backed up. A collection that is not loaded is loaded for the time.
-      The backup exists when its manifest is written, as the last act; a run that fails before leaves no backup.
+      Each collection is read whole and held against its newest backup from the same deployment; what is stored depends on how much of it
+      changed. A segment that did not change costs nothing; one that changed a little gets a delta, one that changed much is written anew.
+      Every backup restores by itself, whatever becomes of the others. The backup exists when its manifest is written, as the last act; a run that fails before leaves no backup.
 
       EXAMPLES
         milvault backup
         milvault backup --collection docs --collection shop.items --name before-upgrade
+        milvault backup --kind full
         milvault backup --uri ./demo.db --repo /mnt/backups/milvus --verify checksums
       """)
 
@@ -29,6 +34,12 @@ struct BackupCommand: MilvaultCommand {
 
   @Option(help: "A name for the backup, by which it can be found besides its id.")
   var name: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "How changed segments are stored: auto (the cheapest way), full (no deltas), differential (one delta), incremental (one more delta).",
+      valueName: "kind"))
+  var kind: AskedKind = .auto
 
   @Option(help: "How far to verify what was stored: none, checksums, rows.")
   var verify: VerifyOption = .rows
@@ -64,6 +75,7 @@ struct BackupCommand: MilvaultCommand {
     options.verify = verify.level
     options.streams = streams
     options.strict = strict
+    options.policy = try common.configuration().changePolicy(kind, file: common.config)
     let repository = try await common.repository()
     if let name, try await repository.catalog().entries.contains(where: { $0.manifest.name == name }) {
       console.warning("there is a backup named \(name) already; by this name none of them can be found, by id each")
@@ -97,6 +109,7 @@ struct BackupCommand: MilvaultCommand {
     console.say(
       "backup \(manifest.id): \(Format.number(manifest.rows)) rows, \(Format.bytes(manifest.newBytes)) new, \(Format.bytes(manifest.reusedBytes)) there already, in \(Format.seconds(seconds))"
     )
+    if let line = manifest.changeLine { console.say(line) }
     if manifest.collections.contains(where: { $0.guarantee.level == .fuzzy }) {
       console.note("fuzzy: if something wrote meanwhile, the rows are not all of one moment")
     }

@@ -25,6 +25,8 @@ struct ListCommand: MilvaultCommand {
       let rows: Int
       let newBytes: Int
       let totalBytes: Int
+      let changedShare: Double?
+      let change: ChangeSummary?
       let guarantees: [String]
       let verified: CheckRecord?
     }
@@ -41,9 +43,9 @@ struct ListCommand: MilvaultCommand {
       backups.append(
         Answer.Backup(
           id: manifest.id, name: manifest.name, finished: manifest.finished, deployment: manifest.deployment.label,
-          kind: manifest.kind.done,
+          kind: manifest.kind.asked == manifest.kind.done ? manifest.kind.done : "\(manifest.kind.asked) (\(manifest.kind.done))",
           collections: manifest.collections.map(\.fullName), rows: manifest.rows, newBytes: manifest.newBytes,
-          totalBytes: manifest.totalBytes, guarantees: Set(manifest.collections.map(\.guarantee.level.rawValue)).sorted(),
+          totalBytes: manifest.totalBytes, changedShare: manifest.changedShare, change: manifest.change, guarantees: Set(manifest.collections.map(\.guarantee.level.rawValue)).sorted(),
           verified: try await repository.checks(of: manifest.id).last))
     }
     if backups.isEmpty {
@@ -51,12 +53,13 @@ struct ListCommand: MilvaultCommand {
     } else {
       let rows = backups.map { backup in
         [
-          backup.id, backup.name ?? "", "\(backup.collections.count)", Format.number(backup.rows), Format.bytes(backup.newBytes),
-          Format.bytes(backup.totalBytes), backup.guarantees.joined(separator: ","), Self.verification(backup.verified),
+          backup.id, backup.name ?? "", Format.age(Date().timeIntervalSince(backup.finished.date)), backup.kind,
+          "\(backup.collections.count)", Format.number(backup.rows), Format.bytes(backup.newBytes), Format.bytes(backup.totalBytes),
+          backup.changedShare.map(Format.percent) ?? "-", backup.guarantees.joined(separator: ","), Self.verification(backup.verified),
         ]
       }
-      let header = ["BACKUP", "NAME", "COLLECTIONS", "ROWS", "NEW", "TOTAL", "GUARANTEE", "VERIFIED"]
-      for line in Format.table([header] + rows, rightAligned: [2, 3, 4, 5]) { console.say(Self.coloured(line)) }
+      let header = ["BACKUP", "NAME", "AGE", "KIND", "COLLECTIONS", "ROWS", "NEW", "TOTAL", "CHANGED", "GUARANTEE", "VERIFIED"]
+      for line in Format.table([header] + rows, rightAligned: [2, 4, 5, 6, 7, 8]) { console.say(Self.coloured(line)) }
     }
     for problem in catalog.problems { console.warning(problem.error.description) }
     try console.answer(Answer(backups: backups, problems: catalog.problems.map(\.error.description)))

@@ -54,6 +54,14 @@ struct ShowCommand: MilvaultCommand {
     console.say("  cut         \(collection.cut.time.text)\(collection.cut.timestamp.map { " (timestamp \($0))" } ?? "")")
     console.say("  guarantee   \(collection.guarantee.level.rawValue): \(collection.guarantee.because)")
     console.say("  content     \(collection.content.hex)")
+    if let change = collection.change {
+      console.say("  change      \(change.why)")
+      if let share = change.share(rows: collection.content.rows) {
+        console.say("              \(change.rowWords): \(Format.percent(share)) of rows; \(change.segmentWords)")
+        let kinds = AskedKind.allCases.compactMap { kind in change.wouldWrite[kind.rawValue].map { "\(kind.rawValue) \(Format.bytes($0))" } }
+        if !kinds.isEmpty { console.say("              would write, about: \(kinds.joined(separator: ", "))") }
+      }
+    }
     for field in collection.schema.fields {
       var words = [field.type.name]
       if case .vector(_, let dimension) = field.type, dimension > 0 { words.append("dimension \(dimension)") }

@@ -64,7 +64,7 @@ struct CommonOptions: ParsableArguments, Sendable {
   func repository() async throws -> Repository {
     let store = try store(try configuration())
     let repository = try await Repository.open(store)
-    try? store.removeDeadStagedObjects()
+    try? store.removeAbandoned()
     return repository
   }
 

@@ -17,7 +17,9 @@ final class Console: Sendable {
   }
 
   /// Collects a job's progress and shows it.
-  var meter: ProgressMeter { ProgressMeter { [progress] in progress.show($0) } }
+  var meter: ProgressMeter {
+    ProgressMeter(noted: { self.warning($0) }, report: { [progress] in progress.show($0) })
+  }
 
   /// A line of the result, for a person.
   func say(_ line: String = "") {

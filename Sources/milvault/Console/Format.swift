@@ -33,6 +33,23 @@ enum Format {
     }
   }
 
+  /// "2.3 %"; what is not nothing is not told as 0.0 %.
+  static func percent(_ share: Double) -> String {
+    let percent = 100 * share
+    if percent > 0, percent < 0.1 { return String(format: "%.2g %%", percent) }
+    return String(format: percent < 10 ? "%.1f %%" : "%.0f %%", percent)
+  }
+
+  /// How long ago something was: "3 min", "5 h", "12 d".
+  static func age(_ seconds: Double) -> String {
+    switch seconds {
+    case ..<60: "\(max(0, Int(seconds))) s"
+    case ..<7200: "\(Int(seconds / 60)) min"
+    case ..<172_800: "\(Int(seconds / 3600)) h"
+    default: "\(Int(seconds / 86_400)) d"
+    }
+  }
+
   /// Columns, each as wide as its widest cell; numbers to the right.
   static func table(_ rows: [[String]], rightAligned: Set<Int> = []) -> [String] {
     let columns = rows.map(\.count).max() ?? 0

@@ -1,0 +1,188 @@
+public import Foundation
+import ObjectStorage
+import Synchronization
+
+/// A lock that this process holds on a repository.
+public final class RepositoryLock: Sendable {
+  private let repository: Repository
+  private let record: LockRecord
+  /// When the lock was last rewritten, by a clock that goes on while the process is stopped.
+  private let refreshed: Mutex<ContinuousClock.Instant>
+
+  private init(_ repository: Repository, _ record: LockRecord) {
+    self.repository = repository
+    self.record = record
+    refreshed = Mutex(.now)
+  }
+
+  /// Takes a lock: written, then the others are looked at, so that of two who write at the same time at least one sees the other.
+  /// - Parameter told: of stale locks that were removed.
+  /// - Throws: `LockError.held` if others stay longer than the wait.
+  static func take(
+    _ kind: LockRecord.Kind, verb: String, options: LockOptions, in repository: Repository, told: (StandingLock) -> Void
+  ) async throws -> RepositoryLock {
+    let begun = ContinuousClock.now
+    while true {
+      let lock = RepositoryLock(repository, LockRecord(kind: kind, verb: verb, limit: options.limit))
+      try await lock.write()
+      let others: [StandingLock]
+      do {
+        others = try await lock.others(told)
+      } catch {
+        await lock.release()
+        throw error
+      }
+      let inTheWay = others.filter { kind == .exclusive || $0.record?.kind != .shared }
+      if inTheWay.isEmpty { return lock }
+      await lock.release()
+      let waited = (ContinuousClock.now - begun).seconds
+      guard waited < options.wait else {
+        throw LockError.held(repository.store.location, by: inTheWay.map(\.holder), waited: waited)
+      }
+      // Two that saw each other do not come back at the same moment.
+      try await Task.sleep(for: .seconds(Double.random(in: 0.05...0.5)))
+    }
+  }
+
+  private func write() async throws {
+    // The time before, so that the lock is never thought younger than it is.
+    let begun = ContinuousClock.now
+    try await repository.store.put(try JSONEncoder.repository.encode(record) + Data("\n".utf8), at: record.key)
+    refreshed.withLock { $0 = begun }
+  }
+
+  /// The locks of others; those whose holders are dead are removed.
+  private func others(_ told: (StandingLock) -> Void) async throws -> [StandingLock] {
+    guard let now = try await repository.store.info(record.key)?.modified else {
+      throw LockError.lost(repository.store.location, "it vanished while it was taken")
+    }
+    var others: [StandingLock] = []
+    for lock in try await repository.locks(now: now) where lock.key != record.key {
+      guard lock.isStale else {
+        others.append(lock)
+        continue
+      }
+      try await repository.store.delete(lock.key)
+      told(lock)
+    }
+    return others
+  }
+
+  /// Makes sure that the lock is still this process's own, and young enough that nobody can have taken it for dead.
+  /// - Throws: `LockError.lost`.
+  public func require() async throws {
+    try requireYoung()
+    guard try await repository.store.info(record.key) != nil else {
+      throw LockError.lost(repository.store.location, "somebody removed it")
+    }
+  }
+
+  /// The same, without asking the store: cheap enough before every step that cannot be undone.
+  func requireYoung() throws {
+    let age = age
+    guard age < record.limitSeconds / 2 else {
+      throw LockError.lost(repository.store.location, "it could not be renewed for \(Int(age)) s")
+    }
+  }
+
+  /// Seconds since the lock was last rewritten.
+  private var age: Double { refreshed.withLock { (ContinuousClock.now - $0).seconds } }
+
+  /// The store's time, as near as the last heartbeat.
+  func storeTime() async throws -> Date {
+    try await write()
+    guard let now = try await repository.store.info(record.key)?.modified else {
+      throw LockError.lost(repository.store.location, "somebody removed it")
+    }
+    return now
+  }
+
+  /// Renews the lock until it is cancelled.
+  /// - Throws: `LockError.lost` when it is too late for that.
+  private func keep() async throws {
+    while true {
+      try await Task.sleep(for: .seconds(record.limitSeconds / 10))
+      try await require()
+      let before = refreshed.withLock { $0 }
+      // A store that does not answer now may do so at the next try.
+      try? await write()
+      // Stopped between looking and writing, it would put back a lock that others removed.
+      let gap = (ContinuousClock.now - before).seconds
+      guard gap < record.limitSeconds else { throw LockError.lost(repository.store.location, "it was not renewed for \(Int(gap)) s") }
+    }
+  }
+
+  /// Renews the lock while `body` works, and releases it. If it is lost, the work is cancelled.
+  fileprivate func hold<Result: Sendable>(_ body: @escaping @Sendable (RepositoryLock) async throws -> Result) async throws -> Result {
+    do {
+      let result = try await withThrowingTaskGroup(of: Result?.self) { group in
+        group.addTask {
+          try await self.keep()
+          return nil
+        }
+        group.addTask { try await body(self) }
+        defer { group.cancelAll() }
+        while let ended = try await group.next() {
+          if let ended { return ended }
+        }
+        throw CancellationError()
+      }
+      await release()
+      return result
+    } catch {
+      // In a task of its own, since this one may be cancelled.
+      await Task { await self.release() }.value
+      throw error
+    }
+  }
+
+  private func release() async { try? await repository.store.delete(record.key) }
+}
+
+extension Repository {
+  /// The locks that stand.
+  /// - Parameter now: the store's time; nil to look it up.
+  public func locks(now: Date? = nil) async throws -> [StandingLock] {
+    var locks: [StandingLock] = []
+    let listed = try await store.list("locks/")
+    guard let now = now ?? listed.map(\.modified).max() else { return [] }
+    for object in listed where object.key.hasSuffix(".json") {
+      let bytes: Data
+      do {
+        bytes = try await store.read(object.key)
+      } catch StorageError.notFound {
+        continue  // released meanwhile
+      }
+      let record = try? JSONDecoder().decode(LockRecord.self, from: bytes)
+      locks.append(StandingLock(record: record, key: object.key, age: now.timeIntervalSince(object.modified)))
+    }
+    return locks
+  }
+
+  /// Works under a lock, which is renewed all the while. If it is lost, the work is cancelled and `LockError.lost` thrown.
+  /// - Parameters:
+  ///   - verb: the command, for others.
+  ///   - told: of stale locks that were removed.
+  public func withLock<Result: Sendable>(
+    _ kind: LockRecord.Kind, verb: String, options: LockOptions = LockOptions(), told: (StandingLock) -> Void = { _ in },
+    _ body: @escaping @Sendable (RepositoryLock) async throws -> Result
+  ) async throws -> Result {
+    try await RepositoryLock.take(kind, verb: verb, options: options, in: self, told: told).hold(body)
+  }
+  /// Works under a shared lock where one can be written, and without where the repository is mounted read-only.
+  public func whileReading<Result: Sendable>(
+    verb: String, options: LockOptions = LockOptions(wait: 60), _ body: @escaping @Sendable () async throws -> Result
+  ) async throws -> Result {
+    let lock: RepositoryLock
+    do {
+      lock = try await RepositoryLock.take(.shared, verb: verb, options: options, in: self, told: { _ in })
+    } catch is StorageError {
+      return try await body()
+    }
+    return try await lock.hold { _ in try await body() }
+  }
+}
+
+extension Duration {
+  fileprivate var seconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
+}

@@ -1,0 +1,67 @@
+public import Foundation
+import ObjectStorage
+
+/// `forgotten/<id>.json` after its backup was pruned: the manifest was removed on purpose.
+struct Tombstone: Codable {
+  var formatVersion = Repository.formatVersion
+  var id: String
+  var pruned: Timestamp
+  var tool = Tool.name
+}
+
+/// A forgotten backup: its manifest, kept aside until it is pruned.
+public struct ForgottenBackup: Sendable {
+  public let id: String
+  /// nil if it was pruned, or cannot be read.
+  public let entry: CatalogEntry?
+}
+
+extension Repository {
+  static func forgottenKey(_ id: String) -> String { "forgotten/\(id).json" }
+
+  /// Forgets a backup: it is listed no more, and its files go with the next prune. Until then `undelete` brings it back.
+  /// - Parameter id: also of a manifest that is damaged or gone: then there is nothing to bring back, and the repository is sound without it.
+  public func forget(_ id: String) async throws {
+    let bytes: Data
+    do {
+      bytes = try await store.read(Self.manifestKey(id))
+    } catch StorageError.notFound {
+      try await bury(id)
+      return
+    }
+    try await store.put(bytes, at: Self.forgottenKey(id))
+    try await store.delete(Self.manifestKey(id))
+  }
+
+  /// Writes a tombstone.
+  func bury(_ id: String) async throws {
+    try await store.put(
+      try JSONEncoder.repository.encode(Tombstone(id: id, pruned: .now)) + Data("\n".utf8), at: Self.forgottenKey(id))
+  }
+
+  /// The backups that were forgotten, tombstones among them, in the order of their ids.
+  public func forgotten() async throws -> [ForgottenBackup] {
+    var all: [ForgottenBackup] = []
+    for object in try await store.list("forgotten/") where object.key.hasSuffix(".json") {
+      let id = String(object.key.dropFirst("forgotten/".count).dropLast(".json".count))
+      let opened = try? ManifestFile.open(try await store.read(object.key), id: id, place: place(object.key))
+      all.append(ForgottenBackup(id: id, entry: opened.map { CatalogEntry(manifest: $0.0, sha256: $0.1) }))
+    }
+    return all
+  }
+
+  /// Brings a forgotten backup back.
+  /// - Parameter wanted: its id, a unique beginning of it, or its name.
+  /// - Throws: `RepositoryError.noBackup` if there is none such, or it was pruned.
+  public func undelete(_ wanted: String) async throws -> CatalogEntry {
+    let all = try await forgotten().compactMap(\.entry)
+    let found = all.filter { !wanted.isEmpty && ($0.manifest.id.hasPrefix(wanted) || $0.manifest.name == wanted) }
+    if found.count > 1 { throw RepositoryError.ambiguousBackup(wanted, found.map(\.manifest.id)) }
+    guard let entry = found.first else { throw RepositoryError.noBackup(wanted, in: "\(store.location)/forgotten") }
+    try await requireFiles(of: entry.manifest)
+    let id = entry.manifest.id
+    try await store.put(try await store.read(Self.forgottenKey(id)), at: Self.manifestKey(id))
+    try await store.delete(Self.forgottenKey(id))
+    return entry
+  }
+}

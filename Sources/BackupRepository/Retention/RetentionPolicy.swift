@@ -1,0 +1,137 @@
+public import Foundation
+
+/// How many backups to keep of each collection set.
+public struct RetentionPolicy: Sendable, Hashable {
+  public var last: Int?
+  /// The newest backup of each of so many hours, days, weeks, months, years that have one.
+  public var hourly: Int?
+  public var daily: Int?
+  public var weekly: Int?
+  public var monthly: Int?
+  public var yearly: Int?
+  /// Seconds: all backups that are no older than that, counted from the newest.
+  public var within: Double?
+
+  public init() {}
+
+  public var isEmpty: Bool { [last, hourly, daily, weekly, monthly, yearly].allSatisfy { $0 == nil } && within == nil }
+
+  private static let calendar: Calendar = {
+    var calendar = Calendar(identifier: .iso8601)
+    calendar.timeZone = .gmt
+    return calendar
+  }()
+
+  /// Which of these backups are kept, and by which rules.
+  /// - Parameter times: of the backups, the newest first.
+  func kept(_ times: [Date]) -> [Int: [String]] {
+    var kept: [Int: [String]] = [:]
+    for index in times.indices.prefix(last ?? 0) { kept[index, default: []].append("last") }
+    if let within, let newest = times.first {
+      for (index, time) in times.enumerated() where newest.timeIntervalSince(time) <= within { kept[index, default: []].append("within") }
+    }
+    let periods: [(String, Int?, Set<Calendar.Component>)] = [
+      ("hourly", hourly, [.year, .month, .day, .hour]), ("daily", daily, [.year, .month, .day]),
+      ("weekly", weekly, [.yearForWeekOfYear, .weekOfYear]), ("monthly", monthly, [.year, .month]), ("yearly", yearly, [.year]),
+    ]
+    for (name, count, components) in periods {
+      guard let count else { continue }
+      var seen: Set<DateComponents> = []
+      for (index, time) in times.enumerated() {
+        let period = Self.calendar.dateComponents(components, from: time)
+        guard !seen.contains(period), seen.count < count else { continue }
+        seen.insert(period)
+        kept[index, default: []].append(name)
+      }
+    }
+    return kept
+  }
+}
+
+/// What a policy says of one backup.
+public struct RetentionVerdict: Sendable {
+  public let entry: CatalogEntry
+  /// The rules that keep it; none if it is to be forgotten.
+  public var keptBy: [String]
+}
+
+/// Backups of one deployment label and one set of collections: each group has its own count.
+public struct RetentionGroup: Sendable {
+  public let label: String
+  public let collections: [String]
+  /// The newest first.
+  public var verdicts: [RetentionVerdict]
+}
+
+/// Why backups are not forgotten.
+public enum RetentionError: Error, CustomStringConvertible {
+  /// One label shows two servers.
+  case mixedLabel(String, [String])
+  case protected(String, String)
+  case nothingSaid
+
+  public var description: String {
+    switch self {
+    case .mixedLabel(let label, let servers):
+      "backups labelled \(label) come from \(servers.joined(separator: " and ")): which of them may go is not clear. Give each server its own "
+        + "milvus.label, name backups one by one, or add --force"
+    case .protected(let id, let why): "backup \(id) is \(why). Add --force to forget it all the same"
+    case .nothingSaid: "say which backups to forget: ids, or what to keep (--keep-last, --keep-daily …)"
+    }
+  }
+}
+
+extension Repository {
+  /// What a policy would keep of all backups.
+  /// - Parameter force: leave out the protection of the last backup that is proven, and of the last of an older server version.
+  public func verdicts(_ policy: RetentionPolicy, force: Bool) async throws -> [RetentionGroup] {
+    let entries = try await catalog().entries
+    let byLabel = Dictionary(grouping: entries) { $0.manifest.deployment.label }
+    var groups: [RetentionGroup] = []
+    for (label, entries) in byLabel.sorted(by: { $0.key < $1.key }) {
+      let servers = Set(entries.map(\.manifest.deployment.uri))
+      guard servers.count <= 1 || force else { throw RetentionError.mixedLabel(label, servers.sorted()) }
+      let sets = Dictionary(grouping: entries) { $0.manifest.collections.map(\.fullName).sorted() }
+      for (collections, members) in sets.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
+        let newestFirst = Array(members.reversed())
+        var kept = policy.kept(newestFirst.map(\.manifest.started.date))
+        if !force {
+          for (index, why) in try await protected(newestFirst) { kept[index, default: []].append(why) }
+        }
+        groups.append(
+          RetentionGroup(
+            label: label, collections: collections,
+            verdicts: newestFirst.enumerated().map { RetentionVerdict(entry: $0.element, keptBy: kept[$0.offset] ?? []) }))
+      }
+    }
+    return groups
+  }
+
+  /// The backups that are not forgotten without being forced.
+  /// - Parameter newestFirst: all of one group.
+  private func protected(_ newestFirst: [CatalogEntry]) async throws -> [(Int, String)] {
+    var protected: [(Int, String)] = []
+    for (index, entry) in newestFirst.enumerated() where try await checks(of: entry.manifest.id).last?.passed == true {
+      protected.append((index, "the last that verified well"))
+      break
+    }
+    var versions = Set([newestFirst.first?.manifest.deployment.version])
+    for (index, entry) in newestFirst.enumerated() where versions.insert(entry.manifest.deployment.version).inserted {
+      protected.append((index, "the last of server version \(entry.manifest.deployment.version ?? "unknown")"))
+    }
+    return protected
+  }
+
+  /// Why backups that were named may not be forgotten.
+  public func requireForgettable(_ ids: [String]) async throws {
+    let wanted = Set(ids)
+    for entries in Dictionary(grouping: try await catalog().entries, by: {
+      [$0.manifest.deployment.label] + $0.manifest.collections.map(\.fullName).sorted()
+    }).values {
+      let newestFirst = Array(entries.reversed())
+      for (index, why) in try await protected(newestFirst) where wanted.contains(newestFirst[index].manifest.id) {
+        throw RetentionError.protected(newestFirst[index].manifest.id, why)
+      }
+    }
+  }
+}

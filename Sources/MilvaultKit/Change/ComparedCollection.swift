@@ -1,0 +1,65 @@
+import BackupRepository
+import MilvusClient
+import RowBatches
+
+/// The collection of an earlier backup that a new backup of it is held against: the newest one of the same deployment.
+struct ComparedCollection: Sendable {
+  /// nil: there is none, and every segment is new.
+  let collection: CollectionBackup?
+  let backup: String?
+  /// Why this one, or none.
+  let why: String
+
+  /// - Parameters:
+  ///   - entries: the repository's backups, oldest first.
+  ///   - label: of the deployment.
+  init(of description: CollectionDescription, database: String, in entries: [CatalogEntry], label: String) {
+    func candidate(_ matches: (CollectionBackup) -> Bool) -> (CollectionBackup, String)? {
+      for entry in entries.reversed() where entry.manifest.deployment.label == label {
+        if let found = entry.manifest.collections.first(where: { $0.database == database && $0.capture == "query" && matches($0) }) {
+          return (found, entry.manifest.id)
+        }
+      }
+      return nil
+    }
+    let name = description.schema.name
+    // A collection that was renamed is told by its number, one that was made anew by its name.
+    let same = description.id == 0 ? nil : candidate { $0.collectionID == description.id }
+    guard let (found, backup) = same ?? candidate({ $0.name == name }) else {
+      (collection, self.backup, why) = (nil, nil, "the first backup of this collection from \(label) in this repository")
+      return
+    }
+    if let difference = Self.difference(found.schema, description.schema) {
+      (collection, self.backup, why) = (nil, nil, "\(difference) since backup \(backup): its rows cannot be compared")
+      return
+    }
+    (collection, self.backup) = (found, backup)
+    why =
+      found.name != name
+      ? "compared with backup \(backup), where it is named \(found.name)"
+      : found.collectionID != description.id
+        ? "compared with backup \(backup), since which it was dropped and made anew" : "compared with backup \(backup)"
+  }
+
+  /// Why rows of one schema cannot be told from rows of the other by their digests, or files of one not be read by the other; nil if they can.
+  static func difference(_ old: CollectionSchema, _ new: CollectionSchema) -> String? {
+    guard old.primaryKey?.name == new.primaryKey?.name, old.primaryKey?.type == new.primaryKey?.type else { return "its primary key changed" }
+    let before = Dictionary(old.columns.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+    for field in new.columns {
+      guard let was = before[field.name] else {
+        // A field that is null in a row says nothing in its digest, and a file that lacks it says null.
+        if field.nullable { continue }
+        return "field \(field.name) was added"
+      }
+      if was.type != field.type { return "field \(field.name) was \(was.type.name) and is \(field.type.name)" }
+      if was.nullable && !field.nullable { return "field \(field.name) took nulls and takes none now" }
+    }
+    return nil
+  }
+
+  /// The segments of a partition; none if there was no such partition.
+  func segments(of partition: String, in repository: Repository) async throws -> [Segment] {
+    guard let found = collection?.partitions.first(where: { $0.name == partition }) else { return [] }
+    return try await repository.segments(of: found)
+  }
+}

@@ -1,0 +1,86 @@
+import BackupRepository
+import RowBatches
+
+/// What is different about rows that are read now: new and changed ones, and the keys that are gone, in key order.
+struct RowChanges {
+  var entries: KeyedEntries
+  var counts = ChangeCounts()
+}
+
+/// Walks through the digests of a segment that an earlier backup has, in step with the rows that are read now. One task uses it.
+final class ComparedSegment {
+  let segment: Segment
+  private let digests: SegmentDigests
+  private var keys: [Key] = []
+  private var values: [RowDigest] = []
+  private var at = 0
+
+  /// - Returns: nil if the digests are not those that the segment had: nothing can be compared with them.
+  init?(_ segment: Segment, in repository: Repository, keyType: ColumnType) async throws {
+    self.segment = segment
+    do {
+      // Digest files are small. A damaged one, taken for what it says, would let changed rows pass for unchanged ones.
+      var content = ContentDigest()
+      let all = try await repository.digests(of: segment, keyType: keyType)
+      while let next = try all.next() { content.add(ContentDigest(of: RowDigests(next.digests))) }
+      guard content == segment.content else { return nil }
+      digests = try await repository.digests(of: segment, keyType: keyType)
+    } catch let error as RepositoryError where error.isDamage {
+      return nil
+    }
+    try fill()
+  }
+
+  private func fill() throws {
+    while at == keys.count {
+      guard let next = try digests.next() else { return }
+      (keys, values, at) = (next.keys, next.digests, 0)
+    }
+  }
+
+  /// Whether all its keys were passed.
+  var isAtEnd: Bool { at == keys.count }
+
+  /// Compares the next rows with it.
+  func compare(_ rows: DigestedRows) throws -> RowChanges {
+    var counts = ChangeCounts()
+    var changed: [(key: Key, digest: RowDigest?)] = []
+    var picked: [Int] = []
+    for (row, (key, digest)) in zip(rows.keys, rows.digests.digests).enumerated() {
+      while !isAtEnd, keys[at] < key {
+        changed.append((keys[at], nil))
+        counts.deleted += 1
+        try step()
+      }
+      if !isAtEnd, keys[at] == key {
+        let same = values[at] == digest
+        try step()
+        if same { continue }
+        counts.updated += 1
+      } else {
+        counts.inserted += 1
+      }
+      changed.append((key, digest))
+      picked.append(row)
+    }
+    let entries = KeyedEntries(keys: changed.map(\.key), digests: changed.map(\.digest), rows: rows.batch.picking(picked))
+    return RowChanges(entries: entries, counts: counts)
+  }
+
+  /// The keys that are left: they are gone.
+  /// - Parameter empty: no rows, with the columns of the others.
+  func rest(_ empty: RowBatch) throws -> RowChanges {
+    var gone: [Key] = []
+    while !isAtEnd {
+      gone.append(keys[at])
+      try step()
+    }
+    let entries = KeyedEntries(keys: gone, digests: Array(repeating: nil, count: gone.count), rows: empty)
+    return RowChanges(entries: entries, counts: ChangeCounts(deleted: gone.count))
+  }
+
+  private func step() throws {
+    at += 1
+    try fill()
+  }
+}

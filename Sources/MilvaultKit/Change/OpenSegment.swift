@@ -1,0 +1,194 @@
+package import BackupRepository
+import RowBatches
+
+/// A segment whose files wait for their names.
+package struct FinishedSegment {
+  package var segment: Segment
+  package var way: SegmentWay
+  /// The layer that is new; nil if all were there.
+  package var layer: FinishedLayer?
+  /// Bytes that each kind of backup would have written for it, about.
+  var wouldWrite: [AskedKind: Int] = [:]
+}
+
+/// A segment on its way into the repository. Its rows come in key order; at its end it is stored the way that its changes ask for. Until then
+/// only what changed is kept: the rest is in the repository already. One task uses it.
+final class OpenSegment {
+  private let context: SegmentContext
+  /// What it was; nil if there is nothing to build on.
+  private let old: Segment?
+  private let spool: ChangeSpool
+  /// Writes a new base, once it is clear that there has to be one.
+  private var writer: LayerWriter?
+  private var content = ContentDigest()
+  private var rowBytes = 0
+  private var counts = ChangeCounts()
+  private var last: Key?
+
+  /// - Parameter old: nil for a segment of new rows.
+  init(_ context: SegmentContext, old: Segment?) throws {
+    self.context = context
+    self.old = old
+    spool = ChangeSpool(context)
+    if old == nil { writer = try context.writer(.base) }
+  }
+
+  deinit { writer?.discard() }
+
+  var rows: Int { content.rows }
+
+  /// Whether it gets a new base in any case.
+  var isWrittenAnew: Bool { writer != nil }
+
+  /// Adds rows, whose keys are greater than all before, and what of them changed.
+  func append(_ rows: DigestedRows, _ changes: RowChanges) async throws {
+    content.add(ContentDigest(of: rows.digests))
+    rowBytes += rows.batch.valueBytes
+    counts += changes.counts
+    last = rows.keys.last ?? last
+    if let writer {
+      try writer.append(rows)
+    } else {
+      try await spool.append(changes.entries)
+      if willBeRewritten { try await writeBase(through: last) }
+    }
+  }
+
+  /// Adds keys that are gone; no row of them comes.
+  func append(gone changes: RowChanges) async throws {
+    counts += changes.counts
+    if writer == nil { try await spool.append(changes.entries) }
+  }
+
+  /// Whether it is clear by now that the segment is written anew.
+  private var willBeRewritten: Bool {
+    guard let old, counts.all > 0 else { return false }
+    if context.policy.kind == .full { return true }
+    // More rows may still come and make the share smaller: but then this one has grown, and a new base suits it too.
+    return context.policy.kind == .auto && Double(counts.all) >= context.policy.differentialBelow * Double(max(1, old.content.rows))
+  }
+
+  /// Begins a new base with the rows that came up to now: those that did not change are read from the old files.
+  func writeBase(through: Key?) async throws {
+    guard writer == nil, let old else { return }
+    let base = try context.writer(.base)
+    writer = base
+    guard rows > 0 else { return }
+    var merged = try await context.repository.mergedEntries(
+      of: old, layout: context.layout, keyField: context.keyField, over: [try await spool.source()])
+    while let entries = try merged.next(through: through) {
+      try Task.checkCancellation()
+      try base.append(entries)
+    }
+  }
+
+  /// Ends the segment.
+  /// - Parameters:
+  ///   - isWhole: whether it covers all that the old one did; if not, it cannot build on that.
+  /// - Returns: nil if it has no rows.
+  func finish(after: Key?, through: Key?, isWhole: Bool) async throws -> FinishedSegment? {
+    guard rows > 0 else {
+      writer?.discard()
+      return nil
+    }
+    var finished: FinishedSegment?
+    if writer == nil, let old {
+      if isWhole { finished = try await stored(on: old, after: after, through: through) }
+      if finished == nil { try await writeBase(through: last) }
+    }
+    guard var finished = try finished ?? writtenAnew(after: after, through: through) else { return nil }
+    finished.wouldWrite = wouldWrite(finished)
+    return finished
+  }
+
+  private func writtenAnew(after: Key?, through: Key?) throws -> FinishedSegment? {
+    guard let writer else { return nil }
+    self.writer = nil  // its files are the layer's now
+    let layer = try writer.finish()
+    // Also of rows that came out of old files, which are proven by it.
+    guard layer.layer.content == content else { throw ChangeError.oldFilesDiffer(old?.files.map(\.name) ?? []) }
+    let segment = Segment(after: after, through: through, content: content, rowBytes: rowBytes, base: layer.layer)
+    return FinishedSegment(segment: segment, way: .rewritten, layer: layer)
+  }
+
+  private func wouldWrite(_ finished: FinishedSegment) -> [AskedKind: Int] {
+    let written = finished.layer?.layer.bytes ?? 0
+    guard let old else { return [.auto: written, .full: written, .differential: written, .incremental: written] }
+    guard counts.all > 0 || !old.deltas.isEmpty else { return [.auto: 0, .full: 0, .differential: 0, .incremental: 0] }
+    // By what a row takes in the old base, its digest included.
+    let width = Double(old.base.bytes) / Double(max(1, old.base.content.rows))
+    let full = finished.way == .rewritten ? written : Int(Double(rows) * width)
+    let change = counts.all == 0 ? 0 : Int(Double(counts.inserted + counts.updated) * width) + counts.deleted * RowDigest.byteCount
+    let differential = counts.all == 0 ? 0 : old.deltas.reduce(change) { $0 + $1.bytes }
+    return [.auto: written, .full: full, .differential: differential, .incremental: change]
+  }
+
+  /// The segment as the old one with its changes; nil if it is to be written anew.
+  private func stored(on old: Segment, after: Key?, through: Key?) async throws -> FinishedSegment? {
+    var segment = old
+    (segment.after, segment.through, segment.content, segment.rowBytes) = (after, through, content, rowBytes)
+    let way = context.policy.way(changed: counts, rowsBefore: old.content.rows, rows: rows, hasDeltas: !old.deltas.isEmpty)
+    if way == .rewritten { return nil }
+    if way == .unchanged {
+      guard old.content == content else { throw ChangeError.oldFilesDiffer(old.files.map(\.name)) }
+      return FinishedSegment(segment: segment, way: .unchanged)
+    }
+    var folds = old.deltas.count
+    if way == .incremental {
+      // The new one's size is not known before it is written; that of its rows is near enough.
+      folds = ChangePolicy.folded(old.deltas.map(\.bytes) + [spool.rowBytes + counts.all * RowDigest.byteCount]) - 1
+    }
+    while true {
+      let kept = Array(old.deltas.dropLast(folds))
+      let layer = try await delta(folding: Array(old.deltas.suffix(folds)))
+      // A kind that is forced is done once; that deltas pile up without end, nobody asks for.
+      let isBounded =
+        context.policy.kind != .auto && old.deltas.isEmpty
+        || ChangePolicy.isBounded(old.base, kept + [layer.layer], rowBytes: rowBytes)
+      if isBounded {
+        segment.deltas = kept + [layer.layer]
+        return FinishedSegment(segment: segment, way: kept.isEmpty && !old.deltas.isEmpty ? .differential : way, layer: layer)
+      }
+      if kept.isEmpty { return nil }
+      folds = old.deltas.count
+    }
+  }
+
+  /// Writes the changes as one delta, together with those of older ones.
+  private func delta(folding older: [SegmentLayer]) async throws -> FinishedLayer {
+    var sources = [try await spool.source()]
+    for layer in older.reversed() {
+      sources.append(try await context.repository.entries(of: layer, layout: context.layout, keyField: context.keyField, role: .delta))
+    }
+    var merged = try MergedEntries(sources)
+    let writer = try context.writer(.delta)
+    do {
+      while let entries = try merged.next() {
+        try Task.checkCancellation()
+        try writer.append(entries)
+      }
+      return try writer.finish()
+    } catch {
+      writer.discard()
+      throw error
+    }
+  }
+}
+
+enum ChangeError: Error, CustomStringConvertible {
+  /// Rows read from files of an earlier backup are not those that it had.
+  case oldFilesDiffer([String])
+
+  var files: [String] {
+    switch self {
+    case .oldFilesDiffer(let files): files
+    }
+  }
+
+  var description: String {
+    switch self {
+    case .oldFilesDiffer(let files):
+      "files of an earlier backup do not hold the rows that it had: \(files.joined(separator: ", "))"
+    }
+  }
+}

@@ -1,0 +1,33 @@
+package import BackupRepository
+import RowBatches
+package import RowFormats
+
+/// What is the same for all segments of a collection while they are written.
+package struct SegmentContext: Sendable {
+  let repository: Repository
+  /// Files that a check found damaged: they are not used.
+  private(set) var damaged: Set<String>
+  let layout: RowLayout
+  let keyField: String
+  let policy: ChangePolicy
+
+  package init(repository: Repository, damaged: Set<String>, layout: RowLayout, keyField: String, policy: ChangePolicy = ChangePolicy()) {
+    self.repository = repository
+    self.damaged = damaged
+    self.layout = layout
+    self.keyField = keyField
+    self.policy = policy
+  }
+
+  func writer(_ role: LayerWriter.Role, in repository: Repository? = nil) throws -> LayerWriter {
+    try LayerWriter(repository: repository ?? self.repository, layout: layout, keyField: keyField, role: role)
+  }
+
+  func excluding(_ files: [String]) -> SegmentContext {
+    var other = self
+    other.damaged.formUnion(files)
+    return other
+  }
+
+  var keyType: ColumnType { layout.fields.first { $0.name == keyField }?.type ?? .scalar(.int64) }
+}
