@@ -29,7 +29,10 @@ final class TemporaryRepository {
   static let layout = RowLayout(schema.columns.map { FieldLayout(name: $0.name, type: $0.type, nullable: $0.nullable) })
 
   /// Stores rows as segments of `segmentRows` and publishes a backup of them.
-  func backUp(rows: Int = 300, segmentRows: Int = 100, seed: UInt64 = 1, name: String? = nil, secondsApart: Double = 1) async throws
+  func backUp(
+    rows: Int = 300, segmentRows: Int = 100, seed: UInt64 = 1, name: String? = nil, secondsApart: Double = 1, version: String? = nil,
+    uri: String = "u"
+  ) async throws
     -> CatalogEntry
   {
     let batch = try RandomRows.batch(Self.layout, rows: rows, seed: seed)
@@ -61,7 +64,7 @@ final class TemporaryRepository {
       Manifest(
         id: Repository.newBackupID(at: started), name: name, repository: repository.id, started: started, finished: .now,
         previous: previous,
-        deployment: Deployment(label: "l", uri: "u", version: nil, capabilities: []),
+        deployment: Deployment(label: "l", uri: uri, version: version, capabilities: []),
         kind: BackupKind(asked: "full", done: "full", why: "w"),
         collections: [collection], newBytes: 1, reusedBytes: 0, seconds: [:]))
   }

@@ -262,7 +262,8 @@ struct ModelRows {
     var batch = try model.batch()
     batch = try RowBatch(columns: batch.columns + [.nulls(name: "added", type: .array(.varchar), rows: batch.count)], count: batch.count)
     let context = SegmentContext(repository: repository, damaged: [], layout: wider, keyField: "id")
-    var writer = PartitionWriter(context, comparedWith: first.segments, cutter: SegmentCutter(rowWidth: 256 << 10), progress: ProgressMeter())
+    var writer = PartitionWriter(
+      context, comparedWith: first.segments, cutter: SegmentCutter(rowWidth: 256 << 10), progress: ProgressMeter())
     let ended = try await writer.append(try DigestedRows(batch, keyField: "id")) + writer.finish()
     #expect(Set(ended.map(\.way)) == [.unchanged])
     for segment in ended.map(\.segment) { try await repository.checkRows(of: segment, layout: wider, keyField: "id") }

@@ -383,6 +383,20 @@ def segments(name):
     index_and_load(c)
 
 
+def changing_rows(keys, version):
+    return [keys, *[[f"{k}/{i} v{version}" for k in keys] for i in range(40)], list(unit(len(keys), 32))]
+
+
+def changing(name):
+    """Several segments, whose rows `change` changes."""
+    texts = [FieldSchema(f"t{i}", DataType.VARCHAR, max_length=1000) for i in range(40)]
+    c = create(name, [FieldSchema("id", DataType.INT64, is_primary=True), *texts, vector_field(32)])
+    for start in range(0, 9000, 1500):
+        c.insert(changing_rows([k * 7919 for k in range(start, start + 1500)], 0))
+    c.flush()
+    index_and_load(c)
+
+
 def bulk_schema(name):
     return create(name, [
         FieldSchema("id", DataType.INT64, is_primary=True), FieldSchema("b", DataType.BOOL), FieldSchema("i8", DataType.INT8),
@@ -528,6 +542,37 @@ def write(name, seconds):
     print(json.dumps({"writes": i}))
 
 
+def change(name, seed, share):
+    """Changes a share of the rows, deletes and inserts a quarter as many; scattered, and at the end."""
+    global random
+    random = np.random.default_rng(int(seed))
+    c, share = Collection(name), float(share)
+    keys, last = [], -2**63
+    while page := c.query(f"id > {last}", output_fields=["id"], limit=10000, iterator="True", reduce_stop_for_best="False", consistency_level="Strong"):
+        keys += sorted(row["id"] for row in page)
+        last = keys[-1]
+    count = int(len(keys) * share)
+    picked = [int(k) for k in random.choice(keys, count + count // 4, replace=False)]
+    gone, changed = picked[count:], picked[:count]
+    new = [int(k) * 7919 + 1 for k in random.choice(20000, count // 8, replace=False)] + [keys[-1] + 7919 * (i + 1) for i in range(count // 8)]
+    new = sorted(set(new) - set(keys))
+    for part in [changed[i:i + 1000] for i in range(0, len(changed), 1000)]:
+        c.delete(f"id in {part}", consistency_level="Strong")
+        c.insert(changing_rows(part, seed))
+    if gone:
+        c.delete(f"id in {gone}")
+    if new:
+        c.insert(changing_rows(new, seed))
+    print(json.dumps({"changed": len(changed), "deleted": len(gone), "inserted": len(new)}))
+
+
+def content(name):
+    """A digest of all rows with their partitions."""
+    import hashlib
+    rows = read(name)
+    print(json.dumps({"rows": len(rows), "sha256": hashlib.sha256("\n".join(f"{k}{v}" for k, v in sorted(rows.items(), key=repr)).encode()).hexdigest()}))
+
+
 def append(name, seconds):
     """Inserts growing keys, faster than anyone reads to the end."""
     c = Collection(name)
@@ -566,6 +611,10 @@ elif verb == "dump":
     dump(*rest)
 elif verb == "bulk_write":
     bulk_write(*rest)
+elif verb == "change":
+    change(*rest)
+elif verb == "content":
+    content(*rest)
 elif verb == "append":
     append(*rest)
 elif verb == "run":

@@ -20,7 +20,7 @@ public struct LockRecord: Sendable, Hashable, Codable {
   /// Seconds after which its holder is taken for dead, if it was not rewritten.
   public var limitSeconds: Double
 
-  init(kind: Kind, verb: String, limit: Double) {
+  package init(kind: Kind, verb: String, limit: Double) {
     id = UUID().uuidString.lowercased()
     self.kind = kind
     self.verb = verb
@@ -30,7 +30,7 @@ public struct LockRecord: Sendable, Hashable, Codable {
     limitSeconds = limit
   }
 
-  var key: String { "locks/\(id).json" }
+  package var key: String { "locks/\(id).json" }
 
   /// The holder, for messages.
   public var holder: String { "milvault \(verb) (process \(process) on \(host), since \(started.text))" }

@@ -24,7 +24,7 @@ public struct RetentionPolicy: Sendable, Hashable {
 
   /// Which of these backups are kept, and by which rules.
   /// - Parameter times: of the backups, the newest first.
-  func kept(_ times: [Date]) -> [Int: [String]] {
+  package func kept(_ times: [Date]) -> [Int: [String]] {
     var kept: [Int: [String]] = [:]
     for index in times.indices.prefix(last ?? 0) { kept[index, default: []].append("last") }
     if let within, let newest = times.first {
@@ -125,9 +125,12 @@ extension Repository {
   /// Why backups that were named may not be forgotten.
   public func requireForgettable(_ ids: [String]) async throws {
     let wanted = Set(ids)
-    for entries in Dictionary(grouping: try await catalog().entries, by: {
-      [$0.manifest.deployment.label] + $0.manifest.collections.map(\.fullName).sorted()
-    }).values {
+    for entries in Dictionary(
+      grouping: try await catalog().entries,
+      by: {
+        [$0.manifest.deployment.label] + $0.manifest.collections.map(\.fullName).sorted()
+      }
+    ).values {
       let newestFirst = Array(entries.reversed())
       for (index, why) in try await protected(newestFirst) where wanted.contains(newestFirst[index].manifest.id) {
         throw RetentionError.protected(newestFirst[index].manifest.id, why)

@@ -72,7 +72,8 @@ extension Segment: Codable {
       throw DecodingError.dataCorruptedError(forKey: .base, in: container, debugDescription: "a base has rows, and no keys that are gone")
     }
     guard deltas.allSatisfy({ $0.deletes >= 0 && ($0.rows == nil) == ($0.content.rows == 0) }) else {
-      throw DecodingError.dataCorruptedError(forKey: .deltas, in: container, debugDescription: "a delta has a file of rows exactly if it has rows")
+      throw DecodingError.dataCorruptedError(
+        forKey: .deltas, in: container, debugDescription: "a delta has a file of rows exactly if it has rows")
     }
   }
 

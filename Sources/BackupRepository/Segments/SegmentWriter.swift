@@ -74,7 +74,9 @@ public final class LayerWriter {
     keyType = key.type
     let digestFile = try repository.stage(.digests)
     self.digestFile = digestFile
-    digestWriter = try ParquetWriter(layout: DigestFile.layout(keyType: key.type, holdsDeletes: role == .delta)) { try digestFile.write($0) }
+    digestWriter = try ParquetWriter(layout: DigestFile.layout(keyType: key.type, holdsDeletes: role == .delta)) {
+      try digestFile.write($0)
+    }
   }
 
   public var rows: Int { content.rows }

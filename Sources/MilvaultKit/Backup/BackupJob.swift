@@ -119,7 +119,8 @@ public struct BackupJob: Sendable {
       switch (compared.count, collections.count) {
       case (0, 1): collections.first?.change?.why ?? ""
       case (0, _): "no collection could be compared with an earlier backup"
-      case (let some, let all) where some < all: "\(all - some) of \(all) collections could not be compared with an earlier backup and are full"
+      case (let some, let all) where some < all:
+        "\(all - some) of \(all) collections could not be compared with an earlier backup and are full"
       default: "every collection was compared with an earlier backup"
       }
     return BackupKind(asked: asked.rawValue, done: done.rawValue, why: why)

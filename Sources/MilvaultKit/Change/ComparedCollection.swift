@@ -43,7 +43,9 @@ struct ComparedCollection: Sendable {
 
   /// Why rows of one schema cannot be told from rows of the other by their digests, or files of one not be read by the other; nil if they can.
   static func difference(_ old: CollectionSchema, _ new: CollectionSchema) -> String? {
-    guard old.primaryKey?.name == new.primaryKey?.name, old.primaryKey?.type == new.primaryKey?.type else { return "its primary key changed" }
+    guard old.primaryKey?.name == new.primaryKey?.name, old.primaryKey?.type == new.primaryKey?.type else {
+      return "its primary key changed"
+    }
     let before = Dictionary(old.columns.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     for field in new.columns {
       guard let was = before[field.name] else {

@@ -95,7 +95,8 @@ public struct Configuration: Sendable, Codable {
     guard (0...1).contains(policy.incrementalBelow), (policy.incrementalBelow...1).contains(policy.differentialBelow) else {
       throw ConfigurationError(
         file: file ?? Self.defaultFile,
-        what: "change.incrementalBelow (\(policy.incrementalBelow)) and change.differentialBelow (\(policy.differentialBelow)) are shares of rows, "
+        what:
+          "change.incrementalBelow (\(policy.incrementalBelow)) and change.differentialBelow (\(policy.differentialBelow)) are shares of rows, "
           + "from 0 to 1, the first no larger than the second")
     }
     return policy

@@ -192,7 +192,8 @@ struct CollectionRestoreJob: Sendable {
   /// - Returns: the content digest that the rows should have when they are read back; and the same with JSON by its value.
   private func insert(_ segments: [Segment], into partition: String?) async throws -> (ContentDigest, byValue: ContentDigest?) {
     let rows = SegmentRows(
-      repository: repository, segments: segments, layout: backup.layout, key: try backup.keyLayout(), batchBytes: PageSize.bytes(for: connection.capabilities) * 2 / 3)
+      repository: repository, segments: segments, layout: backup.layout, key: try backup.keyLayout(),
+      batchBytes: PageSize.bytes(for: connection.capabilities) * 2 / 3)
     var content = ContentDigest()
     var stored = ContentDigest()
     let compares = options.verify == .rows

@@ -96,7 +96,9 @@ struct ForgetCommand: MilvaultCommand {
         return Answer(
           forgotten: gone, dryRun: dryRun,
           backups: groups.flatMap { group in
-            group.verdicts.map { Answer.Backup(id: $0.entry.manifest.id, label: group.label, collections: group.collections, keptBy: $0.keptBy) }
+            group.verdicts.map {
+              Answer.Backup(id: $0.entry.manifest.id, label: group.label, collections: group.collections, keptBy: $0.keptBy)
+            }
           })
       }
       var ids: [String] = []

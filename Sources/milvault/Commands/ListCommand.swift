@@ -45,7 +45,8 @@ struct ListCommand: MilvaultCommand {
           id: manifest.id, name: manifest.name, finished: manifest.finished, deployment: manifest.deployment.label,
           kind: manifest.kind.asked == manifest.kind.done ? manifest.kind.done : "\(manifest.kind.asked) (\(manifest.kind.done))",
           collections: manifest.collections.map(\.fullName), rows: manifest.rows, newBytes: manifest.newBytes,
-          totalBytes: manifest.totalBytes, changedShare: manifest.changedShare, change: manifest.change, guarantees: Set(manifest.collections.map(\.guarantee.level.rawValue)).sorted(),
+          totalBytes: manifest.totalBytes, changedShare: manifest.changedShare, change: manifest.change,
+          guarantees: Set(manifest.collections.map(\.guarantee.level.rawValue)).sorted(),
           verified: try await repository.checks(of: manifest.id).last))
     }
     if backups.isEmpty {

@@ -24,7 +24,8 @@ struct PruneCommand: MilvaultCommand {
   @Option(help: ArgumentHelp("How long to wait for others to finish.", valueName: "time"))
   var lockWait = DurationText(seconds: 0)
 
-  @Option(help: ArgumentHelp("Leave files that are younger than this; by default twice the time after which a lock is stale.", valueName: "time"))
+  @Option(
+    help: ArgumentHelp("Leave files that are younger than this; by default twice the time after which a lock is stale.", valueName: "time"))
   var grace: DurationText?
 
   private struct Answer: Encodable {

@@ -58,7 +58,8 @@ struct ShowCommand: MilvaultCommand {
       console.say("  change      \(change.why)")
       if let share = change.share(rows: collection.content.rows) {
         console.say("              \(change.rowWords): \(Format.percent(share)) of rows; \(change.segmentWords)")
-        let kinds = AskedKind.allCases.compactMap { kind in change.wouldWrite[kind.rawValue].map { "\(kind.rawValue) \(Format.bytes($0))" } }
+        let kinds = AskedKind.allCases.compactMap { kind in change.wouldWrite[kind.rawValue].map { "\(kind.rawValue) \(Format.bytes($0))" }
+        }
         if !kinds.isEmpty { console.say("              would write, about: \(kinds.joined(separator: ", "))") }
       }
     }

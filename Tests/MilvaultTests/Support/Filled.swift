@@ -30,8 +30,8 @@ struct Filled {
   /// Any other command on the repository.
   func milvault(_ arguments: String...) async throws -> Finished { try await milvault(arguments) }
 
-  func milvault(_ arguments: [String]) async throws -> Finished {
-    try await run(Project.milvault, arguments + ["--repo", repository], folder: scratch.folder)
+  func milvault(_ arguments: [String], environment: [String: String] = [:]) async throws -> Finished {
+    try await run(Project.milvault, arguments + ["--repo", repository], environment: environment, folder: scratch.folder)
   }
 
   /// A backup that goes on while the test does.
