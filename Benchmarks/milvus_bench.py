@@ -4,6 +4,7 @@
     milvus_bench.py URI export NAME FILE         iterate, then pandas to Parquet: the script of the tutorials
     milvus_bench.py URI insert NAME ROWS DIM BATCH
     milvus_bench.py URI drop NAME
+    milvus_bench.py URI change NAME ROWS DIM SHARE PATTERN SEED    other vectors for a share of the rows: scattered, or one run of keys (clustered)
 """
 import sys
 import time
@@ -40,6 +41,21 @@ if verb == "fill":
     c.create_index("v", {"index_type": "FLAT", "metric_type": "L2", "params": {}})
     c.load()
     print(c.num_entities)
+elif verb == "change":
+    count, dim, share, seed = int(rest[0]), int(rest[1]), float(rest[2]), int(rest[4])
+    random = np.random.default_rng(seed)
+    changed = int(count * share)
+    if rest[3] == "clustered":
+        start = int(random.integers(0, count - changed + 1))
+        keys = np.arange(start, start + changed)
+    else:
+        keys = np.sort(random.choice(count, changed, replace=False))
+    c = Collection(name)
+    for part in (keys[i:i + 5000] for i in range(0, len(keys), 5000)):
+        _, _, v = rows(10**9 * seed + int(part[0]), len(part), dim)
+        c.upsert([part.tolist(), [f"the text of row number {i}, changed" for i in part], list(v)])
+    c.flush()
+    print(changed)
 elif verb == "drop":
     utility.drop_collection(name)
 elif verb == "export":

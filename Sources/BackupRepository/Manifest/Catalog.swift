@@ -6,6 +6,11 @@ public struct CatalogEntry: Sendable {
   public let manifest: Manifest
   /// The digest that the manifest ends with.
   public let sha256: String
+
+  package init(manifest: Manifest, sha256: String) {
+    self.manifest = manifest
+    self.sha256 = sha256
+  }
 }
 
 /// The backups of a repository, oldest first, and what is wrong with any of them.

@@ -127,7 +127,7 @@ public struct BackupJob: Sendable {
   }
 
   /// The collections to back up, by database.
-  private func chosenCollections(_ connection: DeploymentConnection) async throws -> [(database: String, names: [String])] {
+  func chosenCollections(_ connection: DeploymentConnection) async throws -> [(database: String, names: [String])] {
     var chosen: [String: [String]] = [:]
     if options.collections.isEmpty {
       for database in try await connection.databases() {

@@ -35,10 +35,15 @@ struct SegmentStore: Sendable {
     var files: [StoredFile] = []
     var extraRows = 0
     var duplicate: Key?
+    var foundBytes = 0
     var reachedTheEnd = false
     var writer = PartitionWriter(context, comparedWith: old, cutter: cutter, progress: progress)
     try await withThrowingTaskGroup(of: [StoredFile].self) { commits in
       var underWay = 0
+      func keep(_ stored: [StoredFile]) {
+        files += stored
+        for file in stored where !file.isNew { foundBytes += file.file.bytes }
+      }
       func take(_ finished: FinishedSegment, damaged: Set<String>) async throws {
         segments.append(finished.segment)
         let new = Set(finished.layer?.layer.files ?? [])
@@ -49,7 +54,7 @@ struct SegmentStore: Sendable {
         underWay += 1
         if underWay > Self.commitsUnderWay, let stored = try await commits.next() {
           underWay -= 1
-          files += stored
+          keep(stored)
         }
       }
       while let page = try await pages.next() {
@@ -61,7 +66,7 @@ struct SegmentStore: Sendable {
       }
       guard reachedTheEnd else { return }
       for finished in try await writer.finish() { try await take(finished, damaged: writer.damaged) }
-      while let stored = try await commits.next() { files += stored }
+      while let stored = try await commits.next() { keep(stored) }
     }
     guard reachedTheEnd else { return nil }
     // Nothing came after the last segment: it reaches to the end.
@@ -75,8 +80,10 @@ struct SegmentStore: Sendable {
     let backup = PartitionBackup(
       name: partition, content: segments.reduce(into: ContentDigest()) { $0.add($1.content) },
       rowBytes: segments.reduce(0) { $0 + $1.rowBytes }, segments: segments.count, segmentList: list)
+    var change = writer.summary
+    change.foundBytes = foundBytes
     return StoredPartition(
       partition: backup, files: files, duplicates: duplicate.map { DuplicateKeys(extraRows: extraRows, example: $0) },
-      change: writer.summary)
+      change: change)
   }
 }

@@ -110,6 +110,10 @@ struct BackupCommand: MilvaultCommand {
       "backup \(manifest.id): \(Format.number(manifest.rows)) rows, \(Format.bytes(manifest.newBytes)) new, \(Format.bytes(manifest.reusedBytes)) there already, in \(Format.seconds(seconds))"
     )
     if let line = manifest.changeLine { console.say(line) }
+    let found = manifest.collections.reduce(0) { $0 + ($1.change?.foundBytes ?? 0) }
+    if found > 0 {
+      console.say("\(Format.bytes(found)) of what was to be written were there already, from an interrupted backup or of equal rows")
+    }
     if manifest.collections.contains(where: { $0.guarantee.level == .fuzzy }) {
       console.note("fuzzy: if something wrote meanwhile, the rows are not all of one moment")
     }

@@ -9,10 +9,23 @@ struct ListCommand: MilvaultCommand {
     discussion: """
       EXAMPLES
         milvault list
+        milvault list --trend
         milvault list --json | jq -r '.backups[].id'
       """)
 
   @OptionGroup(title: "Options of every command") var common: CommonOptions
+
+  @Flag(help: "Show how time, bytes and change develop, a chart for each collection, and what that advises.")
+  var trend = false
+
+  private struct Trend: Encodable {
+    let label: String
+    let collection: String
+    let points: [BackupTrend.Point]
+    let advice: String?
+  }
+
+  private struct TrendAnswer: Encodable { let trends: [Trend] }
 
   private struct Answer: Encodable {
     struct Backup: Encodable {
@@ -37,6 +50,7 @@ struct ListCommand: MilvaultCommand {
   func work(_ console: Console) async throws -> Outcome {
     let repository = try await common.repository()
     let catalog = try await repository.catalog()
+    if trend { return try show(BackupTrend.all(of: catalog.entries), catalog.problems, console) }
     var backups: [Answer.Backup] = []
     for entry in catalog.entries {
       let manifest = entry.manifest
@@ -65,6 +79,27 @@ struct ListCommand: MilvaultCommand {
     for problem in catalog.problems { console.warning(problem.error.description) }
     try console.answer(Answer(backups: backups, problems: catalog.problems.map(\.error.description)))
     return catalog.problems.isEmpty ? .done : .damage
+  }
+
+  private func show(_ trends: [BackupTrend], _ problems: [Catalog.Problem], _ console: Console) throws -> Outcome {
+    for trend in trends {
+      console.say("\(trend.collection), from \(trend.label)")
+      let points = trend.points
+      let changed = points.map { $0.share ?? 0 }
+      for (name, values, last) in [
+        ("seconds", points.map(\.seconds), points.last.map { Format.seconds($0.seconds) }),
+        ("written", points.map { Double($0.bytes) }, points.last.map { Format.bytes($0.bytes) }),
+        ("changed", changed, points.last?.share.map(Format.percent)),
+      ] {
+        console.say("  \(name)  \(Format.chart(values))  \(last ?? "-")")
+      }
+      if let advice = trend.advice { console.say("  \(advice)") }
+    }
+    if trends.isEmpty { console.say("no backups of a deployment yet") }
+    for problem in problems { console.warning(problem.error.description) }
+    try console.answer(
+      TrendAnswer(trends: trends.map { Trend(label: $0.label, collection: $0.collection, points: $0.points, advice: $0.advice) }))
+    return problems.isEmpty ? .done : .damage
   }
 
   private static func verification(_ check: CheckRecord?) -> String {

@@ -50,6 +50,13 @@ enum Format {
     }
   }
 
+  /// Numbers as bars of eighths, the largest full; nothing is a dot.
+  static func chart(_ values: [Double]) -> String {
+    let bars = Array("▁▂▃▄▅▆▇█")
+    guard let most = values.max(), most > 0 else { return String(repeating: "·", count: values.count) }
+    return String(values.map { $0 <= 0 ? "·" : bars[min(bars.count - 1, Int($0 / most * Double(bars.count)))] })
+  }
+
   /// Columns, each as wide as its widest cell; numbers to the right.
   static func table(_ rows: [[String]], rightAligned: Set<Int> = []) -> [String] {
     let columns = rows.map(\.count).max() ?? 0

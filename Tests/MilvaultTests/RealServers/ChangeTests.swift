@@ -170,6 +170,19 @@ extension RealServers {
       try await filled.drop()
     }
 
+    @Test func aKilledBackupIsGoneOnWith() async throws {
+      let filled = try await Filled("changing", on: .lite3)
+      let process = try filled.startBackup()
+      let data = filled.repository + "/data"
+      while process.isRunning, (try? FileManager.default.subpathsOfDirectory(atPath: data).filter { $0.hasSuffix(".parquet") }.count) ?? 0 < 2 {}
+      process.signal(SIGKILL)
+      _ = await process.wait()
+      #expect(try await Self.listed(filled).isEmpty)
+      let next = try await filled.backup()
+      #expect(next.exitCode == 0 && next.output.contains("were there already, from an interrupted backup"), "\(next)")
+      try await filled.drop()
+    }
+
     /// Backup, forget and prune, each killed at any moment: what was finished is there and whole, what was not is not listed.
     @Test func killsAtAnyMomentLoseNoBackup() async throws {
       let filled = try await Filled("changing", on: .lite3)
