@@ -23,11 +23,16 @@ public struct FileReference: Sendable, Hashable, Codable {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     name = try container.decode(String.self, forKey: .name)
     bytes = try container.decode(Int.self, forKey: .bytes)
-    let digest = name.prefix(64)
-    let whole = digest.utf8.count == 64 && digest.utf8.allSatisfy { Self.hexDigits.contains($0) }
-    guard whole, Kind(rawValue: String(name.dropFirst(65))) != nil, name.dropFirst(64).first == ".", bytes >= 0 else {
+    guard Self.isName(name), bytes >= 0 else {
       throw DecodingError.dataCorruptedError(forKey: .name, in: container, debugDescription: "\"\(name)\" is no data file's name")
     }
+  }
+
+  /// Whether it is the name of a data file of a kind that this version knows.
+  static func isName(_ name: String) -> Bool {
+    let digest = name.prefix(64)
+    return digest.utf8.count == 64 && digest.utf8.allSatisfy { hexDigits.contains($0) } && name.dropFirst(64).first == "."
+      && Kind(rawValue: String(name.dropFirst(65))) != nil
   }
 
   private static let hexDigits = Set("0123456789abcdef".utf8)

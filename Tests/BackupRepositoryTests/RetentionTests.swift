@@ -66,6 +66,55 @@ import Testing
     #expect(try await repository.store.list("locks/").isEmpty)
   }
 
+  @Test func forgettingTwiceLosesNothing() async throws {
+    let made = try await TemporaryRepository()
+    let entry = try await made.backUp()
+    for _ in 0..<2 { try await made.repository.forget(entry.manifest.id) }
+    _ = try await made.repository.undelete(entry.manifest.id)
+    #expect(try await made.repository.catalog().entries.count == 1)
+  }
+
+  /// Manifests that cannot be seen are not manifests that are not there.
+  @Test func pruneRefusesWhereBackupsAreMissing() async throws {
+    let made = try await TemporaryRepository()
+    let repository = made.repository
+    let entry = try await made.backUp()
+    try await repository.record(RunRecord(verb: "backup", started: .now, outcome: .done, backup: entry.manifest.id))
+    try Self.age(made, by: 10_000)
+    try FileManager.default.moveItem(at: made.path("backups"), to: made.path("elsewhere"))
+    let error = await #expect(throws: RepositoryError.self) {
+      try await repository.withLock(.exclusive, verb: "prune") { try await repository.prune($0, grace: 1) }
+    }
+    #expect("\(try #require(error))".contains(entry.manifest.id))
+    try FileManager.default.moveItem(at: made.path("elsewhere"), to: made.path("backups"))
+    // A file that a newer version may have put there stays.
+    let unknown = made.path("data/ab/\(String(repeating: "a", count: 64)).golden.npy")
+    try FileManager.default.createDirectory(at: unknown.deletingLastPathComponent(), withIntermediateDirectories: true)
+    try Data("x".utf8).write(to: unknown)
+    try Self.age(made, by: 10_000)
+    let sound = try await repository.withLock(.exclusive, verb: "prune") { try await repository.prune($0, grace: 1) }
+    #expect(sound.files == 0 && sound.unknownFiles == 1)
+  }
+
+  /// What a check found damaged stays known as long as another backup names it.
+  @Test func pruneKeepsWhatIsKnownOfSharedDamage() async throws {
+    let made = try await TemporaryRepository()
+    let repository = made.repository
+    let (first, second) = (try await made.backUp(seed: 1), try await made.backUp(seed: 1))
+    let file = try #require(try await repository.files(of: first.manifest).first { $0.name.contains("rows") })
+    func record(_ finding: String) async throws {
+      try await repository.record(
+        CheckRecord(
+          backup: first.manifest.id, level: .rows, time: Timestamp(Date.now + 60),
+          findings: [.init(collection: nil, file: finding, problem: "p")], files: 1, bytes: 1, rows: 1, seconds: 1))
+    }
+    try await record(file.name)
+    try await repository.forget(first.manifest.id)
+    _ = try await repository.withLock(.exclusive, verb: "prune") { try await repository.prune($0, grace: 1) }
+    #expect(try await repository.catalog().entries.map(\.manifest.id) == [second.manifest.id])
+    #expect(try await repository.damagedFiles() == [file.name])
+  }
+
   @Test func pruneRefusesWhileAManifestOrAListCannotBeRead() async throws {
     let made = try await TemporaryRepository()
     let repository = made.repository
@@ -108,7 +157,9 @@ import Testing
     try await repository.requireForgettable([newest.manifest.id])
     // Two servers under one label: nobody knows which history is whose.
     _ = try await made.backUp(seed: 5, uri: "other")
-    await #expect(throws: RetentionError.self) { try await repository.verdicts(policy, force: false) }
+    #expect(try await gone(force: true) == 0, "not even by force")
+    let asOne = try await repository.verdicts(policy, force: true, isOneServer: true)
+    #expect(asOne.flatMap(\.verdicts).filter(\.keptBy.isEmpty).count == 4)
   }
 }
 
@@ -117,20 +168,22 @@ import Testing
 
   @Test func whatAddsRunsTogetherAndWhatRemovesRunsAlone() async throws {
     let repository = try await TemporaryRepository().repository
-    try await repository.withLock(.shared, verb: "backup", options: Self.short) { _ in
-      try await repository.withLock(.shared, verb: "backup", options: Self.short) { _ in }
+    try await repository.withLock(.shared, verb: "backup", options: LockOptions(limit: 30)) { _ in
+      try await repository.withLock(.shared, verb: "backup", options: LockOptions(limit: 30)) { _ in }
       let error = await #expect(throws: LockError.self) {
-        try await repository.withLock(.exclusive, verb: "prune", options: Self.short) { _ in }
+        try await repository.withLock(.exclusive, verb: "prune", options: LockOptions(limit: 30)) { _ in }
       }
       #expect("\(try #require(error))".contains("milvault backup (process \(ProcessInfo.processInfo.processIdentifier)"))
     }
-    try await repository.withLock(.exclusive, verb: "prune", options: Self.short) { _ in
-      await #expect(throws: LockError.self) { try await repository.withLock(.shared, verb: "backup", options: Self.short) { _ in } }
+    try await repository.withLock(.exclusive, verb: "prune", options: LockOptions(limit: 30)) { _ in
+      await #expect(throws: LockError.self) {
+        try await repository.withLock(.shared, verb: "backup", options: LockOptions(limit: 30)) { _ in }
+      }
     }
     #expect(try await repository.store.list("locks/").isEmpty)
   }
 
-  @Test func alocksHolderWaitsForAnother() async throws {
+  @Test func aHolderIsWaitedFor() async throws {
     let repository = try await TemporaryRepository().repository
     async let slow: Void = repository.withLock(.shared, verb: "backup") { _ in try await Task.sleep(for: .milliseconds(700)) }
     try await Task.sleep(for: .milliseconds(200))
@@ -165,6 +218,18 @@ import Testing
         try await Task.sleep(for: .seconds(30))
       }
     }
+    // Put back, it is not one's own again.
+    await #expect(throws: LockError.self) {
+      try await repository.withLock(.shared, verb: "backup", options: Self.short) { lock in
+        let key = try #require(try await repository.store.list("locks/").first?.key)
+        let bytes = try await repository.store.read(key)
+        try await repository.store.delete(key)
+        try? await Task.sleep(for: .milliseconds(400))
+        try await repository.store.put(bytes, at: key)
+        try await lock.require()
+      }
+    }
+    for object in try await repository.store.list("locks/") { try await repository.store.delete(object.key) }
     let entry = try await made.backUp()
     var manifest = entry.manifest
     manifest.id = Repository.newBackupID(at: .now)

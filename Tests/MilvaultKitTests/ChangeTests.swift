@@ -1,6 +1,7 @@
 import BackupRepository
 import Foundation
 import MilvaultKit
+import MilvusClient
 import ObjectStorage
 import RowBatches
 import RowFormats
@@ -208,6 +209,56 @@ struct ModelRows {
     #expect(times <= 3, "\(times) times the changed rows' bytes")
   }
 
+  /// A segment as large as one may be, by keys whose hashes end none: it is divided once, and then one row more touches one segment.
+  @Test func whatOutgrowsItsSizeIsDividedOnce() async throws {
+    let (repository, folder) = try await Self.repository()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let width = 1 << 20
+    let expected = SegmentCutter(rowWidth: width).expectedRows
+    // No key of these ends a segment by its hash alone.
+    let strong = UInt64.max / UInt64(expected) * 8
+    let endless = (Int64(0)..<100_000).lazy.map { $0 * 3 }.filter { Key.int64($0).boundHash > strong }
+    var model = ModelRows(rows: Dictionary(uniqueKeysWithValues: endless.prefix(12 * expected).map { ($0, 1) }))
+    var round = try await Self.store(model, on: [], in: repository, kind: .auto, rowWidth: width)
+    #expect(round.segments.map(\.content.rows) == [4 * expected, 4 * expected, 4 * expected])
+    var written: [Int] = []
+    var known = Set(round.segments.flatMap(\.files))
+    let keys = model.rows.keys.sorted()
+    for number in 0..<6 {
+      model.rows[keys[number] + 1] = 1
+      round = try await Self.store(model, on: round.segments, in: repository, kind: .auto, rowWidth: width)
+      try await Self.check(round, in: repository)
+      written.append(round.segments.flatMap(\.files).filter { known.insert($0).inserted }.reduce(0) { $0 + $1.bytes })
+    }
+    let row = round.segments.reduce(0) { $0 + $1.base.bytes } / model.rows.count
+    #expect(written[0] < 5 * expected * row, "only the one that was added to is written anew: \(written)")
+    #expect(written.dropFirst().allSatisfy { $0 < 20 * row }, "\(written)")
+    // Grown to many times its size between two backups.
+    for key in keys[0]..<keys[expected] { model.rows[key] = 1 }
+    for key in keys[0]..<keys[expected] { model.rows[key * 1000 + 7] = 1 }
+    round = try await Self.store(model, on: round.segments, in: repository, kind: .incremental, rowWidth: width)
+    try await Self.check(round, in: repository)
+    #expect(round.segments.allSatisfy { $0.content.rows <= 8 * expected })
+  }
+
+  /// A restore of segments with deltas reads no more than it should, counted where the files are opened and by the bytes they have.
+  @Test func whatARestoreReadsIsBounded() async throws {
+    let (repository, folder) = try await Self.repository()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    var random = SeededRandom(seed: 77)
+    var model = ModelRows()
+    for key in Int64(0)..<6000 { model.rows[key] = 1 }
+    var round = try await Self.store(model, on: [], in: repository, kind: .auto, piece: 2000, rowWidth: 32 << 10)
+    for number in 0..<60 {
+      for _ in 0..<Int.random(in: 1...200, using: &random) { model.rows[Int64.random(in: 0..<6000, using: &random), default: 0] += 1 }
+      round = try await Self.store(model, on: round.segments, in: repository, kind: .auto, piece: 2000, rowWidth: 32 << 10)
+      let full = try await Self.store(model, on: round.segments, in: repository, kind: .full, piece: 2000, rowWidth: 32 << 10)
+      let reads = round.segments.reduce(0) { $0 + ($1.base.rows?.bytes ?? 0) + $1.deltas.reduce(0) { $0 + $1.bytes } }
+      let alone = full.segments.reduce(0) { $0 + $1.base.bytes }
+      #expect(Double(reads) <= 1.5 * Double(alone), "round \(number)")
+    }
+  }
+
   @Test func newestDeltasOfLikeSizeAreFolded() {
     #expect(ChangePolicy.folded([1, 1, 1]) == 1)
     #expect(ChangePolicy.folded([9, 1, 1, 1, 1, 1, 1, 1, 1]) == 8)
@@ -243,12 +294,48 @@ struct ModelRows {
       #expect(again.segments == first.segments)
       try await Self.check(again, in: repository)
     } else {
-      // Unchanged rows are not read; one that is rewritten finds it out.
+      // Unchanged rows are not read; a segment that is written anew finds it out.
       for key in Int64(0)..<3000 where key % 3 != 0 { model.rows[key] = 2 }
       await #expect(throws: (any Error).self) { try await Self.store(model, on: first.segments, in: repository, kind: .auto) }
       let anew = try await Self.store(model, on: first.segments, in: repository, kind: .auto, damaged: [file.name])
       try await Self.check(anew, in: repository)
     }
+  }
+
+  /// A file of rows that Parquet finds nothing wrong with, but other rows than those that were backed up.
+  @Test func otherRowsUnderARightNameAreFoundOut() async throws {
+    let (repository, folder) = try await Self.repository()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    var model = ModelRows()
+    for key in Int64(0)..<200 { model.rows[key] = 1 }
+    let first = try await Self.store(model, on: [], in: repository, kind: .auto)
+    var other = model
+    other.rows[150] = 4
+    let forged = try await Self.store(other, on: [], in: repository, kind: .auto)
+    let (mine, theirs) = (try #require(first.segments.first?.base.rows), try #require(forged.segments.first?.base.rows))
+    try #require(mine.bytes == theirs.bytes, "else its size gives it away")
+    let url = folder.appendingPathComponent(mine.key)
+    try FileManager.default.removeItem(at: url)
+    try FileManager.default.copyItem(at: folder.appendingPathComponent(theirs.key), to: url)
+    for key in Int64(0)..<130 { model.rows[key] = 7 }
+    let error = await #expect(throws: (any Error).self) { try await Self.store(model, on: first.segments, in: repository, kind: .auto) }
+    #expect("\(try #require(error))".contains(mine.name))
+  }
+
+  @Test func schemasWhoseRowsCannotBeComparedAreTold() {
+    func schema(_ fields: [FieldSchema]) -> CollectionSchema {
+      CollectionSchema(name: "c", fields: [FieldSchema(name: "id", type: .scalar(.int64), isPrimaryKey: true)] + fields)
+    }
+    let text = FieldSchema(name: "t", type: .scalar(.varchar))
+    let nullable = FieldSchema(name: "n", type: .scalar(.int32), nullable: true)
+    #expect(ComparedCollection.difference(schema([text]), schema([text, nullable])) == nil)
+    #expect(ComparedCollection.difference(schema([text, nullable]), schema([text]))?.contains("n was removed") == true)
+    #expect(ComparedCollection.difference(schema([]), schema([text]))?.contains("t was added") == true)
+    #expect(
+      ComparedCollection.difference(schema([text]), schema([FieldSchema(name: "t", type: .scalar(.json))]))?.contains("varchar") == true)
+    let wide = FieldSchema(name: "v", type: .vector(.float, dimension: 8)),
+      narrow = FieldSchema(name: "v", type: .vector(.float, dimension: 4))
+    #expect(ComparedCollection.difference(schema([wide]), schema([narrow])) == "field v was float_vector of 8 and is float_vector of 4")
   }
 
   /// A nullable field that is added changes no row, and a file that lacks it says null.

@@ -21,7 +21,8 @@ import Testing
       let collection = CollectionBackup(
         database: "default", name: "docs", collectionID: 1, capture: "query", cut: Cut(timestamp: nil, time: Timestamp(time)),
         guarantee: Guarantee(level: .fuzzy, because: ""), schema: CollectionSchema(name: "docs", fields: []), indexes: [], aliases: [],
-        properties: [:], consistencyLevel: .strong, shards: 1, partitionCount: 0, loadState: .loaded, replicas: nil, partitions: [partition],
+        properties: [:], consistencyLevel: .strong, shards: 1, partitionCount: 0, loadState: .loaded, replicas: nil,
+        partitions: [partition],
         duplicates: nil, notes: [], change: change, seconds: ["read": 2])
       let manifest = Manifest(
         id: "b\(number)", name: nil, repository: "r", started: Timestamp(time), finished: Timestamp(time + 5), previous: nil,

@@ -391,9 +391,17 @@ def changing(name):
     """Several segments, whose rows `change` changes."""
     texts = [FieldSchema(f"t{i}", DataType.VARCHAR, max_length=1000) for i in range(40)]
     c = create(name, [FieldSchema("id", DataType.INT64, is_primary=True), *texts, vector_field(32)])
-    for start in range(0, 9000, 1500):
-        c.insert(changing_rows([k * 7919 for k in range(start, start + 1500)], 0))
+    # With these keys milvault ends a segment after 1811 and after 4190 rows.
+    for start in range(0, 4500, 1500):
+        c.insert(changing_rows([k * 8019 for k in range(start, start + 1500)], 0))
     c.flush()
+    index_and_load(c)
+
+
+def changing_small(name):
+    texts = [FieldSchema(f"t{i}", DataType.VARCHAR, max_length=1000) for i in range(40)]
+    c = create(name, [FieldSchema("id", DataType.INT64, is_primary=True), *texts, vector_field(32)])
+    c.insert(changing_rows(list(range(600)), 0))
     index_and_load(c)
 
 
@@ -547,14 +555,14 @@ def change(name, seed, share):
     global random
     random = np.random.default_rng(int(seed))
     c, share = Collection(name), float(share)
-    keys, last = [], -2**63
+    keys, last = [], -1
     while page := c.query(f"id > {last}", output_fields=["id"], limit=10000, iterator="True", reduce_stop_for_best="False", consistency_level="Strong"):
         keys += sorted(row["id"] for row in page)
         last = keys[-1]
     count = int(len(keys) * share)
     picked = [int(k) for k in random.choice(keys, count + count // 4, replace=False)]
     gone, changed = picked[count:], picked[:count]
-    new = [int(k) * 7919 + 1 for k in random.choice(20000, count // 8, replace=False)] + [keys[-1] + 7919 * (i + 1) for i in range(count // 8)]
+    new = [int(k) * 8019 + 1 for k in random.choice(10000, count // 8, replace=False)] + [keys[-1] + 8019 * (i + 1) for i in range(count // 8)]
     new = sorted(set(new) - set(keys))
     for part in [changed[i:i + 1000] for i in range(0, len(changed), 1000)]:
         c.delete(f"id in {part}", consistency_level="Strong")
@@ -564,6 +572,18 @@ def change(name, seed, share):
     if new:
         c.insert(changing_rows(new, seed))
     print(json.dumps({"changed": len(changed), "deleted": len(gone), "inserted": len(new)}))
+
+
+def churn(name, seconds):
+    """Changes a few rows at a time, all the time."""
+    c = Collection(name)
+    keys = [row["id"] for row in c.query("id >= 0", output_fields=["id"], limit=10000, consistency_level="Strong")]
+    end, version = time.time() + float(seconds), 0
+    while time.time() < end:
+        version += 1
+        picked = sorted(int(k) for k in random.choice(keys, 4, replace=False))
+        c.upsert(changing_rows(picked, version))
+        time.sleep(0.1)
 
 
 def content(name):
@@ -613,6 +633,8 @@ elif verb == "bulk_write":
     bulk_write(*rest)
 elif verb == "change":
     change(*rest)
+elif verb == "churn":
+    churn(*rest)
 elif verb == "content":
     content(*rest)
 elif verb == "append":

@@ -6,13 +6,18 @@ import Synchronization
 public final class RepositoryLock: Sendable {
   private let repository: Repository
   private let record: LockRecord
-  /// When the lock was last rewritten, by a clock that goes on while the process is stopped.
-  private let refreshed: Mutex<ContinuousClock.Instant>
+  private struct State {
+    /// When the lock was last rewritten, by a clock that goes on while the process is stopped.
+    var refreshed: ContinuousClock.Instant
+    /// Once lost, it is never one's own again, whatever stands in the store.
+    var isLost = false
+  }
+  private let state: Mutex<State>
 
   private init(_ repository: Repository, _ record: LockRecord) {
     self.repository = repository
     self.record = record
-    refreshed = Mutex(.now)
+    state = Mutex(State(refreshed: .now))
   }
 
   /// Takes a lock: written, then the others are looked at, so that of two who write at the same time at least one sees the other.
@@ -45,10 +50,13 @@ public final class RepositoryLock: Sendable {
   }
 
   private func write() async throws {
+    try requireYoung()
     // The time before, so that the lock is never thought younger than it is.
     let begun = ContinuousClock.now
     try await repository.store.put(try JSONEncoder.repository.encode(record) + Data("\n".utf8), at: record.key)
-    refreshed.withLock { $0 = begun }
+    // Stopped in between, this may have put back a lock that others had removed.
+    try requireYoung(than: record.limitSeconds)
+    state.withLock { $0.refreshed = begun }
   }
 
   /// The locks of others; those whose holders are dead are removed.
@@ -72,28 +80,27 @@ public final class RepositoryLock: Sendable {
   /// - Throws: `LockError.lost`.
   public func require() async throws {
     try requireYoung()
-    guard try await repository.store.info(record.key) != nil else {
-      throw LockError.lost(repository.store.location, "somebody removed it")
-    }
+    guard try await repository.store.info(record.key) != nil else { throw lost("somebody removed it") }
+  }
+
+  private func lost(_ why: String) -> LockError {
+    state.withLock { $0.isLost = true }
+    return LockError.lost(repository.store.location, why)
   }
 
   /// The same, without asking the store: cheap enough before every step that cannot be undone.
-  func requireYoung() throws {
-    let age = age
-    guard age < record.limitSeconds / 2 else {
-      throw LockError.lost(repository.store.location, "it could not be renewed for \(Int(age)) s")
+  /// - Parameter limit: seconds; nil for half of what others wait.
+  func requireYoung(than limit: Double? = nil) throws {
+    let (age, isLost) = state.withLock { ((ContinuousClock.now - $0.refreshed).seconds, $0.isLost) }
+    guard !isLost, age < limit ?? record.limitSeconds / 2 else {
+      throw lost(isLost ? "it was lost before" : "it could not be renewed for \(Int(age.rounded(.up))) s")
     }
   }
-
-  /// Seconds since the lock was last rewritten.
-  private var age: Double { refreshed.withLock { (ContinuousClock.now - $0).seconds } }
 
   /// The store's time, as near as the last heartbeat.
   func storeTime() async throws -> Date {
     try await write()
-    guard let now = try await repository.store.info(record.key)?.modified else {
-      throw LockError.lost(repository.store.location, "somebody removed it")
-    }
+    guard let now = try await repository.store.info(record.key)?.modified else { throw lost("somebody removed it") }
     return now
   }
 
@@ -103,12 +110,11 @@ public final class RepositoryLock: Sendable {
     while true {
       try await Task.sleep(for: .seconds(record.limitSeconds / 10))
       try await require()
-      let before = refreshed.withLock { $0 }
-      // A store that does not answer now may do so at the next try.
-      try? await write()
-      // Stopped between looking and writing, it would put back a lock that others removed.
-      let gap = (ContinuousClock.now - before).seconds
-      guard gap < record.limitSeconds else { throw LockError.lost(repository.store.location, "it was not renewed for \(Int(gap)) s") }
+      do {
+        try await write()
+      } catch is StorageError {
+        // A store that does not answer now may do so at the next try.
+      }
     }
   }
 
@@ -176,7 +182,9 @@ extension Repository {
     let lock: RepositoryLock
     do {
       lock = try await RepositoryLock.take(.shared, verb: verb, options: options, in: self, told: { _ in })
-    } catch is StorageError {
+    } catch StorageError.notPermitted {
+      return try await body()
+    } catch StorageError.noSpace {
       return try await body()
     }
     return try await lock.hold { _ in try await body() }

@@ -105,6 +105,11 @@ extension Repository {
     return "\(seconds)Z-\(hexString((0..<3).map { _ in UInt8.random(in: .min ... .max) }))"
   }
 
+  /// Whether a text has the form of a backup's id.
+  public static func isBackupID(_ text: String) -> Bool {
+    text.wholeMatch(of: #/[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}/#) != nil
+  }
+
   /// Writes a backup's manifest, after checking that every file it names is there: the last act of a backup, which makes it one.
   /// - Parameter lock: the writer's, which has to be its own just before and just after: a prune that took it for dead may have removed files.
   public func publish(_ manifest: Manifest, under lock: RepositoryLock? = nil) async throws -> CatalogEntry {
@@ -115,9 +120,12 @@ extension Repository {
     do {
       try await lock?.require()
       try await requireFiles(of: manifest)
+      try Task.checkCancellation()
     } catch {
       // Something removed a file at that very moment: a manifest over missing files must not stay.
       try await store.delete(Self.manifestKey(manifest.id))
+      // Somebody may have seen it.
+      try? await bury(manifest.id)
       throw error
     }
     return CatalogEntry(manifest: manifest, sha256: sha256)

@@ -24,7 +24,7 @@ public struct ChangeSummary: Sendable, Hashable, Codable {
   /// Bytes of data files that each kind of backup would have written, about; what the kind that was chosen wrote is among them.
   public var wouldWrite: [String: Int] = [:]
   /// Bytes of files that were to be written and were there already: an interrupted backup left them, or equal rows did.
-  public var foundBytes = 0
+  public var foundBytes: Int?
 
   public init(comparedWith: String?, why: String) {
     self.comparedWith = comparedWith
@@ -43,7 +43,7 @@ public struct ChangeSummary: Sendable, Hashable, Codable {
     segments.merge(other.segments) { $0.addingSaturated($1) }
     counts += other.counts
     rowsBefore = rowsBefore.addingSaturated(other.rowsBefore)
-    foundBytes = foundBytes.addingSaturated(other.foundBytes)
+    foundBytes = (foundBytes ?? 0).addingSaturated(other.foundBytes ?? 0)
     wouldWrite.merge(other.wouldWrite) { $0.addingSaturated($1) }
   }
 }

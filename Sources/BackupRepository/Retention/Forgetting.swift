@@ -26,7 +26,8 @@ extension Repository {
     do {
       bytes = try await store.read(Self.manifestKey(id))
     } catch StorageError.notFound {
-      try await bury(id)
+      // Forgotten already, perhaps at this moment by somebody else: what was kept aside stays.
+      if try await store.info(Self.forgottenKey(id)) == nil { try await bury(id) }
       return
     }
     try await store.put(bytes, at: Self.forgottenKey(id))

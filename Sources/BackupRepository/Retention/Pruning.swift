@@ -10,6 +10,8 @@ public struct PruneResult: Sendable {
   /// Files that nothing refers to and that are too young to be removed: somebody may be about to refer to them.
   public var youngFiles = 0
   public var youngBytes = 0
+  /// Files that this version does not know: a newer one may need them.
+  public var unknownFiles = 0
   /// What is left.
   public var keptFiles = 0
   public var keptBytes = 0
@@ -26,10 +28,11 @@ extension Repository {
   public func prune(_ lock: RepositoryLock, grace: Double, dryRun: Bool = false) async throws -> PruneResult {
     let catalog = try await catalog()
     if let problem = catalog.problems.first { throw problem.error }
+    let listed = Set(catalog.entries.map(\.manifest.id))
+    try await requireKnownBackups(listed)
     var needed: Set<String> = []
     for entry in catalog.entries { needed.formUnion(try await files(of: entry.manifest).map(\.key)) }
     var result = PruneResult()
-    let listed = Set(catalog.entries.map(\.manifest.id))
     for backup in try await forgotten() where backup.entry != nil && !listed.contains(backup.id) {
       result.backups.append(backup.id)
       if dryRun { continue }
@@ -41,13 +44,18 @@ extension Repository {
       if needed.contains(object.key) {
         result.keptFiles += 1
         result.keptBytes += object.bytes
+      } else if !FileReference.isName(String(object.key.split(separator: "/").last ?? "")) {
+        result.unknownFiles += 1
       } else if now.timeIntervalSince(object.modified) < grace {
         result.youngFiles += 1
         result.youngBytes += object.bytes
       } else {
         if !dryRun {
           // Whoever takes the lock for abandoned may build on the file from then on.
-          if result.files % 64 == 0 { try await lock.require() }
+          if result.files % 64 == 0 {
+            await Task.yield()  // a store that never waits would keep the lock from being renewed
+            try await lock.require()
+          }
           try lock.requireYoung()
           try Task.checkCancellation()
           try await store.delete(object.key)
@@ -57,11 +65,38 @@ extension Repository {
       }
     }
     if !dryRun {
-      for backup in try await forgotten() where !listed.contains(backup.id) {
-        for check in try await store.list("checks/\(backup.id)/") { try await store.delete(check.key) }
+      for backup in try await forgotten() {
+        if listed.contains(backup.id) {
+          // A forget or an undelete was interrupted: left there, it would make the loss of the manifest look like a purpose.
+          try await store.delete(Self.forgottenKey(backup.id))
+          continue
+        }
+        for object in try await store.list("checks/\(backup.id)/") {
+          // What it found damaged, another backup may still name.
+          let check = try? JSONDecoder().decode(CheckRecord.self, from: try await store.read(object.key))
+          let named = check?.findings.compactMap(\.file).map { "data/\($0.prefix(2))/\($0)" } ?? []
+          if needed.isDisjoint(with: named) { try await store.delete(object.key) }
+        }
       }
       try await store.removeAbandoned()
     }
     return result
+  }
+
+  /// Every backup that the history knows is listed or was forgotten: where `backups/` was moved aside or cannot be read, nothing would seem to be needed.
+  private func requireKnownBackups(_ listed: Set<String>) async throws {
+    var known: Set<String> = []
+    for object in try await store.list("history/") {
+      let run = try? JSONDecoder().decode(RunRecord.self, from: try await store.read(object.key))
+      if let id = run?.backup { known.insert(id) }
+    }
+    for object in try await store.list("checks/") {
+      if let id = object.key.split(separator: "/").dropFirst().first { known.insert(String(id)) }
+    }
+    for id in known.subtracting(listed).sorted() where try await store.info(Self.forgottenKey(id)) == nil {
+      throw RepositoryError.damaged(
+        place(Self.manifestKey(id)),
+        "the history knows this backup and it is gone, so what it needs is not known (`milvault forget --force \(id)` gives it up)")
+    }
   }
 }

@@ -61,20 +61,18 @@ public struct RetentionGroup: Sendable {
   public let collections: [String]
   /// The newest first.
   public var verdicts: [RetentionVerdict]
+  /// Where the backups are from, if one label shows several servers: nothing of the group is forgotten then.
+  public var servers: [String] = []
 }
 
 /// Why backups are not forgotten.
 public enum RetentionError: Error, CustomStringConvertible {
   /// One label shows two servers.
-  case mixedLabel(String, [String])
   case protected(String, String)
   case nothingSaid
 
   public var description: String {
     switch self {
-    case .mixedLabel(let label, let servers):
-      "backups labelled \(label) come from \(servers.joined(separator: " and ")): which of them may go is not clear. Give each server its own "
-        + "milvus.label, name backups one by one, or add --force"
     case .protected(let id, let why): "backup \(id) is \(why). Add --force to forget it all the same"
     case .nothingSaid: "say which backups to forget: ids, or what to keep (--keep-last, --keep-daily …)"
     }
@@ -83,14 +81,17 @@ public enum RetentionError: Error, CustomStringConvertible {
 
 extension Repository {
   /// What a policy would keep of all backups.
-  /// - Parameter force: leave out the protection of the last backup that is proven, and of the last of an older server version.
-  public func verdicts(_ policy: RetentionPolicy, force: Bool) async throws -> [RetentionGroup] {
+  /// - Parameters:
+  ///   - force: leave out the protection of the last backup that is proven, and of the last of an older server version.
+  ///   - isOneServer: backups of one label are of one server, though it had several addresses.
+  public func verdicts(_ policy: RetentionPolicy, force: Bool, isOneServer: Bool = false) async throws -> [RetentionGroup] {
     let entries = try await catalog().entries
     let byLabel = Dictionary(grouping: entries) { $0.manifest.deployment.label }
     var groups: [RetentionGroup] = []
     for (label, entries) in byLabel.sorted(by: { $0.key < $1.key }) {
-      let servers = Set(entries.map(\.manifest.deployment.uri))
-      guard servers.count <= 1 || force else { throw RetentionError.mixedLabel(label, servers.sorted()) }
+      // What was imported is of no server.
+      let servers = Set(entries.filter { $0.manifest.collections.contains { $0.capture != "import" } }.map(\.manifest.deployment.uri))
+      let mixed = servers.count > 1 && !isOneServer ? servers.sorted() : []
       let sets = Dictionary(grouping: entries) { $0.manifest.collections.map(\.fullName).sorted() }
       for (collections, members) in sets.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
         let newestFirst = Array(members.reversed())
@@ -98,10 +99,11 @@ extension Repository {
         if !force {
           for (index, why) in try await protected(newestFirst) { kept[index, default: []].append(why) }
         }
+        if !mixed.isEmpty { for index in newestFirst.indices { kept[index, default: []].append("one label, several servers") } }
         groups.append(
           RetentionGroup(
             label: label, collections: collections,
-            verdicts: newestFirst.enumerated().map { RetentionVerdict(entry: $0.element, keptBy: kept[$0.offset] ?? []) }))
+            verdicts: newestFirst.enumerated().map { RetentionVerdict(entry: $0.element, keptBy: kept[$0.offset] ?? []) }, servers: mixed))
       }
     }
     return groups

@@ -27,9 +27,19 @@ extension Repository {
   public func openRows(of segment: Segment, layout: RowLayout, key: FieldLayout) async throws -> SegmentRowReader {
     if segment.deltas.isEmpty { return SegmentRowReader(plain: try await openRows(of: segment.base, layout: layout)) }
     let hasKey = layout.fields.contains { $0.name == key.name }
-    let merged = try await mergedEntries(
-      of: segment, layout: hasKey ? layout : RowLayout(layout.fields + [key]), keyField: key.name)
-    return SegmentRowReader(merged: merged, dropping: hasKey ? [] : [key.name])
+    let wider = hasKey ? layout : RowLayout(layout.fields + [key])
+    var sources: [KeyedSource] = []
+    for delta in segment.deltas.reversed() {
+      sources.append(try await entries(of: delta, layout: wider, keyField: key.name, role: .delta))
+    }
+    // The base's keys are in its rows, and its digests are not asked for.
+    let base = try await openRows(of: segment.base, layout: wider)
+    sources.append {
+      try base.next().map { rows in
+        KeyedEntries(keys: try rows.keys(field: key.name), digests: Array(repeating: .zero, count: rows.count), rows: rows)
+      }
+    }
+    return SegmentRowReader(merged: try MergedEntries(sources), dropping: hasKey ? [] : [key.name])
   }
 
   /// Opens all files of a segment: each is there, has its size and a footer that tells the right number of rows. No row is read.

@@ -1,6 +1,7 @@
 import AsyncAlgorithms
 import BackupRepository
 import MilvusClient
+import ObjectStorage
 import RowBatches
 
 /// Backs one partition up: captured pages go into segments, held against those of an earlier backup, and the list of those is written at the end.
@@ -10,30 +11,43 @@ struct PartitionBackupJob: Sendable {
   let compared: ComparedCollection
   let progress: ProgressMeter
 
+  /// Files of the earlier backup that prove damaged are not built on, and what was in them is written anew from the live rows.
   /// - Parameter partition: its name; nil for the whole collection.
   func run(_ partition: String?) async throws -> StoredPartition {
     let name = partition ?? PartitionBackup.all
-    var damaged: [FileReference] = []
+    var notes: [String] = []
+    var context = context
+    var old: [Segment] = []
     do {
-      let old = try await compared.segments(of: name, in: context.repository)
-      damaged = old.flatMap(\.files)
-      return try await store(partition, as: name, comparedWith: old, in: context)
-    } catch let error as ChangeError {
-      return try await storeAnew(partition, as: name, damaged: error.files, because: error.description)
-    } catch let error as RepositoryError where error.isDamage && !damaged.isEmpty {
-      // Which of the old files it is, the message says; where it names none, none of them is used.
-      let named = damaged.map(\.name).filter { error.description.contains($0) }
-      return try await storeAnew(partition, as: name, damaged: named.isEmpty ? damaged.map(\.name) : named, because: error.description)
+      old = try await compared.segments(of: name, in: context.repository)
+    } catch let error where Self.isDamage(error) {
+      // Its list cannot be read. It is not to be reused either, should the same one be written again.
+      let list = compared.collection?.partitions.first { $0.name == name }?.segmentList
+      context = context.excluding(list.map { [$0.name] } ?? [])
+      notes.append("nothing of backup \(compared.backup ?? "") could be built on: \(error)")
+    }
+    while true {
+      do {
+        var stored = try await store(partition, as: name, comparedWith: old, in: context)
+        stored.notes += notes
+        return stored
+      } catch let error where Self.isDamage(error) {
+        // Which of the old files it is, the message says; where it names none, none of them is used.
+        let usable = old.flatMap(\.files).map(\.name).filter { !context.damaged.contains($0) }
+        guard !usable.isEmpty else { throw error }
+        let named = usable.filter { "\(error)".contains($0) }
+        context = context.excluding(named.isEmpty ? usable : named)
+        notes.append("files of an earlier backup are damaged, and were written anew: \(error)")
+      }
     }
   }
 
-  /// Files of the earlier backup proved to be damaged: all rows are read again, and what is damaged is written anew.
-  private func storeAnew(_ partition: String?, as name: String, damaged: [String], because: String) async throws -> StoredPartition {
-    let context = context.excluding(damaged)
-    let old = (try? await compared.segments(of: name, in: context.repository)) ?? []
-    var stored = try await store(partition, as: name, comparedWith: old, in: context)
-    stored.notes.append("files of an earlier backup are damaged, and were written anew: \(because)")
-    return stored
+  private static func isDamage(_ error: any Error) -> Bool {
+    switch error {
+    case let error as RepositoryError: error.isDamage
+    case StorageError.failed, StorageError.notPermitted, StorageError.notFound: true
+    default: error is ChangeError
+    }
   }
 
   private func store(

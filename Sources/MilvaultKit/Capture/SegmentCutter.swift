@@ -31,18 +31,28 @@ package struct SegmentCutter: Sendable {
   /// Whether a segment that begins with the last end is as large as one may be.
   var isFull: Bool { rows >= expectedRows * 4 }
 
+  /// Whether it is half as large.
+  var isHalfFull: Bool { rows >= expectedRows * 2 }
+
+  /// Whether it is twice as large as one may be: an earlier backup's bounds do not count any more.
+  var isOverfull: Bool { rows >= expectedRows * 8 }
+
   /// Whether it is smaller than one should be.
   var isSmall: Bool { rows < expectedRows / 4 }
 
+  /// Whether a segment may end, and why.
+  enum End { case no, byHash, bySize }
+
   /// Takes the next key.
   /// - Returns: whether a segment may end with it.
-  mutating func mayEnd(with key: Key) -> Bool {
+  mutating func end(with key: Key) -> End {
     rows += 1
-    if isFull { return true }
     let hash = key.boundHash
-    return hash < threshold / 64
+    let byHash =
+      hash < threshold / 64
       || rows >= expectedRows / 4 && hash < threshold
       || rows >= expectedRows * 2 && hash < threshold.multipliedReportingOverflow(by: 8).partialValue
+    return byHash ? .byHash : isFull ? .bySize : .no
   }
 
   /// A segment ended with the last key.
@@ -50,7 +60,7 @@ package struct SegmentCutter: Sendable {
 
   /// Takes the next key, and ends the segment with it wherever that may be.
   package mutating func endsSegment(_ key: Key) -> Bool {
-    guard mayEnd(with: key) else { return false }
+    guard end(with: key) != .no else { return false }
     end()
     return true
   }

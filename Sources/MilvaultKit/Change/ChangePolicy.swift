@@ -24,12 +24,15 @@ public struct ChangePolicy: Sendable, Hashable {
 
   /// Deltas that stand on a base at most: a restore opens that many files more.
   package static let mostDeltas = 8
-  /// Bytes that a restore of a segment reads, over those that the segment would have as a base alone, at most.
+  /// Bytes that a restore of a segment reads, over those that the segment's files would have as a base alone, at most.
   static let mostRead = 1.5
 
   /// The way that the share of changed rows asks for.
-  func way(changed: ChangeCounts, rowsBefore: Int, rows: Int, hasDeltas: Bool) -> SegmentWay {
-    if changed.all == 0 { return kind == .full && hasDeltas ? .rewritten : .unchanged }
+  func way(changed: ChangeCounts, rowsBefore: Int, rows: Int, hasDeltas: Bool, isBounded: Bool) -> SegmentWay {
+    if changed.all == 0 {
+      // A kind that was forced may have left more than a restore should read.
+      return kind == .full && hasDeltas || kind == .auto && !isBounded ? .rewritten : .unchanged
+    }
     switch kind {
     case .full: return .rewritten
     case .differential: return .differential

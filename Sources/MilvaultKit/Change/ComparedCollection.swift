@@ -1,9 +1,9 @@
 import BackupRepository
-import MilvusClient
+package import MilvusClient
 import RowBatches
 
 /// The collection of an earlier backup that a new backup of it is held against: the newest one of the same deployment.
-struct ComparedCollection: Sendable {
+package struct ComparedCollection: Sendable {
   /// nil: there is none, and every segment is new.
   let collection: CollectionBackup?
   let backup: String?
@@ -41,8 +41,13 @@ struct ComparedCollection: Sendable {
         ? "compared with backup \(backup), since which it was dropped and made anew" : "compared with backup \(backup)"
   }
 
+  private static func words(_ type: ColumnType) -> String {
+    if case .vector(_, let dimension) = type, dimension > 0 { return "\(type.name) of \(dimension)" }
+    return type.name
+  }
+
   /// Why rows of one schema cannot be told from rows of the other by their digests, or files of one not be read by the other; nil if they can.
-  static func difference(_ old: CollectionSchema, _ new: CollectionSchema) -> String? {
+  package static func difference(_ old: CollectionSchema, _ new: CollectionSchema) -> String? {
     guard old.primaryKey?.name == new.primaryKey?.name, old.primaryKey?.type == new.primaryKey?.type else {
       return "its primary key changed"
     }
@@ -53,9 +58,11 @@ struct ComparedCollection: Sendable {
         if field.nullable { continue }
         return "field \(field.name) was added"
       }
-      if was.type != field.type { return "field \(field.name) was \(was.type.name) and is \(field.type.name)" }
+      if was.type != field.type { return "field \(field.name) was \(Self.words(was.type)) and is \(Self.words(field.type))" }
       if was.nullable && !field.nullable { return "field \(field.name) took nulls and takes none now" }
     }
+    let now = Set(new.columns.map(\.name))
+    if let gone = old.columns.first(where: { !now.contains($0.name) }) { return "field \(gone.name) was removed" }
     return nil
   }
 

@@ -37,6 +37,9 @@ final class OpenSegment {
 
   var rows: Int { content.rows }
 
+  /// Whether anything in it changed.
+  var isChanged: Bool { counts.all > 0 }
+
   /// Whether it gets a new base in any case.
   var isWrittenAnew: Bool { writer != nil }
 
@@ -65,7 +68,8 @@ final class OpenSegment {
     guard let old, counts.all > 0 else { return false }
     if context.policy.kind == .full { return true }
     // More rows may still come and make the share smaller: but then this one has grown, and a new base suits it too.
-    return context.policy.kind == .auto && Double(counts.all) >= context.policy.differentialBelow * Double(max(1, old.content.rows))
+    let certain = old.through == nil ? counts.updated + counts.deleted : counts.all
+    return context.policy.kind == .auto && Double(certain) >= context.policy.differentialBelow * Double(max(1, old.content.rows))
   }
 
   /// Begins a new base with the rows that came up to now: those that did not change are read from the old files.
@@ -78,8 +82,30 @@ final class OpenSegment {
       of: old, layout: context.layout, keyField: context.keyField, over: [try await spool.source()])
     while let entries = try merged.next(through: through) {
       try Task.checkCancellation()
-      try base.append(entries)
+      try base.append(try proven(entries, from: old))
     }
+  }
+
+  /// Entries whose rows are those that their digests are of: rows of old files come with the digests beside them, and go into a file whose name will say that it is right.
+  private func proven(_ entries: KeyedEntries, from segment: Segment) throws -> KeyedEntries {
+    guard RowDigests(of: entries.rows).digests == entries.digests.compactMap(\.self) else {
+      throw ChangeError.oldFilesDiffer(segment.files.map(\.name))
+    }
+    return entries
+  }
+
+  /// All rows up to now, those that did not change from the old files, in pieces; for a segment that is to be divided.
+  func rowsSoFar() async throws -> (next: KeyedSource, keyField: String)? {
+    guard writer == nil, let old else { return nil }
+    var merged = try await context.repository.mergedEntries(
+      of: old, layout: context.layout, keyField: context.keyField, over: [try await spool.source()])
+    let last = last
+    return (
+      {
+        guard let entries = try merged.next(through: last) else { return nil }
+        return try self.proven(entries, from: old)
+      }, context.keyField
+    )
   }
 
   /// Ends the segment.
@@ -105,7 +131,6 @@ final class OpenSegment {
     guard let writer else { return nil }
     self.writer = nil  // its files are the layer's now
     let layer = try writer.finish()
-    // Also of rows that came out of old files, which are proven by it.
     guard layer.layer.content == content else { throw ChangeError.oldFilesDiffer(old?.files.map(\.name) ?? []) }
     let segment = Segment(after: after, through: through, content: content, rowBytes: rowBytes, base: layer.layer)
     return FinishedSegment(segment: segment, way: .rewritten, layer: layer)
@@ -127,7 +152,9 @@ final class OpenSegment {
   private func stored(on old: Segment, after: Key?, through: Key?) async throws -> FinishedSegment? {
     var segment = old
     (segment.after, segment.through, segment.content, segment.rowBytes) = (after, through, content, rowBytes)
-    let way = context.policy.way(changed: counts, rowsBefore: old.content.rows, rows: rows, hasDeltas: !old.deltas.isEmpty)
+    let isBounded = old.deltas.isEmpty || ChangePolicy.isBounded(old.base, old.deltas, rowBytes: rowBytes)
+    let way = context.policy.way(
+      changed: counts, rowsBefore: old.content.rows, rows: rows, hasDeltas: !old.deltas.isEmpty, isBounded: isBounded)
     if way == .rewritten { return nil }
     if way == .unchanged {
       guard old.content == content else { throw ChangeError.oldFilesDiffer(old.files.map(\.name)) }
@@ -165,7 +192,7 @@ final class OpenSegment {
     do {
       while let entries = try merged.next() {
         try Task.checkCancellation()
-        try writer.append(entries)
+        try writer.append(old.map { try proven(entries, from: $0) } ?? entries)
       }
       return try writer.finish()
     } catch {
@@ -178,12 +205,6 @@ final class OpenSegment {
 enum ChangeError: Error, CustomStringConvertible {
   /// Rows read from files of an earlier backup are not those that it had.
   case oldFilesDiffer([String])
-
-  var files: [String] {
-    switch self {
-    case .oldFilesDiffer(let files): files
-    }
-  }
 
   var description: String {
     switch self {

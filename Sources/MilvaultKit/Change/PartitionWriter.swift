@@ -17,6 +17,8 @@ package struct PartitionWriter {
   /// Where the open segment begins.
   private var after: Key?
   private var isComparing = false
+  /// Rows that came since the earlier backup's segment began.
+  private var rowsInRange = 0
   private var ended: [FinishedSegment] = []
   package private(set) var summary: ChangeSummary
   /// Files that a check found damaged, and those that proved to be here: what is written anew takes their places.
@@ -47,15 +49,53 @@ package struct PartitionWriter {
         from = row
         try await endInherited()
       }
-      guard cutter.mayEnd(with: key), oldIndex >= old.count || inheritedEnd == nil || cutter.isFull else { continue }
+      let end = cutter.end(with: key)
+      guard end != .no, mayCut(end) else { continue }
       try await take(rows.slice(from..<row + 1))
       from = row + 1
-      // Within the earlier backup's keys only size ends a segment: what its bounds are, stays.
-      guard cutter.isFull || compared?.isAtEnd ?? true else { continue }
-      try await end(through: key, isWhole: compared?.isAtEnd ?? true)
+      if compared?.isAtEnd ?? true {
+        try await self.end(through: key, isWhole: true)
+      } else if open?.isWrittenAnew == true {
+        try await self.end(through: key, isWhole: false)
+      } else if cutter.isOverfull {
+        try await divide()
+      }
     }
     try await take(rows.slice(from..<rows.keys.count))
     return ended
+  }
+
+  /// Whether a segment may end with the last key. Where the earlier backup has segments, theirs are the ends: unless what is written anew is
+  /// large enough to be divided, and behind the last key that the earlier backup has.
+  private func mayCut(_ end: SegmentCutter.End) -> Bool {
+    guard oldIndex < old.count, let compared else { return true }
+    if open?.isWrittenAnew == true, old[oldIndex].content.rows >= 3 * cutter.expectedRows || cutter.isFull { return true }
+    if cutter.isOverfull { return true }
+    return inheritedEnd == nil && (end == .byHash || compared.isAtEnd)
+  }
+
+  /// Writes what has come of the open segment as several: it has outgrown the size of one. The last of them stays open.
+  private mutating func divide() async throws {
+    guard let large = open, let rows = try await large.rowsSoFar() else { return }
+    open = nil
+    cutter.end()
+    var unchanged = RowChanges(entries: KeyedEntries(layout: context.layout))
+    unchanged.counts = ChangeCounts()
+    while let entries = try rows.next() {
+      guard entries.rows.count > 0 else { continue }
+      let piece = try DigestedRows(entries.rows, keyField: rows.keyField)
+      var from = 0
+      for (row, key) in piece.keys.enumerated() {
+        // By size well before one is full, so that the next row does not begin it again.
+        let ends = cutter.end(with: key) == .byHash || cutter.isHalfFull
+        guard ends || row == piece.keys.count - 1 else { continue }
+        let open = try open ?? OpenSegment(context, old: nil)
+        self.open = open
+        try await open.append(piece.slice(from..<row + 1), unchanged)
+        from = row + 1
+        if ends { try await end(through: key, isWhole: false) }
+      }
+    }
   }
 
   /// No more rows come.
@@ -69,9 +109,10 @@ package struct PartitionWriter {
   private mutating func take(_ rows: DigestedRows) async throws {
     guard rows.keys.count > 0 else { return }
     try await begin()
+    rowsInRange += rows.keys.count
     let changes = try compared?.compare(rows) ?? RowChanges(all: rows)
     try await open?.append(rows, changes)
-    summary.counts += changes.counts
+    if compared != nil || oldIndex >= old.count { summary.counts += changes.counts }
   }
 
   /// Sees to it that there is an open segment, and the one that it is held against.
@@ -79,10 +120,16 @@ package struct PartitionWriter {
     if compared == nil, !isComparing, oldIndex < old.count {
       isComparing = true
       let segment = old[oldIndex]
+      for file in segment.files where !damaged.contains(file.name) {
+        // What is not there whole cannot be named again.
+        if try await context.repository.store.info(file.key)?.bytes != file.bytes { damaged.insert(file.name) }
+      }
       if segment.files.allSatisfy({ !damaged.contains($0.name) }) {
         compared = try await ComparedSegment(segment, in: context.repository, keyType: context.keyType)
         if compared == nil { damaged.formUnion(segment.files.map(\.name)) }
       }
+      // Without its digests nobody knows what changed in it.
+      if compared == nil { summary.rowsBefore -= segment.content.rows }
       // Only a segment that begins with it can build on it.
       if open == nil { open = try OpenSegment(context, old: compared == nil ? nil : segment) }
     }
@@ -98,11 +145,13 @@ package struct PartitionWriter {
       try await open?.append(gone: gone)
       summary.counts += gone.counts
     }
-    let rowsBefore = old[oldIndex].content.rows
+    let isShrunk = 2 * rowsInRange < old[oldIndex].content.rows
     oldIndex += 1
-    (compared, isComparing) = (nil, false)
+    (compared, isComparing, rowsInRange) = (nil, false, 0)
+    // What outgrew its size is divided, if it is not as it was.
+    if let open, !open.isWrittenAnew, cutter.isFull, open.isChanged { try await divide() }
     // What shrank to little goes together with what follows.
-    if let open, open.isWrittenAnew, cutter.isSmall, 2 * open.rows < rowsBefore, oldIndex < old.count { return }
+    if let open, open.isWrittenAnew, cutter.isSmall, isShrunk, oldIndex < old.count { return }
     try await end(through: bound, isWhole: true)
   }
 

@@ -68,7 +68,9 @@ public struct BackupEstimator: Sendable {
     }
   }
 
-  package static func estimate(_ name: String, rows: Int?, schema: CollectionSchema, trend: BackupTrend?, now: Date = .now) -> BackupEstimate {
+  package static func estimate(_ name: String, rows: Int?, schema: CollectionSchema, trend: BackupTrend?, now: Date = .now)
+    -> BackupEstimate
+  {
     let points = trend?.points ?? []
     guard let last = points.last else {
       let width = schema.columns.reduce(RowDigest.byteCount + 8) { $0 + $1.expectedWidth }

@@ -65,7 +65,10 @@ public struct LocalObjectStore: ObjectStore {
     for name in names where !name.hasPrefix(".") {
       let key = folder + name
       var status = stat()
-      guard stat(path(key), &status) == 0 else { continue }  // gone since it was listed
+      guard stat(path(key), &status) == 0 else {
+        if errno == ENOENT { continue }  // gone since it was listed
+        throw systemError(path(key))
+      }
       if status.st_mode & S_IFMT == S_IFDIR {
         try walk(key + "/", prefix: prefix, into: &found)
       } else if key.hasPrefix(prefix) {

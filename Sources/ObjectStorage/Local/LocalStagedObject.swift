@@ -11,10 +11,26 @@ final class LocalStagedObject: StagedObject {
   init(store: LocalObjectStore, path: String) throws {
     self.store = store
     self.path = path
-    let opened = Foundation.open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+    var opened = try Self.create(path)
+    // Somebody who tidies up may have taken it for a dead writer's before it was locked.
+    while !Self.isThere(opened, path) {
+      Foundation.close(opened)
+      opened = try Self.create(path)
+    }
     file = Mutex(opened)
+  }
+
+  private static func create(_ path: String) throws -> Int32 {
+    let opened = Foundation.open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
     guard opened >= 0 else { throw systemError(path) }
-    _ = flock(opened, LOCK_EX | LOCK_NB)
+    _ = flock(opened, LOCK_EX)
+    return opened
+  }
+
+  /// Whether the path still leads to the open file.
+  private static func isThere(_ file: Int32, _ path: String) -> Bool {
+    var (mine, named) = (stat(), stat())
+    return fstat(file, &mine) == 0 && stat(path, &named) == 0 && mine.st_ino == named.st_ino && mine.st_dev == named.st_dev
   }
 
   deinit { discard() }

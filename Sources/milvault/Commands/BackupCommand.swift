@@ -47,6 +47,9 @@ struct BackupCommand: MilvaultCommand {
   @Option(help: "Ranges read at the same time.")
   var streams = 4
 
+  @Option(help: ArgumentHelp("How long to wait for a prune to finish.", valueName: "time"))
+  var lockWait = DurationText(seconds: 600)
+
   @Flag(help: "Fail if keys stand more than once.")
   var strict = false
 
@@ -75,6 +78,7 @@ struct BackupCommand: MilvaultCommand {
     options.verify = verify.level
     options.streams = streams
     options.strict = strict
+    options.lockWait = lockWait.seconds
     options.policy = try common.configuration().changePolicy(kind, file: common.config)
     let repository = try await common.repository()
     if let name, try await repository.catalog().entries.contains(where: { $0.manifest.name == name }) {
@@ -110,6 +114,12 @@ struct BackupCommand: MilvaultCommand {
       "backup \(manifest.id): \(Format.number(manifest.rows)) rows, \(Format.bytes(manifest.newBytes)) new, \(Format.bytes(manifest.reusedBytes)) there already, in \(Format.seconds(seconds))"
     )
     if let line = manifest.changeLine { console.say(line) }
+    if manifest.change != nil {
+      for collection in manifest.collections {
+        guard let change = collection.change, change.comparedWith == nil else { continue }
+        console.say("\(collection.fullName): full, \(change.why)")
+      }
+    }
     let found = manifest.collections.reduce(0) { $0 + ($1.change?.foundBytes ?? 0) }
     if found > 0 {
       console.say("\(Format.bytes(found)) of what was to be written were there already, from an interrupted backup or of equal rows")

@@ -49,6 +49,12 @@ struct ForgetCommand: MilvaultCommand {
   @Flag(help: "Forget also the last backup that verified well, and the last of an older server version.")
   var force = false
 
+  @Flag(help: "Backups of one label that came from several addresses are of one server.")
+  var sameServer = false
+
+  @Option(help: ArgumentHelp("How long to wait for a prune to finish.", valueName: "time"))
+  var lockWait = DurationText(seconds: 60)
+
   @Flag(name: .shortAndLong, help: "Say what would be forgotten, and forget nothing.")
   var dryRun = false
 
@@ -87,10 +93,18 @@ struct ForgetCommand: MilvaultCommand {
     let repository = try await common.repository()
     let policy = keep ? try common.configuration().retentionPolicy(file: common.config) : rules
     guard !backups.isEmpty || !policy.isEmpty else { throw ValidationError(RetentionError.nothingSaid.description) }
-    let (backups, force, dryRun) = (backups, force, dryRun)
-    let answer = try await repository.withLock(.shared, verb: "forget", told: { console.warning($0.words) }) { _ in
+    let (backups, force, dryRun, sameServer) = (backups, force, dryRun, sameServer)
+    let started = Timestamp.now
+    let answer = try await repository.withLock(
+      .shared, verb: "forget", options: LockOptions(wait: lockWait.seconds), told: { console.warning($0.words) }
+    ) { _ in
       if backups.isEmpty {
-        let groups = try await repository.verdicts(policy, force: force)
+        let groups = try await repository.verdicts(policy, force: force, isOneServer: sameServer)
+        for group in groups where !group.servers.isEmpty {
+          console.warning(
+            "backups labelled \(group.label) come from \(group.servers.joined(separator: " and ")), so none of them is forgotten. Give each server its own milvus.label, or say --same-server"
+          )
+        }
         let gone = groups.flatMap(\.verdicts).filter(\.keptBy.isEmpty).map(\.entry.manifest.id)
         if !dryRun { for id in gone { try await repository.forget(id) } }
         return Answer(
@@ -102,10 +116,17 @@ struct ForgetCommand: MilvaultCommand {
           })
       }
       var ids: [String] = []
-      for wanted in backups { ids.append(try await Self.find(wanted, in: repository, force: force)) }
+      for wanted in backups {
+        let id = try await Self.find(wanted, in: repository, force: force)
+        if !ids.contains(id) { ids.append(id) }
+      }
       if !force { try await repository.requireForgettable(ids) }
       if !dryRun { for id in ids { try await repository.forget(id) } }
       return Answer(forgotten: ids, dryRun: dryRun, backups: [])
+    }
+    if !dryRun {
+      try? await repository.record(
+        RunRecord(verb: "forget", started: started, outcome: .done, backup: answer.forgotten.count == 1 ? answer.forgotten[0] : nil))
     }
     report(answer, console)
     try console.answer(answer)
@@ -118,7 +139,7 @@ struct ForgetCommand: MilvaultCommand {
       return try await repository.find(wanted).manifest.id
     } catch {
       let problems = try await repository.catalog().problems
-      if force, let problem = problems.first(where: { $0.backup == wanted }) { return problem.backup }
+      if force, problems.contains(where: { $0.backup == wanted }) || Repository.isBackupID(wanted) { return wanted }
       throw error
     }
   }
@@ -167,7 +188,8 @@ struct UndeleteCommand: MilvaultCommand {
     let backups = backups
     var back: [String] = []
     if !backups.isEmpty {
-      back = try await repository.withLock(.shared, verb: "undelete", told: { console.warning($0.words) }) { _ in
+      back = try await repository.withLock(.shared, verb: "undelete", options: LockOptions(wait: 60), told: { console.warning($0.words) }) {
+        _ in
         var back: [String] = []
         for wanted in backups { back.append(try await repository.undelete(wanted).manifest.id) }
         return back

@@ -48,8 +48,14 @@ struct PruneCommand: MilvaultCommand {
     }
     let dryRun = dryRun
     let started = Timestamp.now
-    let result = try await repository.withLock(.exclusive, verb: "prune", options: options, told: { console.warning($0.words) }) { lock in
-      try await repository.prune(lock, grace: grace, dryRun: dryRun)
+    let result: PruneResult
+    do {
+      result = try await repository.withLock(.exclusive, verb: "prune", options: options, told: { console.warning($0.words) }) { lock in
+        try await repository.prune(lock, grace: grace, dryRun: dryRun)
+      }
+    } catch {
+      try? await repository.record(RunRecord(verb: "prune", started: started, outcome: .failed, error: "\(error)"))
+      throw error
     }
     if !dryRun {
       try? await repository.record(
@@ -68,6 +74,9 @@ struct PruneCommand: MilvaultCommand {
       console.note(
         "\(Format.bytes(result.youngBytes)) in \(result.youngFiles) files that nothing refers to are younger than \(Format.seconds(grace)) and stay until the next prune"
       )
+    }
+    if result.unknownFiles > 0 {
+      console.warning("\(result.unknownFiles) files in data/ are of no kind that this milvault knows, and stay: a newer one may need them")
     }
     try console.answer(
       Answer(

@@ -96,6 +96,11 @@ struct TestServer: Sendable {
     return finished.output
   }
 
+  /// The same, going on while the test does.
+  func startPymilvus(_ arguments: String...) throws -> RunningProcess {
+    try RunningProcess(python, [Project.support.appendingPathComponent("milvus.py").path, uri, kind.generation.rawValue] + arguments)
+  }
+
   struct Comparison: Decodable {
     let rows: Int
     let differences: [String]
