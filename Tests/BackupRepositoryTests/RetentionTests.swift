@@ -1,6 +1,7 @@
 import BackupRepository
 import Foundation
 import ObjectStorage
+import Synchronization
 import Testing
 
 @Suite struct RetentionTests {
@@ -185,24 +186,39 @@ import Testing
 
   @Test func aHolderIsWaitedFor() async throws {
     let repository = try await TemporaryRepository().repository
-    async let slow: Void = repository.withLock(.shared, verb: "backup") { _ in try await Task.sleep(for: .milliseconds(700)) }
-    try await Task.sleep(for: .milliseconds(200))
-    try await repository.withLock(.exclusive, verb: "prune", options: LockOptions(wait: 20)) { _ in }
-    try await slow
+    let order = Order()
+    let prune = try await repository.withLock(.shared, verb: "backup") { _ in
+      let prune = Task {
+        try await repository.withLock(.exclusive, verb: "prune", options: LockOptions(wait: 60)) { _ in order.add("prune") }
+      }
+      try await Task.sleep(for: .milliseconds(700))
+      order.add("backup")
+      return prune
+    }
+    try await prune.value
+    #expect(order.all == ["backup", "prune"])
+  }
+
+  private final class Order: Sendable {
+    private let names = Mutex<[String]>([])
+    func add(_ name: String) { names.withLock { $0.append(name) } }
+    var all: [String] { names.withLock { $0 } }
   }
 
   /// A heartbeat keeps a lock; one without any is taken away after its limit, and that is told.
   @Test func staleLocksAreRemovedAndLivingOnesAreNot() async throws {
     let repository = try await TemporaryRepository().repository
-    try await repository.withLock(.shared, verb: "backup", options: Self.short) { _ in
-      try await Task.sleep(for: .milliseconds(1800))
-      await #expect(throws: LockError.self) { try await repository.withLock(.exclusive, verb: "prune", options: Self.short) { _ in } }
+    try await repository.withLock(.shared, verb: "backup", options: LockOptions(limit: 5)) { _ in
+      try await Task.sleep(for: .milliseconds(6500))
+      await #expect(throws: LockError.self) {
+        try await repository.withLock(.exclusive, verb: "prune", options: LockOptions(limit: 5)) { _ in }
+      }
     }
     let dead = LockRecord(kind: .shared, verb: "backup", limit: 1)
     try await repository.store.put(try JSONEncoder.repository.encode(dead), at: dead.key)
     try await Task.sleep(for: .milliseconds(1500))
     let told = Told()
-    try await repository.withLock(.exclusive, verb: "prune", options: Self.short, told: { told.words.append($0.words) }) { _ in }
+    try await repository.withLock(.exclusive, verb: "prune", options: LockOptions(limit: 5), told: { told.words.append($0.words) }) { _ in }
     #expect(told.words.count == 1 && told.words[0].contains("milvault backup"), "\(told.words)")
   }
 

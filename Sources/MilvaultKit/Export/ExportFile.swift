@@ -1,39 +1,24 @@
 import Crypto
 import Foundation
-import ObjectStorage
 import RowFormats
 
 /// A file being exported, hashed while it is written. One task uses it.
 final class ExportFile {
-  let path: String
-  private let file: FileHandle
+  private let file: BlockFile
   private var hash = SHA256()
   private var bytes = 0
   private var start = Data()
   private var startChanged = false
 
-  init(_ url: URL) throws {
-    path = url.path
-    let opened = Foundation.open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
-    guard opened >= 0 else {
-      throw errno == ENOSPC ? StorageError.noSpace(path) : StorageError.failed(path, String(cString: strerror(errno)))
-    }
-    file = FileHandle(fileDescriptor: opened, closeOnDealloc: true)
-  }
+  init(_ url: URL) throws { file = try BlockFile(url.path) }
+
+  var path: String { file.path }
 
   func write(_ part: UnsafeRawBufferPointer) throws {
     if bytes == 0 { start = Data(part.prefix(1 << 12)) }
     hash.update(bufferPointer: part)
     bytes += part.count
-    var done = 0
-    while done < part.count {
-      let count = Foundation.write(file.fileDescriptor, part.baseAddress.map { $0 + done }, part.count - done)
-      if count < 0 {
-        if errno == EINTR { continue }
-        throw errno == ENOSPC ? StorageError.noSpace(path) : StorageError.failed(path, String(cString: strerror(errno)))
-      }
-      done += count
-    }
+    try file.write(part)
   }
 
   var sink: FileSink {
@@ -42,10 +27,7 @@ final class ExportFile {
     } rewriteStart: { bytes in
       guard bytes != self.start.prefix(bytes.count) else { return }
       self.startChanged = true
-      let end = try self.file.offset()
-      try self.file.seek(toOffset: 0)
-      try self.file.write(contentsOf: bytes)
-      try self.file.seek(toOffset: end)
+      try self.file.rewriteStart(bytes)
     }
   }
 
@@ -55,11 +37,9 @@ final class ExportFile {
     if startChanged {
       // The hash began with other bytes: it is taken again.
       hash = SHA256()
-      try file.seek(toOffset: 0)
-      while let part = try file.read(upToCount: 4 << 20), !part.isEmpty { hash.update(data: part) }
+      try file.readAll { hash.update(bufferPointer: $0) }
     }
-    try file.synchronize()
-    try file.close()
+    try file.finish()
     return (bytes, hash.finalize().hexDigits)
   }
 }

@@ -6,7 +6,7 @@ extension RealServers {
   /// Only what changed is stored, and every backup gives exactly what there was, whatever became of the others.
   @Suite struct Changes {
     /// A lock is stale after this many seconds.
-    private static let locks = ["MILVAULT_LOCK_LIMIT": "2"]
+    private static let locks = ["MILVAULT_LOCK_LIMIT": "4"]
 
     private struct Content: Decodable, Equatable {
       let rows: Int
@@ -64,8 +64,8 @@ extension RealServers {
       let gone = Set(backups.dropLast().shuffled().prefix(backups.count / 2).map(\.id))
       let forgot = try await filled.milvault(["forget", "--force"] + gone, environment: Self.locks)
       #expect(forgot.exitCode == 0, "\(forgot)")
-      try await Task.sleep(for: .seconds(4))
-      let pruned = try await filled.milvault(["prune", "--lock-wait", "10s"], environment: Self.locks)
+      try await Task.sleep(for: .seconds(5))
+      let pruned = try await filled.milvault(["prune", "--grace", "4s", "--lock-wait", "15s"], environment: Self.locks)
       #expect(pruned.exitCode == 0 && pruned.output.contains("freed") && !pruned.output.contains("freed 0 B"), "\(pruned)")
       let verified = try await filled.milvault("verify", "--all")
       #expect(verified.exitCode == 0, "\(verified)")
@@ -274,11 +274,11 @@ extension RealServers {
         let verb = ["backup", "forget", "prune"][round % 3]
         var arguments = ["backup", "--uri", filled.server.uri, "--collection", filled.name]
         if verb == "forget" { arguments = ["forget", "--force", "--keep-last", "2"] }
-        if verb == "prune" { arguments = ["prune", "--lock-wait", "10s"] }
+        if verb == "prune" { arguments = ["prune", "--grace", "4s", "--lock-wait", "15s"] }
         let process = try RunningProcess(
           Project.milvault, arguments + ["--repo", filled.repository], environment: Self.locks, folder: filled.scratch.folder)
         // Prune waits for the locks of the killed first.
-        let most = verb == "backup" ? 1500 : verb == "prune" ? 3000 : 120
+        let most = verb == "backup" ? 1500 : verb == "prune" ? 5500 : 120
         try await Task.sleep(for: .milliseconds(Int.random(in: 0...most, using: &random)))
         process.signal(SIGKILL)
         _ = await process.wait()
@@ -294,8 +294,8 @@ extension RealServers {
       }
       // And the repository still does all it should.
       let last = try await Self.backUp(filled)
-      try await Task.sleep(for: .seconds(4))
-      let pruned = try await filled.milvault(["prune", "--lock-wait", "10s"], environment: Self.locks)
+      try await Task.sleep(for: .seconds(5))
+      let pruned = try await filled.milvault(["prune", "--grace", "4s", "--lock-wait", "15s"], environment: Self.locks)
       #expect(pruned.exitCode == 0, "\(pruned)")
       let restored = try await filled.milvault("restore", last.backup.id, "--uri", filled.server.uri, "--suffix", "_r")
       #expect(restored.exitCode == 0, "\(restored)")
@@ -327,7 +327,7 @@ extension RealServers {
         #expect(forgot.exitCode == 0, "\(forgot)")
         async let one = Self.backUp(filled, "--verify", "none")
         async let other = Self.backUp(filled, "--verify", "none")
-        async let pruned = filled.milvault(["prune", "--lock-wait", "30s"], environment: Self.locks)
+        async let pruned = filled.milvault(["prune", "--grace", "4s", "--lock-wait", "30s"], environment: Self.locks)
         let ids = try await [one.backup.id, other.backup.id]
         let prune = try await pruned
         #expect(prune.exitCode == 0, "\(prune)")
@@ -357,8 +357,8 @@ extension RealServers {
           environment: Self.locks, folder: filled.scratch.folder)
         try await Task.sleep(for: .milliseconds(Int.random(in: 200...1500)))
         process.signal(SIGSTOP)
-        try await Task.sleep(for: .milliseconds(4500))
-        let pruned = try await filled.milvault(["prune", "--lock-wait", "10s"], environment: Self.locks)
+        try await Task.sleep(for: .milliseconds(5500))
+        let pruned = try await filled.milvault(["prune", "--grace", "4s", "--lock-wait", "15s"], environment: Self.locks)
         #expect(pruned.exitCode == 0, "\(pruned)")
         if !pruned.output.contains("freed 0 B") { freed += 1 }
         process.signal(SIGCONT)
