@@ -23,7 +23,7 @@ import Testing
     #expect(kept { $0.weekly = 2 } == [0, 3])
     #expect(kept { $0.monthly = 5 } == [0, 91])  // October's last is the 31st, 18:00
     #expect(kept { $0.yearly = 5 } == [0])
-    #expect(kept { $0.within = 13 * hour } == [0, 1, 2])
+    #expect(kept { $0.within = DurationText(seconds: 13 * hour) } == [0, 1, 2])
     #expect(kept { $0.last = 0 } == [])
     #expect(kept { ($0.last, $0.daily) = (1, 2) } == [0, 3])
   }
@@ -223,6 +223,22 @@ import Testing
   }
 
   private final class Told { var words: [String] = [] }
+
+  /// What the work says when it is stopped, is what comes out: it may have left something that somebody has to know of.
+  @Test func workThatIsStoppedSaysItself() async throws {
+    struct Left: Error {}
+    let repository = try await TemporaryRepository().repository
+    let task = Task {
+      try await repository.withLock(.shared, verb: "restore") { _ in
+        try? await Task.sleep(for: .seconds(30))
+        throw Left()
+      }
+    }
+    while try await repository.locks().isEmpty { try await Task.sleep(for: .milliseconds(10)) }
+    task.cancel()
+    await #expect(throws: Left.self) { try await task.value }
+    #expect(try await repository.locks().isEmpty)
+  }
 
   /// Whoever loses the lock is stopped, and does not publish.
   @Test func aLostLockStopsTheWork() async throws {

@@ -522,8 +522,8 @@ def describe(name):
         described["shards"] = c.num_shards
         described["partitions"] = sorted(p.name for p in c.partitions)
         from pymilvus.grpc_gen import milvus_pb2
-        stub = connections._fetch_handler("default")._stub
-        raw = stub.DescribeCollection(milvus_pb2.DescribeCollectionRequest(collection_name=name))
+        calls = connections._fetch_handler("default")._stub
+        raw = calls.DescribeCollection(milvus_pb2.DescribeCollectionRequest(collection_name=name))
         described["consistency"] = raw.consistency_level
         described["properties"] = sorted((p.key, p.value) for p in raw.properties)
     return described

@@ -123,7 +123,9 @@ public final class RepositoryLock: Sendable {
     do {
       let result = try await withThrowingTaskGroup(of: Result?.self) { group in
         group.addTask {
-          try await self.keep()
+          do {
+            try await self.keep()
+          } catch is CancellationError {}  // how the work ends then, it says itself
           return nil
         }
         group.addTask { try await body(self) }
@@ -175,6 +177,7 @@ extension Repository {
   ) async throws -> Result {
     try await RepositoryLock.take(kind, verb: verb, options: options, in: self, told: told).hold(body)
   }
+
   /// Works under a shared lock where one can be written, and without where the repository is mounted read-only.
   public func whileReading<Result: Sendable>(
     verb: String, options: LockOptions = LockOptions(wait: 60), _ body: @escaping @Sendable () async throws -> Result

@@ -1,7 +1,7 @@
 public import Foundation
 
 /// How many backups to keep of each collection set.
-public struct RetentionPolicy: Sendable, Hashable {
+public struct RetentionPolicy: Sendable, Hashable, Codable {
   public var last: Int?
   /// The newest backup of each of so many hours, days, weeks, months, years that have one.
   public var hourly: Int?
@@ -9,12 +9,15 @@ public struct RetentionPolicy: Sendable, Hashable {
   public var weekly: Int?
   public var monthly: Int?
   public var yearly: Int?
-  /// Seconds: all backups that are no older than that, counted from the newest.
-  public var within: Double?
+  /// All backups that are no older than that, counted from the newest.
+  public var within: DurationText?
 
   public init() {}
 
-  public var isEmpty: Bool { [last, hourly, daily, weekly, monthly, yearly].allSatisfy { $0 == nil } && within == nil }
+  /// The numbers that are said.
+  public var counts: [Int] { [last, hourly, daily, weekly, monthly, yearly].compactMap(\.self) }
+
+  public var isEmpty: Bool { counts.isEmpty && within == nil }
 
   private static let calendar: Calendar = {
     var calendar = Calendar(identifier: .iso8601)
@@ -28,7 +31,7 @@ public struct RetentionPolicy: Sendable, Hashable {
     var kept: [Int: [String]] = [:]
     for index in times.indices.prefix(last ?? 0) { kept[index, default: []].append("last") }
     if let within, let newest = times.first {
-      for (index, time) in times.enumerated() where newest.timeIntervalSince(time) <= within { kept[index, default: []].append("within") }
+      for (index, time) in times.enumerated() where newest.timeIntervalSince(time) <= within.seconds { kept[index, default: []].append("within") }
     }
     let periods: [(String, Int?, Set<Calendar.Component>)] = [
       ("hourly", hourly, [.year, .month, .day, .hour]), ("daily", daily, [.year, .month, .day]),
@@ -67,7 +70,7 @@ public struct RetentionGroup: Sendable {
 
 /// Why backups are not forgotten.
 public enum RetentionError: Error, CustomStringConvertible {
-  /// One label shows two servers.
+  /// The backup, and what it is that no other is.
   case protected(String, String)
   case nothingSaid
 

@@ -53,7 +53,7 @@ final class OpenSegment {
       try writer.append(rows)
     } else {
       try await spool.append(changes.entries)
-      if willBeRewritten { try await writeBase(through: last) }
+      if willBeRewritten { try await writeBase() }
     }
   }
 
@@ -72,40 +72,36 @@ final class OpenSegment {
     return context.policy.kind == .auto && Double(certain) >= context.policy.differentialBelow * Double(max(1, old.content.rows))
   }
 
-  /// Begins a new base with the rows that came up to now: those that did not change are read from the old files.
-  func writeBase(through: Key?) async throws {
-    guard writer == nil, let old else { return }
+  /// Begins a new base with the rows that came up to now.
+  private func writeBase() async throws {
+    guard let source = try await rowsSoFar() else { return }
     let base = try context.writer(.base)
     writer = base
     guard rows > 0 else { return }
-    var merged = try await context.repository.mergedEntries(
-      of: old, layout: context.layout, keyField: context.keyField, over: [try await spool.source()])
-    while let entries = try merged.next(through: through) {
+    while let entries = try source() {
       try Task.checkCancellation()
-      try base.append(try proven(entries, from: old))
+      try base.append(entries)
     }
   }
 
   /// Entries whose rows are those that their digests are of: rows of old files come with the digests beside them, and go into a file whose name will say that it is right.
-  private func proven(_ entries: KeyedEntries, from segment: Segment) throws -> KeyedEntries {
+  private func proven(_ entries: KeyedEntries) throws -> KeyedEntries {
     guard RowDigests(of: entries.rows).digests == entries.digests.compactMap(\.self) else {
-      throw ChangeError.oldFilesDiffer(segment.files.map(\.name))
+      throw ChangeError.oldFilesDiffer(old?.files.map(\.name) ?? [])
     }
     return entries
   }
 
-  /// All rows up to now, those that did not change from the old files, in pieces; for a segment that is to be divided.
-  func rowsSoFar() async throws -> (next: KeyedSource, keyField: String)? {
+  /// All rows that came up to now, those that did not change from the old files; nil if they are in a new base already.
+  func rowsSoFar() async throws -> KeyedSource? {
     guard writer == nil, let old else { return nil }
     var merged = try await context.repository.mergedEntries(
       of: old, layout: context.layout, keyField: context.keyField, over: [try await spool.source()])
     let last = last
-    return (
-      {
-        guard let entries = try merged.next(through: last) else { return nil }
-        return try self.proven(entries, from: old)
-      }, context.keyField
-    )
+    return {
+      guard let entries = try merged.next(through: last) else { return nil }
+      return try self.proven(entries)
+    }
   }
 
   /// Ends the segment.
@@ -120,7 +116,7 @@ final class OpenSegment {
     var finished: FinishedSegment?
     if writer == nil, let old {
       if isWhole { finished = try await stored(on: old, after: after, through: through) }
-      if finished == nil { try await writeBase(through: last) }
+      if finished == nil { try await writeBase() }
     }
     guard var finished = try finished ?? writtenAnew(after: after, through: through) else { return nil }
     finished.wouldWrite = wouldWrite(finished)
@@ -192,7 +188,7 @@ final class OpenSegment {
     do {
       while let entries = try merged.next() {
         try Task.checkCancellation()
-        try writer.append(old.map { try proven(entries, from: $0) } ?? entries)
+        try writer.append(try proven(entries))
       }
       return try writer.finish()
     } catch {

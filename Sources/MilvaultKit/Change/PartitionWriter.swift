@@ -79,11 +79,11 @@ package struct PartitionWriter {
     guard let large = open, let rows = try await large.rowsSoFar() else { return }
     open = nil
     cutter.end()
-    var unchanged = RowChanges(entries: KeyedEntries(layout: context.layout))
-    unchanged.counts = ChangeCounts()
-    while let entries = try rows.next() {
+    // What changed was counted when it came.
+    let unchanged = RowChanges(entries: KeyedEntries(layout: context.layout))
+    while let entries = try rows() {
       guard entries.rows.count > 0 else { continue }
-      let piece = try DigestedRows(entries.rows, keyField: rows.keyField)
+      let piece = try DigestedRows(entries.rows, keyField: context.keyField)
       var from = 0
       for (row, key) in piece.keys.enumerated() {
         // By size well before one is full, so that the next row does not begin it again.

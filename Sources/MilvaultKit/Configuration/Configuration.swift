@@ -28,21 +28,10 @@ public struct Configuration: Sendable, Codable {
     public var differentialBelow: Double?
   }
 
-  /// How many backups to keep.
-  public struct Keep: Sendable, Codable {
-    public var last: Int?
-    public var hourly: Int?
-    public var daily: Int?
-    public var weekly: Int?
-    public var monthly: Int?
-    public var yearly: Int?
-    public var within: DurationText?
-  }
-
   public var milvus: Milvus?
   public var repository: RepositoryPlace?
   public var change: Change?
-  public var keep: Keep?
+  public var keep: RetentionPolicy?
 
   public init() {}
 
@@ -105,16 +94,7 @@ public struct Configuration: Sendable, Codable {
   /// The rules of `keep:`.
   /// - Throws: `ConfigurationError` if there are none.
   public func retentionPolicy(file: String? = nil) throws -> RetentionPolicy {
-    var policy = RetentionPolicy()
-    policy.last = keep?.last
-    policy.hourly = keep?.hourly
-    policy.daily = keep?.daily
-    policy.weekly = keep?.weekly
-    policy.monthly = keep?.monthly
-    policy.yearly = keep?.yearly
-    policy.within = keep?.within?.seconds
-    let counts = [keep?.last, keep?.hourly, keep?.daily, keep?.weekly, keep?.monthly, keep?.yearly].compactMap(\.self)
-    guard !policy.isEmpty, counts.allSatisfy({ $0 >= 0 }) else {
+    guard let policy = keep, !policy.isEmpty, policy.counts.allSatisfy({ $0 >= 0 }) else {
       throw ConfigurationError(
         file: file ?? Self.defaultFile, what: "it does not say how many backups to keep, like keep: { last: 3, daily: 7, weekly: 4 }")
     }

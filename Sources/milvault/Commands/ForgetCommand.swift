@@ -1,7 +1,7 @@
 public import ArgumentParser
-import BackupRepository
+public import BackupRepository
 import Foundation
-public import MilvaultKit
+import MilvaultKit
 
 extension DurationText: ExpressibleByArgument {
   public init?(argument: String) { self.init(argument) }
@@ -59,7 +59,7 @@ struct ForgetCommand: MilvaultCommand {
   var dryRun = false
 
   func validate() throws {
-    for count in [keepLast, keepHourly, keepDaily, keepWeekly, keepMonthly, keepYearly].compactMap(\.self) where count < 0 {
+    for count in rules.counts where count < 0 {
       throw ValidationError("\(count) is no number of backups to keep")
     }
     if !backups.isEmpty, keep || !rules.isEmpty { throw ValidationError("name backups, or say what to keep, not both") }
@@ -73,7 +73,7 @@ struct ForgetCommand: MilvaultCommand {
     policy.weekly = keepWeekly
     policy.monthly = keepMonthly
     policy.yearly = keepYearly
-    policy.within = keepWithin?.seconds
+    policy.within = keepWithin
     return policy
   }
 
