@@ -31,7 +31,9 @@ public struct RetentionPolicy: Sendable, Hashable, Codable {
     var kept: [Int: [String]] = [:]
     for index in times.indices.prefix(last ?? 0) { kept[index, default: []].append("last") }
     if let within, let newest = times.first {
-      for (index, time) in times.enumerated() where newest.timeIntervalSince(time) <= within.seconds { kept[index, default: []].append("within") }
+      for (index, time) in times.enumerated() where newest.timeIntervalSince(time) <= within.seconds {
+        kept[index, default: []].append("within")
+      }
     }
     let periods: [(String, Int?, Set<Calendar.Component>)] = [
       ("hourly", hourly, [.year, .month, .day, .hour]), ("daily", daily, [.year, .month, .day]),
