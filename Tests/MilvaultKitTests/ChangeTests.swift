@@ -228,6 +228,8 @@ struct ModelRows {
       model.rows[keys[number] + 1] = 1
       round = try await Self.store(model, on: round.segments, in: repository, kind: .auto, rowWidth: width)
       try await Self.check(round, in: repository)
+      let largest = round.segments.map(\.content.rows).max() ?? 0
+      #expect(largest <= 4 * expected, "round \(number)")
       written.append(round.segments.flatMap(\.files).filter { known.insert($0).inserted }.reduce(0) { $0 + $1.bytes })
     }
     let row = round.segments.reduce(0) { $0 + $1.base.bytes } / model.rows.count
