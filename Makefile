@@ -42,6 +42,8 @@ bench: build
 	Benchmarks/run
 	Benchmarks/memory
 	Benchmarks/export
+	Benchmarks/change
+	Benchmarks/since
 
 install: build
 	@Scripts/install "$(PREFIX)"

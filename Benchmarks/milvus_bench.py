@@ -1,10 +1,10 @@
 """What a user would run instead, with pymilvus.
 
-    milvus_bench.py URI fill NAME ROWS DIM       rows of (id, text, v)
+    milvus_bench.py URI fill NAME ROWS DIM [at]  rows of (id, text, v), with a field that says when a row was written
     milvus_bench.py URI export NAME FILE         iterate, then pandas to Parquet: the script of the tutorials
     milvus_bench.py URI insert NAME ROWS DIM BATCH
     milvus_bench.py URI drop NAME
-    milvus_bench.py URI change NAME ROWS DIM SHARE PATTERN SEED    other vectors for a share of the rows: scattered, or one run of keys (clustered)
+    milvus_bench.py URI change NAME ROWS DIM SHARE PATTERN SEED [at]    other vectors for a share of the rows: scattered, or one run of keys (clustered)
 """
 import sys
 import time
@@ -16,12 +16,16 @@ uri, verb, name, *rest = sys.argv[1:]
 connections.connect(uri=uri)
 
 
+has_at = rest[-1:] == ["at"]
+
+
 def make(dim):
     if utility.has_collection(name):
         utility.drop_collection(name)
     return Collection(name, CollectionSchema([
         FieldSchema("id", DataType.INT64, is_primary=True), FieldSchema("text", DataType.VARCHAR, max_length=256),
-        FieldSchema("v", DataType.FLOAT_VECTOR, dim=dim)]), consistency_level="Strong", num_shards=1)
+        FieldSchema("v", DataType.FLOAT_VECTOR, dim=dim),
+        *([FieldSchema("at", DataType.INT64)] if has_at else [])]), consistency_level="Strong", num_shards=1)
 
 
 def rows(start, count, dim):
@@ -36,7 +40,7 @@ if verb == "fill":
     c = make(dim)
     for start in range(0, count, 5000):
         ids, texts, v = rows(start, min(5000, count - start), dim)
-        c.insert([ids, texts, list(v)])
+        c.insert([ids, texts, list(v)] + ([[time.time_ns()] * len(ids)] if has_at else []))
     c.flush()
     c.create_index("v", {"index_type": "FLAT", "metric_type": "L2", "params": {}})
     c.load()
@@ -53,7 +57,7 @@ elif verb == "change":
     c = Collection(name)
     for part in (keys[i:i + 5000] for i in range(0, len(keys), 5000)):
         _, _, v = rows(10**9 * seed + int(part[0]), len(part), dim)
-        c.upsert([part.tolist(), [f"the text of row number {i}, changed" for i in part], list(v)])
+        c.upsert([part.tolist(), [f"the text of row number {i}, changed" for i in part], list(v)] + ([[time.time_ns()] * len(part)] if has_at else []))
     c.flush()
     print(changed)
 elif verb == "drop":

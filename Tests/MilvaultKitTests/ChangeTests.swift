@@ -68,9 +68,11 @@ struct ModelRows {
   }
 
   /// Stores the rows, which come in pieces of any size, on top of earlier segments.
+  /// - Parameters:
+  ///   - unread: what the earlier segments hold, if rows that are as they were are not all to be read: one in three of them is.
   private static func store(
     _ model: ModelRows, on old: [Segment], in repository: Repository, kind: AskedKind, damaged: Set<String> = [], piece: Int = 137,
-    rowWidth: Int = 256 << 10
+    rowWidth: Int = 256 << 10, unread earlier: ModelRows? = nil
   ) async throws -> Round {
     var policy = ChangePolicy()
     policy.kind = kind
@@ -85,15 +87,31 @@ struct ModelRows {
     }
     let batch = try model.batch()
     for from in stride(from: 0, to: batch.count, by: piece) {
-      try await take(try await writer.append(try DigestedRows(batch.slice(from..<min(from + piece, batch.count)), keyField: "id")))
+      let rows = try DigestedRows(batch.slice(from..<min(from + piece, batch.count)), keyField: "id")
+      try await take(try await writer.append(earlier.map { Self.partlyRead(rows, of: model, since: $0) } ?? ScannedRows(rows)))
     }
     try await take(try await writer.finish())
     if let last = segments.indices.last { segments[last].through = nil }
     return Round(segments: segments, model: model, summary: writer.summary)
   }
 
+  /// The rows without the values of most of those that are as they were.
+  private static func partlyRead(_ rows: DigestedRows, of model: ModelRows, since earlier: ModelRows) -> ScannedRows {
+    var known: [RowDigest?] = []
+    var read: [Int] = []
+    for (row, key) in rows.keys.enumerated() {
+      guard case .int64(let id) = key, earlier.rows[id] == model.rows[id], id % 3 != 0 else {
+        read.append(row)
+        known.append(nil)
+        continue
+      }
+      known.append(rows.digests.digests[row])
+    }
+    return ScannedRows(keys: rows.keys, known: known, read: rows.batch.picking(read))
+  }
+
   /// Every row of every segment is the model's, and the files prove it.
-  private static func check(_ round: Round, in repository: Repository) async throws {
+  private static func check(_ round: Round, in repository: Repository, isPartlyRead: Bool = false) async throws {
     let all = try round.model.batch()
     var found = ModelRows.layout.empty
     var after: Key?
@@ -105,7 +123,9 @@ struct ModelRows {
       let reader = try await repository.openRows(of: segment, layout: ModelRows.layout, key: ModelRows.layout.fields[0])
       var rows = ModelRows.layout.empty
       while let more = try reader.next() { try rows.append(more) }
-      #expect(rows.count == segment.content.rows && rows.valueBytes == segment.rowBytes)
+      // Where rows were not read, it goes by what others have.
+      let allowed = isPartlyRead ? segment.rowBytes / 20 : 0
+      #expect(rows.count == segment.content.rows && abs(rows.valueBytes - segment.rowBytes) <= allowed)
       try found.append(rows)
     }
     #expect(after == nil)
@@ -113,9 +133,11 @@ struct ModelRows {
     #expect(RowDigests(of: found).digests == RowDigests(of: all).digests)
   }
 
-  /// Random changes, stored in every kind, each on top of the last: each backup gives exactly its own rows, at the end too.
-  @Test(arguments: UInt64(1)...6)
+  /// Random changes, stored in every kind, each on top of the last: each backup gives exactly its own rows, at the end too. With the last
+  /// seeds most rows that did not change are left unread.
+  @Test(arguments: UInt64(1)...10)
   func everyBackupGivesTheRowsOfItsTime(seed: UInt64) async throws {
+    let isPartlyRead = seed > 6
     let (repository, folder) = try await Self.repository()
     defer { try? FileManager.default.removeItem(at: folder) }
     var random = SeededRandom(seed: seed)
@@ -129,7 +151,8 @@ struct ModelRows {
       let forced = seed % 2 == 0 && Int.random(in: 0..<3, using: &random) == 0
       let kind = forced ? AskedKind.allCases.randomElement(using: &random) ?? .auto : .auto
       let round = try await Self.store(
-        model, on: rounds.last?.segments ?? [], in: repository, kind: kind, piece: Int.random(in: 1...900, using: &random))
+        model, on: rounds.last?.segments ?? [], in: repository, kind: kind, piece: Int.random(in: 1...900, using: &random),
+        unread: isPartlyRead && number > 0 ? before : nil)
       let inserted = model.rows.keys.filter { number == 0 || before.rows[$0] == nil }.count
       let deleted = before.rows.keys.filter { model.rows[$0] == nil }.count
       let updated = model.rows.filter { number > 0 && before.rows[$0.key] != nil && before.rows[$0.key] != $0.value }.count
@@ -141,7 +164,7 @@ struct ModelRows {
       }
       rounds.append(round)
     }
-    for round in rounds { try await Self.check(round, in: repository) }
+    for round in rounds { try await Self.check(round, in: repository, isPartlyRead: isPartlyRead) }
     let mostDeltas = rounds.flatMap(\.segments).map(\.deltas.count).max() ?? 0
     #expect(mostDeltas > 1, "deltas stood on each other")
   }
@@ -360,7 +383,7 @@ struct ModelRows {
     let context = SegmentContext(repository: repository, damaged: [], layout: wider, keyField: "id")
     var writer = PartitionWriter(
       context, comparedWith: first.segments, cutter: SegmentCutter(rowWidth: 256 << 10), progress: ProgressMeter())
-    let ended = try await writer.append(try DigestedRows(batch, keyField: "id")) + writer.finish()
+    let ended = try await writer.append(ScannedRows(try DigestedRows(batch, keyField: "id"))) + writer.finish()
     #expect(Set(ended.map(\.way)) == [.unchanged])
     for segment in ended.map(\.segment) { try await repository.checkRows(of: segment, layout: wider, keyField: "id") }
   }

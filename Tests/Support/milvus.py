@@ -405,6 +405,62 @@ def changing_small(name):
     index_and_load(c)
 
 
+def since_rows(c, keys, at, version):
+    """Rows that say when they were written: `at`, a number of any scale, or what it is for a key."""
+    times = [at(k) if callable(at) else at for k in keys]
+    kind = next(f.dtype for f in c.schema.fields if f.name == "at")
+    write = {DataType.INT64: lambda t: t, DataType.DOUBLE: lambda t: None if t is None else t + 0.1, DataType.VARCHAR: lambda t: f"{t:09d} é\"",
+             getattr(DataType, "TIMESTAMPTZ", None): lambda t: f"2026-01-01T{t // 3600 % 24:02d}:{t // 60 % 60:02d}:{t % 60:02d}.25Z"}[kind]
+    return [keys, [write(t) for t in times], *[[f"{k}/{i} v{version}" for k in keys] for i in range(16)], list(unit(len(keys), 512))]
+
+
+def since(name, kind="INT64", rows=24000, **more):
+    """Several pages and segments of rows with a field that tells newer ones."""
+    texts = [FieldSchema(f"t{i}", DataType.VARCHAR, max_length=1000) for i in range(16)]
+    at = FieldSchema("at", getattr(DataType, kind), **({"max_length": 40} if kind == "VARCHAR" else {}), **more)
+    c = create(name, [FieldSchema("id", DataType.INT64, is_primary=True), at, *texts, vector_field(512)])
+    for start in range(0, rows, 3000):
+        c.insert(since_rows(c, list(range(start, start + 3000)), lambda k: 1000 + k % 50, 0))
+    c.flush()
+    index_and_load(c, **({} if is_lite2 else {"index_type": "FLAT", "metric_type": "L2", "params": {}}))
+
+
+def since_double(name):
+    since(name, "DOUBLE", 12000)
+
+
+def since_text(name):
+    since(name, "VARCHAR", 12000)
+
+
+def since_time(name):
+    since(name, "TIMESTAMPTZ", 12000)
+
+
+def since_nullable(name):
+    since(name, "INT64", 12000, nullable=True)
+
+
+def since_write(name, keys, at, version):
+    """Writes rows over what is there, and says when."""
+    c = Collection(name)
+    for part in [keys[i:i + 1000] for i in range(0, len(keys), 1000)]:
+        c.delete(f"id in {part}", consistency_level="Strong")
+        c.insert(since_rows(c, part, at, version))
+
+
+def since_churn(name, seconds):
+    """An application that maintains the field: the time of each write, in nanoseconds."""
+    end, version = time.time() + float(seconds), 0
+    while time.time() < end:
+        version += 1
+        keys = sorted(int(k) for k in random.choice(30000, 20, replace=False))
+        since_write(name, keys, time.time_ns(), version)
+        if version % 5 == 0:
+            Collection(name).delete(f"id in {keys[:3]}")
+        time.sleep(0.05)
+
+
 def bulk_schema(name):
     return create(name, [
         FieldSchema("id", DataType.INT64, is_primary=True), FieldSchema("b", DataType.BOOL), FieldSchema("i8", DataType.INT8),
@@ -635,6 +691,8 @@ elif verb == "change":
     change(*rest)
 elif verb == "churn":
     churn(*rest)
+elif verb == "since_churn":
+    since_churn(*rest)
 elif verb == "content":
     content(*rest)
 elif verb == "append":

@@ -37,6 +37,17 @@ public struct RunRecord: Sendable, Codable {
 }
 
 extension Repository {
+  /// Whether a restore into a collection was begun since then, or one failed of which nobody knows how far it came.
+  package func hasRestored(into collection: String, since: Timestamp) async throws -> Bool {
+    for object in try await store.list("history/") {
+      let name = object.key.dropFirst("history/".count)
+      guard name.contains("-restore-"), name >= since.fileName else { continue }
+      guard let run = try? JSONDecoder().decode(RunRecord.self, from: try await store.read(object.key)) else { return true }
+      if run.outcome != .done || run.collections.contains(collection) { return true }
+    }
+    return false
+  }
+
   public func record(_ run: RunRecord) async throws {
     let random = hexString((0..<2).map { _ in UInt8.random(in: .min ... .max) })
     try await store.put(

@@ -25,6 +25,8 @@ public struct ChangeSummary: Sendable, Hashable, Codable {
   public var wouldWrite: [String: Int] = [:]
   /// Bytes of files that were to be written and were there already: an interrupted backup left them, or equal rows did.
   public var foundBytes: Int?
+  /// How far a field was relied on that tells newer rows; nil if none was named.
+  public var since: ChangedSince?
 
   public init(comparedWith: String?, why: String) {
     self.comparedWith = comparedWith
@@ -45,6 +47,7 @@ public struct ChangeSummary: Sendable, Hashable, Codable {
     rowsBefore = rowsBefore.addingSaturated(other.rowsBefore)
     foundBytes = (foundBytes ?? 0).addingSaturated(other.foundBytes ?? 0)
     wouldWrite.merge(other.wouldWrite) { $0.addingSaturated($1) }
+    if let added = other.since { since?.add(added) }
   }
 }
 

@@ -12,6 +12,8 @@ public struct BackupOptions: Sendable {
   public var streams = 4
   /// How changed segments are stored.
   public var policy = ChangePolicy()
+  /// The field that tells which rows are newer than the compared backup; nil to read all rows.
+  public var changedSince: ChangedSinceOptions?
   /// Whether keys that stand more than once fail the backup.
   public var strict = false
   /// Seconds to wait for a prune to finish.
@@ -73,6 +75,7 @@ public struct BackupJob: Sendable {
     let previous = catalog.newest.map { ManifestLink(id: $0.manifest.id, sha256: $0.sha256) }
     let damaged = try await repository.damagedFiles()
     let names = try await chosenCollections(connection)
+    try await requireChangedSinceField(connection, names)
     var collections: [CollectionBackup] = []
     var newBytes = 0
     var reusedBytes = 0
@@ -124,6 +127,18 @@ public struct BackupJob: Sendable {
       default: "every collection was compared with an earlier backup"
       }
     return BackupKind(asked: asked.rawValue, done: done.rawValue, why: why)
+  }
+
+  /// A misspelt field costs nothing if it is found before any row is read.
+  private func requireChangedSinceField(_ connection: DeploymentConnection, _ names: [(database: String, names: [String])]) async throws {
+    guard let changedSince = options.changedSince else { return }
+    var isThere = false
+    for (database, group) in names {
+      try await connection.withClient(for: database) { client in
+        for name in group where try await changedSince.field(of: client.describeCollection(name).schema) != nil { isThere = true }
+      }
+    }
+    guard isThere else { throw ChangedSinceError.noField(changedSince.field) }
   }
 
   /// The collections to back up, by database.

@@ -58,43 +58,37 @@ struct CollectionBackupJob: Sendable {
   ) async throws -> (CollectionBackup, [StoredFile]) {
     let schema = description.schema
     let watch = Stopwatch()
-    let cut = Cut(
-      timestamp: connection.capabilities.has(.timestamps) ? try await client.allocateTimestamp() : nil, time: .now)
+    guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: schema.name) }
     let counts = try await client.canCount(schema)
-    let capture = QueryCapture(
-      client: client, schema: schema, consistency: cut.timestamp.map { .upTo($0) } ?? .strong, dialect: connection.info.dialect,
-      counts: counts, pageBytes: PageSize.bytes(for: connection.capabilities), streams: max(1, options.streams))
-    let unchecked = try await UnreadableKeys(capture: capture, indexes: indexes).check()
+    let strong = capture(schema, counts: counts, timestamp: nil)
+    let unchecked = try await UnreadableKeys(capture: strong, indexes: indexes).check()
     let estimate = try await client.rowEstimate(of: schema.name)
     progress.begin("backing up \(schema.name)", total: estimate)
 
-    guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: schema.name) }
     let context = SegmentContext(
       repository: repository, damaged: damaged, layout: schema.layout, keyField: key.name, policy: options.policy)
     let compared = ComparedCollection(of: description, database: database, in: earlier, label: connection.manifestEntry.label)
-    var change = ChangeSummary(comparedWith: compared.backup, why: compared.why)
-    var files: [StoredFile] = []
-    var partitions: [PartitionBackup] = []
-    var duplicates: DuplicateKeys?
-    var notes: [String] = []
-    for partition in try await partitionsToRead(schema) {
-      let result = try await PartitionBackupJob(capture: capture, context: context, compared: compared, progress: progress).run(partition)
-      partitions.append(result.partition)
-      files += result.files
-      notes += result.notes
-      change.add(result.change)
-      if let found = result.duplicates {
-        duplicates = DuplicateKeys(extraRows: found.extraRows + (duplicates?.extraRows ?? 0), example: duplicates?.example ?? found.example)
-      }
+    var since = try await sinceReading(description, comparedWith: compared, capture: strong)
+    var cut = try await cutNow()
+    var read: ReadPartitions
+    do {
+      read = try await readPartitions(capture(schema, counts: counts, timestamp: cut.timestamp), context, compared, since)
+    } catch let error as UnmaintainedField {
+      // What was stored up to now is found again.
+      progress.tell("\(schema.name): all rows are read: \(error)")
+      since = try await since?.whole(because: "\(error)", capture: strong)
+      cut = try await cutNow()
+      read = try await readPartitions(capture(schema, counts: counts, timestamp: cut.timestamp), context, compared, since)
     }
-    if options.strict, let duplicates {
+    if options.strict, let duplicates = read.duplicates {
       throw CaptureError.duplicateKeys(collection: schema.name, extraRows: duplicates.extraRows, example: duplicates.example)
     }
-    // Rows of a partition that was dropped are gone, though none of them was read.
-    for partition in compared.collection?.partitions ?? [] where !partitions.contains(where: { $0.name == partition.name }) {
-      change.counts.deleted += partition.content.rows
-      change.rowsBefore += partition.content.rows
-      notes.append("partition \(partition.name), which backup \(compared.backup ?? "") has with \(partition.content.rows) rows, is gone")
+    var notes = Self.notes(schema, counts: counts) + unchecked + read.notes
+    if let since, let changedSince = options.changedSince, let summary = read.change.since {
+      let rows = read.partitions.reduce(0) { $0 + $1.content.rows }
+      notes.append(summary.note(rows: rows, whyWhole: since.whyWhole, fullEvery: changedSince.fullEvery))
+    } else if let changedSince = options.changedSince {
+      notes.append("all rows were read, since it has no field \(changedSince.field)")
     }
     let backup = CollectionBackup(
       database: database, name: schema.name, collectionID: description.id, capture: "query", cut: cut,
@@ -102,9 +96,71 @@ struct CollectionBackupJob: Sendable {
       schema: schema, indexes: indexes, aliases: aliases, properties: description.properties,
       consistencyLevel: description.consistencyLevel, shards: description.shards,
       partitionCount: schema.partitionKey == nil ? 0 : description.partitionCount, loadState: loadState, replicas: replicas,
-      partitions: partitions, duplicates: duplicates, notes: Self.notes(schema, counts: counts) + unchecked + notes,
-      change: change, seconds: ["read": watch.seconds])
-    return (backup, files)
+      partitions: read.partitions, duplicates: read.duplicates, notes: notes, change: read.change, seconds: ["read": watch.seconds])
+    return (backup, read.files)
+  }
+
+  private func cutNow() async throws -> Cut {
+    Cut(timestamp: connection.capabilities.has(.timestamps) ? try await client.allocateTimestamp() : nil, time: .now)
+  }
+
+  /// - Parameter timestamp: reads see all that was written up to it; nil for up to the read itself.
+  private func capture(_ schema: CollectionSchema, counts: Bool, timestamp: UInt64?) -> QueryCapture {
+    QueryCapture(
+      client: client, schema: schema, consistency: timestamp.map { .upTo($0) } ?? .strong, dialect: connection.info.dialect,
+      counts: counts, pageBytes: PageSize.bytes(for: connection.capabilities), streams: max(1, options.streams))
+  }
+
+  /// How far the field that tells newer rows is relied on; nil if none was named, or there is none of that name.
+  private func sinceReading(
+    _ description: CollectionDescription, comparedWith compared: ComparedCollection, capture: QueryCapture
+  ) async throws -> SinceReading? {
+    guard let changedSince = options.changedSince, let field = try changedSince.field(of: description.schema) else { return nil }
+    var isRestored = false
+    if let earlier = earlier.first(where: { $0.manifest.id == compared.backup }) {
+      let name = CollectionName(database: database, name: description.schema.name).text
+      isRestored = try await repository.hasRestored(into: name, since: earlier.manifest.started)
+    }
+    return try await SinceReading(
+      changedSince, field: field, description: description, comparedWith: compared, isRestored: isRestored, capture: capture)
+  }
+
+  /// What all partitions came to.
+  private struct ReadPartitions {
+    var partitions: [PartitionBackup] = []
+    var files: [StoredFile] = []
+    var duplicates: DuplicateKeys?
+    var change: ChangeSummary
+    var notes: [String] = []
+  }
+
+  private func readPartitions(
+    _ capture: QueryCapture, _ context: SegmentContext, _ compared: ComparedCollection, _ since: SinceReading?
+  ) async throws -> ReadPartitions {
+    var read = ReadPartitions(change: ChangeSummary(comparedWith: compared.backup, why: compared.why))
+    read.change.since = since?.summary
+    let job = PartitionBackupJob(
+      capture: capture, context: context.looking(at: since?.checked), compared: compared,
+      newerCondition: since?.condition(capture.dialect), progress: progress)
+    for partition in try await partitionsToRead(capture.schema) {
+      let result = try await job.run(partition)
+      read.partitions.append(result.partition)
+      read.files += result.files
+      read.notes += result.notes
+      read.change.add(result.change)
+      if let found = result.duplicates {
+        read.duplicates = DuplicateKeys(
+          extraRows: found.extraRows + (read.duplicates?.extraRows ?? 0), example: read.duplicates?.example ?? found.example)
+      }
+    }
+    // Rows of a partition that was dropped are gone, though none of them was read.
+    for partition in compared.collection?.partitions ?? [] where !read.partitions.contains(where: { $0.name == partition.name }) {
+      read.change.counts.deleted += partition.content.rows
+      read.change.rowsBefore += partition.content.rows
+      read.notes.append(
+        "partition \(partition.name), which backup \(compared.backup ?? "") has with \(partition.content.rows) rows, is gone")
+    }
+    return read
   }
 
   /// The partitions, each read by itself; nil stands for the whole collection.

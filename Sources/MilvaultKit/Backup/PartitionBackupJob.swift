@@ -9,6 +9,8 @@ struct PartitionBackupJob: Sendable {
   let capture: QueryCapture
   let context: SegmentContext
   let compared: ComparedCollection
+  /// What newer rows meet, if others need not be read; nil to read all.
+  let newerCondition: String?
   let progress: ProgressMeter
 
   /// Files of the earlier backup that prove damaged are not built on, and what was in them is written anew from the live rows.
@@ -26,9 +28,12 @@ struct PartitionBackupJob: Sendable {
       context = context.excluding(list.map { [$0.name] } ?? [])
       notes.append("nothing of backup \(compared.backup ?? "") could be built on: \(error)")
     }
+    var newer = newerCondition.map {
+      NewerRows(condition: $0, repository: context.repository, segments: old, keyType: context.keyType)
+    }
     while true {
       do {
-        var stored = try await store(partition, as: name, comparedWith: old, in: context)
+        var stored = try await store(partition, as: name, comparedWith: old, in: context, newer: newer)
         stored.notes += notes
         return stored
       } catch let error where Self.isDamage(error) {
@@ -37,6 +42,7 @@ struct PartitionBackupJob: Sendable {
         guard !usable.isEmpty else { throw error }
         let named = usable.filter { "\(error)".contains($0) }
         context = context.excluding(named.isEmpty ? usable : named)
+        newer = nil
         notes.append("files of an earlier backup are damaged, and were written anew: \(error)")
       }
     }
@@ -51,7 +57,7 @@ struct PartitionBackupJob: Sendable {
   }
 
   private func store(
-    _ partition: String?, as name: String, comparedWith old: [Segment], in context: SegmentContext
+    _ partition: String?, as name: String, comparedWith old: [Segment], in context: SegmentContext, newer: NewerRows?
   ) async throws -> StoredPartition {
     let store = SegmentStore(context: context, cutter: SegmentCutter(capture.schema), progress: progress)
     let pages = AsyncChannel<CapturedPage>()
@@ -59,7 +65,7 @@ struct PartitionBackupJob: Sendable {
       group.addTask {
         // The channel ends in every case, so that its receiver does not wait for ever; the error comes out of the group.
         defer { pages.finish() }
-        try await capture.read(partition: partition) { page in
+        try await capture.read(partition: partition, newer: newer) { page in
           await pages.send(page)
           try Task.checkCancellation()
         }

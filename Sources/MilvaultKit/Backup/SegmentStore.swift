@@ -58,10 +58,9 @@ struct SegmentStore: Sendable {
         }
       }
       while let page = try await pages.next() {
-        let rows = page.rows.rows
-        for finished in try await writer.append(rows) { try await take(finished, damaged: writer.damaged) }
-        if let counted = page.rows.counted { extraRows += max(0, counted - rows.batch.count) }
-        duplicate = duplicate ?? page.rows.duplicate
+        for finished in try await writer.append(page.rows) { try await take(finished, damaged: writer.damaged) }
+        if let counted = page.counted { extraRows += max(0, counted - page.rows.keys.count) }
+        duplicate = duplicate ?? page.duplicate
         if page.range.through == nil { reachedTheEnd = true }
       }
       guard reachedTheEnd else { return }

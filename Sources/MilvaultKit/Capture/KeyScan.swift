@@ -7,6 +7,8 @@ struct PlannedPage: Sendable {
   var range: KeyRange
   /// The keys that the pass found in it, in order.
   var keys: [Key]
+  /// What an earlier backup has under each of the keys, if only what is new is to be read; nil for one that it lacks.
+  var known: [RowDigest?]?
 }
 
 /// A pass over the keys of a partition, in key order, without their rows: it finds ranges of equal size however the keys are spread. It holds

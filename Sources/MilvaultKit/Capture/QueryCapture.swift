@@ -6,7 +6,18 @@ import RowBatches
 /// Rows of one partition as they leave the server: in key order, proven.
 struct CapturedPage: Sendable {
   var range: KeyRange
-  var rows: ProvenRows
+  var rows: ScannedRows
+  /// Rows that the server counts; nil where it cannot.
+  var counted: Int?
+  /// A key that stands more than once, if any does.
+  var duplicate: Key?
+}
+
+extension CapturedPage {
+  /// A page whose rows were all read.
+  init(range: KeyRange, _ proven: ProvenRows) {
+    self.init(range: range, rows: ScannedRows(proven.rows), counted: proven.counted, duplicate: proven.duplicate)
+  }
 }
 
 /// Captures the rows of a collection through queries: any Milvus, any moment, no access to its storage.
@@ -21,13 +32,21 @@ struct QueryCapture: Sendable {
   let pageBytes: Int
   let streams: Int
 
-  /// Reads a partition (nil: the whole collection) and hands its pages on in key order.
-  /// - Throws: `CaptureError` if the rows cannot be proven complete.
-  func read(partition: String?, _ consume: (CapturedPage) async throws -> Void) async throws {
+  private func reader(of partition: String?) throws -> RangeReader {
     guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: schema.name) }
-    let reader = RangeReader(
+    return RangeReader(
       client: client, schema: schema, key: key, partitions: partition.map { [$0] } ?? [], consistency: consistency, dialect: dialect,
       counts: counts)
+  }
+
+  /// The greatest value that a field has now, or a smaller one if rows come and go meanwhile; nil if no row has one.
+  func greatest(of field: FieldSchema) async throws -> FieldMark? { try await reader(of: nil).greatest(of: field) }
+
+  /// Reads a partition (nil: the whole collection) and hands its pages on in key order.
+  /// - Parameter newer: what may be left unread; nil for nothing.
+  /// - Throws: `CaptureError` if the rows cannot be proven complete.
+  func read(partition: String?, newer: NewerRows? = nil, _ consume: (CapturedPage) async throws -> Void) async throws {
+    let reader = try reader(of: partition)
     let width = schema.columns.reduce(0) { $0 + $1.expectedWidth }
     let pageSize = PageSize(bytes: pageBytes, expectedWidth: width)
     let whole = KeyRange()
@@ -42,8 +61,10 @@ struct QueryCapture: Sendable {
         defer { channel.finish() }
         try await KeyScan(reader: reader, pageSize: pageSize).run(rows: rows, into: channel)
       }
-      try await read(channel, reader: reader, pageSize: pageSize, rowsBefore: countBefore) { page in
-        counted += page.rows.counted ?? 0
+      let known = try newer?.knownKeys()
+      let pages = channel.map { page in try await known?.lookUp(page) ?? page }
+      try await read(pages, reader: reader, pageSize: pageSize, rowsBefore: countBefore, newer: newer) { page in
+        counted += page.counted ?? 0
         try await consume(page)
       }
       try await group.waitForAll()
@@ -60,19 +81,24 @@ struct QueryCapture: Sendable {
 
   /// Reads planned pages by several streams and hands them on in their order.
   private func read<Pages: AsyncSequence & Sendable>(
-    _ pages: Pages, reader: RangeReader, pageSize: PageSize, rowsBefore: Int?, _ consume: (CapturedPage) async throws -> Void
+    _ pages: Pages, reader: RangeReader, pageSize: PageSize, rowsBefore: Int?, newer: NewerRows? = nil,
+    _ consume: (CapturedPage) async throws -> Void
   ) async throws where Pages.Element == PlannedPage {
-    try await orderedParallelMap(pages, width: streams) { page -> (PlannedPage, ProvenRows?) in
+    try await orderedParallelMap(pages, width: streams) { page -> (PlannedPage, CapturedPage?) in
       do {
+        if let newer, let known = page.known, let captured = try await reader.newerRows(of: page, known: known, condition: newer.condition)
+        {
+          return (page, captured)
+        }
         let rows = try await reader.proven(page, pageRows: pageSize.rows, rowsBefore: rowsBefore)
         pageSize.saw(rows: rows.rows.batch.count, bytes: rows.rows.batch.byteCount)
-        return (page, rows)
+        return (page, CapturedPage(range: page.range, rows))
       } catch MilvusError.messageTooLarge {
         return (page, nil)
       }
-    } consume: { page, rows in
-      if let rows {
-        try await consume(CapturedPage(range: page.range, rows: rows))
+    } consume: { page, captured in
+      if let captured {
+        try await consume(captured)
       } else {
         // Its turn has come: it is read in parts, so that no more of it is in memory than of any other page.
         try await read(try await reader.divided(page, pageSize).async, reader: reader, pageSize: pageSize, rowsBefore: rowsBefore, consume)

@@ -31,9 +31,10 @@ struct RangeReader: Sendable {
 
   func canBound(_ key: Key) -> Bool { dialect.canWrite(key) }
 
-  private func query(_ range: KeyRange, fields: [FieldSchema]) -> RowQuery {
+  func query(_ range: KeyRange, fields: [FieldSchema], condition: String? = nil) -> RowQuery {
     RowQuery(
-      schema: schema, partitions: partitions, range: range, key: key, fields: fields, consistency: consistency, dialect: dialect)
+      schema: schema, partitions: partitions, range: range, key: key, fields: fields, consistency: consistency, dialect: dialect,
+      condition: condition)
   }
 
   // MARK: Keys

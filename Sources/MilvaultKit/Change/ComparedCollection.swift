@@ -9,6 +9,8 @@ package struct ComparedCollection: Sendable {
   let backup: String?
   /// Why this one, or none.
   let why: String
+  /// What backups of the collection, up to the one compared with, say of fields that tell newer rows; the newest first.
+  private var since: [ChangedSince] = []
 
   /// - Parameters:
   ///   - entries: the repository's backups, oldest first.
@@ -34,11 +36,35 @@ package struct ComparedCollection: Sendable {
       return
     }
     (collection, self.backup) = (found, backup)
+    since = Self.since(found, backup, in: entries, label: label)
     why =
       found.name != name
       ? "compared with backup \(backup), where it is named \(found.name)"
       : found.collectionID != description.id
         ? "compared with backup \(backup), since which it was dropped and made anew" : "compared with backup \(backup)"
+  }
+
+  /// What the backup, or the newest before it that looked at a field, says of that. A backup that did not look at it read all rows.
+  func since(_ field: String) -> ChangedSince? { since.first { $0.field == field } }
+
+  private static func since(_ found: CollectionBackup, _ backup: String, in entries: [CatalogEntry], label: String) -> [ChangedSince] {
+    guard let newest = entries.lastIndex(where: { $0.manifest.id == backup }) else { return [] }
+    var all: [ChangedSince] = []
+    var lastWhole: Timestamp?
+    for entry in entries[...newest].reversed() where entry.manifest.deployment.label == label {
+      for collection in entry.manifest.collections
+      where collection.database == found.database && collection.collectionID == found.collectionID && collection.name == found.name
+        && collection.capture == found.capture
+      {
+        guard var since = collection.change?.since else {
+          lastWhole = lastWhole ?? collection.cut.time
+          continue
+        }
+        since.lastWhole = max(since.lastWhole, lastWhole ?? since.lastWhole)
+        all.append(since)
+      }
+    }
+    return all
   }
 
   private static func words(_ type: ColumnType) -> String {

@@ -5,6 +5,8 @@ import RowBatches
 struct RowChanges {
   var entries: KeyedEntries
   var counts = ChangeCounts()
+  /// For each row of the entries whether its key is new.
+  var isInsert: [Bool] = []
 }
 
 /// Walks through the digests of a segment that an earlier backup has, in step with the rows that are read now. One task uses it.
@@ -42,10 +44,13 @@ final class ComparedSegment {
   var isAtEnd: Bool { at == keys.count }
 
   /// Compares the next rows with it.
-  func compare(_ rows: DigestedRows) throws -> RowChanges {
+  /// - Throws: `ChangeError` if a row that was not read is not as it was.
+  func compare(_ rows: ScannedRows) throws -> RowChanges {
     var counts = ChangeCounts()
     var changed: [(key: Key, digest: RowDigest?)] = []
     var picked: [Int] = []
+    var isInsert: [Bool] = []
+    let readPlaces = rows.readPlaces
     for (row, (key, digest)) in zip(rows.keys, rows.digests.digests).enumerated() {
       while !isAtEnd, keys[at] < key {
         changed.append((keys[at], nil))
@@ -57,14 +62,17 @@ final class ComparedSegment {
         try step()
         if same { continue }
         counts.updated += 1
+        isInsert.append(false)
       } else {
         counts.inserted += 1
+        isInsert.append(true)
       }
+      guard let place = readPlaces[row] else { throw ChangeError.oldFilesDiffer(segment.files.map(\.name)) }
       changed.append((key, digest))
-      picked.append(row)
+      picked.append(place)
     }
-    let entries = KeyedEntries(keys: changed.map(\.key), digests: changed.map(\.digest), rows: rows.batch.picking(picked))
-    return RowChanges(entries: entries, counts: counts)
+    let entries = KeyedEntries(keys: changed.map(\.key), digests: changed.map(\.digest), rows: rows.read.picking(picked))
+    return RowChanges(entries: entries, counts: counts, isInsert: isInsert)
   }
 
   /// The keys that are left: they are gone.

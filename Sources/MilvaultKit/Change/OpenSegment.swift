@@ -24,6 +24,8 @@ final class OpenSegment {
   private var rowBytes = 0
   private var counts = ChangeCounts()
   private var last: Key?
+  /// Rows that were not read.
+  private var unread = 0
 
   /// - Parameter old: nil for a segment of new rows.
   init(_ context: SegmentContext, old: Segment?) throws {
@@ -43,18 +45,27 @@ final class OpenSegment {
   /// Whether it gets a new base in any case.
   var isWrittenAnew: Bool { writer != nil }
 
-  /// Adds rows, whose keys are greater than all before, and what of them changed.
-  func append(_ rows: DigestedRows, _ changes: RowChanges) async throws {
+  /// Adds rows, whose keys are greater than all before, and what of them changed. Once a new base is written, all of them have to be read ones.
+  func append(_ rows: ScannedRows, _ changes: RowChanges) async throws {
     content.add(ContentDigest(of: rows.digests))
-    rowBytes += rows.batch.valueBytes
+    rowBytes += rows.read.valueBytes + unreadBytes(of: rows.keys.count - rows.read.count)
     counts += changes.counts
     last = rows.keys.last ?? last
     if let writer {
-      try writer.append(rows)
+      guard let entries = rows.entries else { throw ChangeError.unread(old?.files.map(\.name) ?? []) }
+      try writer.append(entries)
     } else {
       try await spool.append(changes.entries)
       if willBeRewritten { try await writeBase() }
     }
+  }
+
+  /// Bytes of rows that were not read, by what a row of the old segment has. Together they make no more than one byte of error.
+  private func unreadBytes(of rows: Int) -> Int {
+    guard let old, rows > 0 else { return 0 }
+    let width = Double(old.rowBytes) / Double(max(1, old.content.rows))
+    defer { unread += rows }
+    return Int(Double(unread + rows) * width) - Int(Double(unread) * width)
   }
 
   /// Adds keys that are gone; no row of them comes.
@@ -201,9 +212,12 @@ final class OpenSegment {
 enum ChangeError: Error, CustomStringConvertible {
   /// Rows read from files of an earlier backup are not those that it had.
   case oldFilesDiffer([String])
+  /// Rows were left unread that these files should have held, and cannot be used.
+  case unread([String])
 
   var description: String {
     switch self {
+    case .unread: "files of an earlier backup, which has rows that were not read, cannot be used"
     case .oldFilesDiffer(let files):
       "files of an earlier backup do not hold the rows that it had: \(files.joined(separator: ", "))"
     }

@@ -19,6 +19,8 @@ package struct PartitionWriter {
   private var isComparing = false
   /// Rows that came since the earlier backup's segment began.
   private var rowsInRange = 0
+  /// The rows of the earlier backup's segment, where some that were not read have to be written.
+  private var oldRows: MergedEntries?
   private var ended: [FinishedSegment] = []
   package private(set) var summary: ChangeSummary
   /// Files that a check found damaged, and those that proved to be here: what is written anew takes their places.
@@ -32,6 +34,7 @@ package struct PartitionWriter {
     damaged = context.damaged
     summary = ChangeSummary(comparedWith: nil, why: "")
     summary.rowsBefore = old.reduce(0) { $0 + $1.content.rows }
+    summary.since = context.since.map { ChangedSince(field: $0.name, from: nil, mark: nil, lastWhole: .now) }
   }
 
   /// Where the earlier backup's segment ends; nil if it has no further bound.
@@ -39,9 +42,13 @@ package struct PartitionWriter {
 
   /// Adds rows, whose keys are greater than all before.
   /// - Returns: the segments that ended.
-  package mutating func append(_ rows: DigestedRows) async throws -> [FinishedSegment] {
+  package mutating func append(_ rows: ScannedRows) async throws -> [FinishedSegment] {
     defer { ended = [] }
-    progress.add(rows.batch.count, bytes: rows.batch.byteCount)
+    progress.add(rows.keys.count, bytes: rows.read.byteCount)
+    if let since = context.since {
+      summary.since?.rowsRead += rows.read.count
+      summary.since?.saw(rows.read.column(since.name)?.greatestMark)
+    }
     var from = 0
     for (row, key) in rows.keys.enumerated() {
       while let end = inheritedEnd, end < key {
@@ -91,7 +98,7 @@ package struct PartitionWriter {
         guard ends || row == piece.keys.count - 1 else { continue }
         let open = try open ?? OpenSegment(context, old: nil)
         self.open = open
-        try await open.append(piece.slice(from..<row + 1), unchanged)
+        try await open.append(ScannedRows(piece.slice(from..<row + 1)), unchanged)
         from = row + 1
         if ends { try await end(through: key, isWhole: false) }
       }
@@ -106,13 +113,64 @@ package struct PartitionWriter {
     return ended
   }
 
-  private mutating func take(_ rows: DigestedRows) async throws {
+  private mutating func take(_ rows: ScannedRows) async throws {
     guard rows.keys.count > 0 else { return }
     try await begin()
     rowsInRange += rows.keys.count
     let changes = try compared?.compare(rows) ?? RowChanges(all: rows)
-    try await open?.append(rows, changes)
+    try requireMaintained(changes)
+    try await open?.append(open?.isWrittenAnew == true ? try await whole(rows) : rows, changes)
     if compared != nil || oldIndex >= old.count { summary.counts += changes.counts }
+  }
+
+  /// Counts changed rows that the field does not tell.
+  /// - Throws: `UnmaintainedField` if rows were left unread because of it.
+  private mutating func requireMaintained(_ changes: RowChanges) throws {
+    guard let since = context.since, let mark = since.mark, compared != nil || oldIndex >= old.count else { return }
+    let overlooked = since.overlooked(in: changes.entries.rows, isInsert: changes.isInsert)
+    summary.since?.overlooked += overlooked
+    if overlooked > 0, since.isReliedOn { throw UnmaintainedField(field: since.name, rows: overlooked, mark: mark) }
+  }
+
+  /// The rows with the values of all: those that were not read come from the earlier backup's files.
+  private mutating func whole(_ rows: ScannedRows) async throws -> ScannedRows {
+    guard !rows.isWhole, let last = rows.keys.last else { return rows }
+    guard oldIndex < old.count, compared != nil else { throw ChangeError.unread([]) }
+    let segment = old[oldIndex]
+    var older: MergedEntries
+    if let oldRows {
+      older = oldRows
+    } else {
+      older = try await context.repository.mergedEntries(of: segment, layout: context.layout, keyField: context.keyField)
+    }
+    var read: KeyedEntries? = rows.readEntries
+    var merged = try MergedEntries([
+      {
+        defer { read = nil }
+        return read
+      }, { try older.next(through: last) },
+    ])
+    var batch = context.layout.empty
+    var at = 0
+    while let entries = try merged.next() {
+      var picked: [Int] = []
+      var row = 0
+      for (key, digest) in zip(entries.keys, entries.digests) where digest != nil {
+        // A key of the files that is not among these is gone.
+        if at < rows.keys.count, rows.keys[at] == key {
+          picked.append(row)
+          at += 1
+        }
+        row += 1
+      }
+      try batch.append(entries.rows.picking(picked))
+    }
+    oldRows = older
+    let whole = try DigestedRows(batch, keyField: context.keyField)
+    guard whole.keys == rows.keys, whole.digests.digests == rows.digests.digests else {
+      throw ChangeError.oldFilesDiffer(segment.files.map(\.name))
+    }
+    return ScannedRows(whole)
   }
 
   /// Sees to it that there is an open segment, and the one that it is held against.
@@ -147,7 +205,7 @@ package struct PartitionWriter {
     }
     let isShrunk = 2 * rowsInRange < old[oldIndex].content.rows
     oldIndex += 1
-    (compared, isComparing, rowsInRange) = (nil, false, 0)
+    (compared, isComparing, rowsInRange, oldRows) = (nil, false, 0, nil)
     // What outgrew its size is divided, if it is not as it was.
     if let open, !open.isWrittenAnew, cutter.isFull, open.isChanged { try await divide() }
     // What shrank to little goes together with what follows.
@@ -169,7 +227,10 @@ package struct PartitionWriter {
 
 extension RowChanges {
   /// All rows are new.
-  init(all rows: DigestedRows) {
-    self.init(entries: KeyedEntries(rows), counts: ChangeCounts(inserted: rows.keys.count))
+  /// - Throws: `ChangeError` if some were not read.
+  init(all rows: ScannedRows) throws {
+    guard let entries = rows.entries else { throw ChangeError.unread([]) }
+    self.init(
+      entries: entries, counts: ChangeCounts(inserted: rows.keys.count), isInsert: Array(repeating: true, count: rows.keys.count))
   }
 }

@@ -10,8 +10,14 @@ package struct SegmentContext: Sendable {
   let layout: RowLayout
   let keyField: String
   let policy: ChangePolicy
+  /// The field that tells newer rows, if one was named.
+  private(set) var since: SinceField?
 
-  package init(repository: Repository, damaged: Set<String>, layout: RowLayout, keyField: String, policy: ChangePolicy = ChangePolicy()) {
+  package init(
+    repository: Repository, damaged: Set<String>, layout: RowLayout, keyField: String, policy: ChangePolicy = ChangePolicy(),
+    since: SinceField? = nil
+  ) {
+    self.since = since
     self.repository = repository
     self.damaged = damaged
     self.layout = layout
@@ -26,6 +32,12 @@ package struct SegmentContext: Sendable {
   func excluding(_ files: [String]) -> SegmentContext {
     var other = self
     other.damaged.formUnion(files)
+    return other
+  }
+
+  func looking(at since: SinceField?) -> SegmentContext {
+    var other = self
+    other.since = since
     return other
   }
 

@@ -26,6 +26,8 @@ public struct Configuration: Sendable, Codable {
     /// Shares of changed rows, from 0 to 1.
     public var incrementalBelow: Double?
     public var differentialBelow: Double?
+    /// How long `--changed-since-field` may leave rows unread, before all are read again.
+    public var fullEvery: DurationText?
   }
 
   public var milvus: Milvus?
@@ -91,6 +93,17 @@ public struct Configuration: Sendable, Codable {
     return policy
   }
 
+  /// Seconds after which all rows are read again, though a field tells newer ones; nil where it is not said.
+  /// - Throws: `ConfigurationError` if it is no time.
+  public func fullEvery(file: String? = nil) throws -> Double? {
+    guard let seconds = change?.fullEvery?.seconds else { return nil }
+    guard seconds > 0 else {
+      throw ConfigurationError(
+        file: file ?? Self.defaultFile, what: "change.fullEvery is 0: to read all rows each time, leave --changed-since-field out")
+    }
+    return seconds
+  }
+
   /// The rules of `keep:`.
   /// - Throws: `ConfigurationError` if there are none.
   public func retentionPolicy(file: String? = nil) throws -> RetentionPolicy {
@@ -105,7 +118,7 @@ public struct Configuration: Sendable, Codable {
   private static func unknownKeys(in text: String) throws -> [String] {
     let known: [String: Set<String>] = [
       "milvus": ["label", "uri", "tokenEnv", "database", "ca", "medium", "site"], "repository": ["url", "medium", "site"],
-      "change": ["incrementalBelow", "differentialBelow"],
+      "change": ["incrementalBelow", "differentialBelow", "fullEvery"],
       "keep": ["last", "hourly", "daily", "weekly", "monthly", "yearly", "within"],
     ]
     guard let top = try Yams.load(yaml: text) as? [String: Any] else { return ["no sections like milvus: and repository:"] }
@@ -140,6 +153,8 @@ public struct Configuration: Sendable, Codable {
     #   incrementalBelow: 0.10
     #   # below this, one delta takes the place of those there; above, it is written anew
     #   differentialBelow: 0.50
+    #   # how long backups with --changed-since-field may leave rows unread
+    #   fullEvery: 7d
 
     # What `milvault forget --keep` keeps, of each deployment and set of collections.
     # keep: { last: 3, daily: 7, weekly: 4, monthly: 12 }

@@ -44,12 +44,12 @@ struct ImportedPages: AsyncIteratorProtocol {
       let after = last
       guard let batch else {
         ended = true
-        return CapturedPage(range: KeyRange(after: after), rows: ProvenRows(rows: try DigestedRows(layout.empty, keyField: keyField)))
+        return CapturedPage(range: KeyRange(after: after), rows: ScannedRows(try DigestedRows(layout.empty, keyField: keyField)))
       }
       let rows = try DigestedRows(try withoutDuplicates(batch), keyField: keyField)
       try requireOrder(rows.keys)
       guard let through = rows.keys.last else { continue }
-      return CapturedPage(range: KeyRange(after: after, through: through), rows: ProvenRows(rows: rows))
+      return CapturedPage(range: KeyRange(after: after, through: through), rows: ScannedRows(rows))
     }
     return nil
   }

@@ -314,12 +314,12 @@ struct CollectionRestoreJob: Sendable {
       var content = ContentDigest()
       var byValue = ContentDigest()
       try await capture.read(partition: name) { page in
-        let batch = page.rows.rows.batch
+        let batch = page.rows.read
         let compared = plan.makesNewKeys ? batch.dropping([keyField]) : batch
-        content.add(ContentDigest(of: plan.makesNewKeys ? RowDigests(of: compared) : page.rows.rows.digests))
+        content.add(ContentDigest(of: plan.makesNewKeys ? RowDigests(of: compared) : page.rows.digests))
         if partition.byValue != nil { byValue.add(ContentDigest(of: RowDigests(of: try compared.withCanonicalJSON()))) }
         progress.add(batch.count, bytes: batch.byteCount)
-        if let duplicate = page.rows.duplicate {
+        if let duplicate = page.duplicate {
           findings.append("partition \(partition.partition) has keys that stand more than once, \(duplicate) for one")
         }
       }

@@ -39,6 +39,18 @@ public enum ExpressionDialect: Sendable {
     return !previousIsReturn
   }
 
+  /// Rows whose field is not below the mark; nil if that cannot be written.
+  public func atLeast(_ mark: FieldMark, field: FieldSchema) -> String? {
+    switch mark {
+    case .integer(let value) where field.type == .scalar(.timestamptz):
+      "\(field.name) >= ISO '\(String(decoding: TimestamptzText.text(value), as: UTF8.self))'"
+    case .integer(.min): nil  // as of a key: Lite 2.5 reads it as another number
+    case .integer(let value): "\(field.name) >= \(value)"
+    case .number(let value): "\(field.name) >= \(value)"
+    case .text(let bytes): canWrite(.utf8(bytes)) ? "\(field.name) >= \(literal(bytes))" : nil
+    }
+  }
+
   /// Rows whose key is one of these.
   public func anyOf(_ keys: [Key], field: String) -> String {
     let lowest = keys.contains(.int64(.min)) ? "\(field) < \(Int64.min + 1)" : nil

@@ -33,13 +33,14 @@ public struct RowQuery: Sendable {
 
 extension RowQuery {
   /// The rows whose keys lie in a range.
+  /// - Parameter condition: what they have to meet besides.
   public init(
     schema: CollectionSchema, partitions: [String] = [], range: KeyRange, key: FieldSchema, fields: [FieldSchema],
-    consistency: ReadConsistency, dialect: ExpressionDialect
+    consistency: ReadConsistency, dialect: ExpressionDialect, condition: String? = nil
   ) {
+    let inRange = range.expression(key.name, isText: key.type == .scalar(.varchar), dialect: dialect)
     self.init(
-      schema: schema, partitions: partitions,
-      expression: range.expression(key.name, isText: key.type == .scalar(.varchar), dialect: dialect), fields: fields,
+      schema: schema, partitions: partitions, expression: condition.map { "(\(inRange)) and \($0)" } ?? inRange, fields: fields,
       consistency: consistency)
   }
 }

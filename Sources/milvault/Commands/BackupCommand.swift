@@ -18,12 +18,15 @@ struct BackupCommand: MilvaultCommand {
       Without --collection all collections of all databases are backed up. A collection that is not loaded is loaded for the time.
       Each collection is read whole and held against its newest backup from the same deployment; what is stored depends on how much of it
       changed. A segment that did not change costs nothing; one that changed a little gets a delta, one that changed much is written anew.
+      With --changed-since-field rows are left unread that the field says are as they were. What such a backup cannot see is an update that
+      leaves the field alone: a sample is read to find that out, and everything every change.fullEvery (in milvault.yaml; a week).
       Every backup restores by itself, whatever becomes of the others. The backup exists when its manifest is written, as the last act; a run that fails before leaves no backup.
 
       EXAMPLES
         milvault backup
         milvault backup --collection docs --collection shop.items --name before-upgrade
         milvault backup --kind full
+        milvault backup --changed-since-field updated_at
         milvault backup --uri ./demo.db --repo /mnt/backups/milvus --verify checksums
       """)
 
@@ -40,6 +43,12 @@ struct BackupCommand: MilvaultCommand {
       "How changed segments are stored: auto (the cheapest way), full (no deltas), differential (one delta), incremental (one more delta).",
       valueName: "kind"))
   var kind: AskedKind = .auto
+
+  @Option(
+    help: ArgumentHelp(
+      "Read only rows whose field is not below what it was, besides all keys and a sample. The application must set it to the time, or a number that grows, with every write.",
+      valueName: "field"))
+  var changedSinceField: String?
 
   @Option(help: "How far to verify what was stored: none, checksums, rows.")
   var verify: VerifyOption = .rows
@@ -79,7 +88,11 @@ struct BackupCommand: MilvaultCommand {
     options.streams = streams
     options.strict = strict
     options.lockWait = lockWait.seconds
-    options.policy = try common.configuration().changePolicy(kind, file: common.config)
+    let configuration = try common.configuration()
+    options.policy = try configuration.changePolicy(kind, file: common.config)
+    options.changedSince = try changedSinceField.map { field in
+      ChangedSinceOptions(field: field, fullEvery: try configuration.fullEvery(file: common.config) ?? ChangedSinceOptions.defaultFullEvery)
+    }
     let repository = try await common.repository()
     if let name, try await repository.catalog().entries.contains(where: { $0.manifest.name == name }) {
       console.warning("there is a backup named \(name) already; by this name none of them can be found, by id each")
