@@ -108,7 +108,10 @@ let package = Package(
       name: "BackupRepositoryTests", dependencies: ["BackupRepository", "ObjectStorage", "TestRows"], swiftSettings: swiftSettings),
     .testTarget(
       name: "MilvaultKitTests",
-      dependencies: ["MilvaultKit", "TestRows", .product(name: "AsyncAlgorithms", package: "swift-async-algorithms")],
+      dependencies: [
+        "MilvaultKit", "TestRows", .product(name: "AsyncAlgorithms", package: "swift-async-algorithms"),
+        .product(name: "Crypto", package: "swift-crypto"),
+      ],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "MilvaultTests",

@@ -56,7 +56,7 @@ struct ModelRows {
 }
 
 @Suite struct ChangeTests {
-  private struct Round {
+  struct Round {
     let segments: [Segment]
     let model: ModelRows
     let summary: ChangeSummary
@@ -70,7 +70,7 @@ struct ModelRows {
   /// Stores the rows, which come in pieces of any size, on top of earlier segments.
   /// - Parameters:
   ///   - unread: what the earlier segments hold, if rows that are as they were are not all to be read: one in three of them is.
-  private static func store(
+  static func store(
     _ model: ModelRows, on old: [Segment], in repository: Repository, kind: AskedKind, damaged: Set<String> = [], piece: Int = 137,
     rowWidth: Int = 256 << 10, unread earlier: ModelRows? = nil
   ) async throws -> Round {
@@ -111,7 +111,7 @@ struct ModelRows {
   }
 
   /// Every row of every segment is the model's, and the files prove it.
-  private static func check(_ round: Round, in repository: Repository, isPartlyRead: Bool = false) async throws {
+  static func check(_ round: Round, in repository: Repository, isPartlyRead: Bool = false) async throws {
     let all = try round.model.batch()
     var found = ModelRows.layout.empty
     var after: Key?
