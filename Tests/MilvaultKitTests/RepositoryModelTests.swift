@@ -146,6 +146,7 @@ private struct RepositoryModel {
         kind: BackupKind(asked: kind.rawValue, done: kind.rawValue, why: ""), collections: [collection], newBytes: 0, reusedBytes: 0,
         seconds: [:]))
     let files = Set(try await repository.files(of: entry.manifest).map(\.name))
+    #expect(files.intersection(corrupt).isDisjoint(with: damaged), "a new backup names a file that is known to be damaged")
     listed[entry.manifest.id] = Kept(rows: live, files: files, list: list?.name)
   }
 
