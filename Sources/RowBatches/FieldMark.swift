@@ -66,7 +66,7 @@ extension FieldMark: Codable {
 }
 
 extension Column {
-  /// The value of a row as a mark; nil for null, a number that is none, and types that have no marks.
+  /// The value of a row as a mark; nil for null, NaN, and types that have no marks.
   public func mark(_ row: Int) -> FieldMark? {
     guard !isNull(row), case .scalar(let scalar) = type else { return nil }
     func number<Number: FixedWidthInteger>(_ type: Number.Type) -> Number? {
@@ -79,13 +79,17 @@ extension Column {
     case .int32: return number(Int32.self).map { .integer(Int64($0)) }
     case .int64, .timestamptz: return number(Int64.self).map { .integer($0) }
     case .double:
-      // A number that is not one is neither newer nor older than others; an infinite one is newer than all that ever come.
-      return number(UInt64.self).map { Double(bitPattern: $0) }.flatMap { $0.isFinite ? .number($0) : nil }
+      return number(UInt64.self).map { Double(bitPattern: $0) }.flatMap { $0.isNaN ? nil : .number($0) }
     case .varchar: return .text(values.bytes(at: row))
     case .bool, .float, .text, .json, .geometry: return nil
     }
   }
 
-  /// The greatest mark; nil if there is none.
-  public var greatestMark: FieldMark? { (0..<count).reduce(nil) { greatest, row in [greatest, mark(row)].compactMap(\.self).max() } }
+  /// The greatest mark; nil if there is none. Infinity is greater than all that ever come, and is none of them.
+  public var greatestMark: FieldMark? {
+    (0..<count).reduce(nil) { greatest, row in
+      guard let mark = mark(row), mark != .number(.infinity) else { return greatest }
+      return max(greatest ?? mark, mark)
+    }
+  }
 }

@@ -405,60 +405,99 @@ def changing_small(name):
     index_and_load(c)
 
 
+def since_keys_of(c, keys):
+    # Numbers as of `changing`: after some of them milvault ends a segment.
+    return [f'k{k:07d} é"' for k in keys] if c.primary_field.dtype == DataType.VARCHAR else [k * 8019 for k in keys]
+
+
 def since_rows(c, keys, at, version):
     """Rows that say when they were written: `at`, a number of any scale, or what it is for a key."""
     times = [at(k) if callable(at) else at for k in keys]
     kind = next(f.dtype for f in c.schema.fields if f.name == "at")
-    write = {DataType.INT64: lambda t: t, DataType.DOUBLE: lambda t: None if t is None else t + 0.1, DataType.VARCHAR: lambda t: f"{t:09d} é\"",
+    write = {DataType.INT64: lambda t: t, DataType.INT32: lambda t: t - 2**31, DataType.DOUBLE: lambda t: 1.7e18 + t * 1e9, DataType.VARCHAR: lambda t: f"{t:09d} é\"",
              getattr(DataType, "TIMESTAMPTZ", None): lambda t: f"2026-01-01T{t // 3600 % 24:02d}:{t // 60 % 60:02d}:{t % 60:02d}.25Z"}[kind]
-    return [keys, [write(t) for t in times], *[[f"{k}/{i} v{version}" for k in keys] for i in range(16)], list(unit(len(keys), 512))]
+    texts = sum(f.name.startswith("t") for f in c.schema.fields)
+    return [since_keys_of(c, keys), [None if t is None else write(t) for t in times], *[[f"{k}/{i} v{version}" if i < 4 else "" for k in keys] for i in range(texts)], list(unit(len(keys), 512))]
 
 
-def since(name, kind="INT64", rows=24000, **more):
-    """Several pages and segments of rows with a field that tells newer ones."""
-    texts = [FieldSchema(f"t{i}", DataType.VARCHAR, max_length=1000) for i in range(16)]
+def since(name, kind="INT64", rows=6000, texts=40, key="INT64", partitions=1, **more):
+    """Several pages of rows with a field that tells newer ones, and several segments: their size goes by what texts may be."""
+    texts = [FieldSchema(f"t{i}", DataType.VARCHAR, max_length=1000) for i in range(texts)]
     at = FieldSchema("at", getattr(DataType, kind), **({"max_length": 40} if kind == "VARCHAR" else {}), **more)
-    c = create(name, [FieldSchema("id", DataType.INT64, is_primary=True), at, *texts, vector_field(512)])
-    for start in range(0, rows, 3000):
-        c.insert(since_rows(c, list(range(start, start + 3000)), lambda k: 1000 + k % 50, 0))
+    key = FieldSchema("id", getattr(DataType, key), is_primary=True, **({"max_length": 100} if key == "VARCHAR" else {}))
+    c = create(name, [key, at, *texts, vector_field(512)])
+    for p in range(1, partitions):
+        c.create_partition(f"p{p}")
+    since_insert(c, list(range(rows)), lambda k: 1000 + k % 50, 0)
     c.flush()
     index_and_load(c, **({} if is_lite2 else {"index_type": "FLAT", "metric_type": "L2", "params": {}}))
 
 
+def since_insert(c, keys, at, version):
+    """A row's key says which partition it lives in."""
+    partitions = ["_default"] if is_lite2 else sorted(p.name for p in c.partitions)
+    for p, partition in enumerate(partitions):
+        mine = [k for k in keys if k % len(partitions) == p]
+        for part in [mine[i:i + 3000] for i in range(0, len(mine), 3000)]:
+            c.insert(since_rows(c, part, at, version), **({} if len(partitions) == 1 else {"partition_name": partition}))
+
+
 def since_double(name):
-    since(name, "DOUBLE", 12000)
+    since(name, "DOUBLE")
+
+
+def since_small(name):
+    since(name, "INT32")
 
 
 def since_text(name):
-    since(name, "VARCHAR", 12000)
+    since(name, "VARCHAR")
 
 
 def since_time(name):
-    since(name, "TIMESTAMPTZ", 12000)
+    since(name, "TIMESTAMPTZ")
 
 
 def since_nullable(name):
-    since(name, "INT64", 12000, nullable=True)
+    since(name, nullable=True)
+
+
+def since_string_keys(name):
+    since(name, key="VARCHAR", partitions=1 if is_lite2 else 2)
+
+
+def since_large(name):
+    """As many rows as make several pages where pages are large."""
+    since(name, rows=24000)
+
+
+def since_large_double(name):
+    since(name, "DOUBLE", rows=24000)
+
+
+def since_delete(c, keys):
+    c.delete(f"id in {json.dumps(since_keys_of(c, keys), ensure_ascii=False)}", consistency_level="Strong")
 
 
 def since_write(name, keys, at, version):
     """Writes rows over what is there, and says when."""
     c = Collection(name)
     for part in [keys[i:i + 1000] for i in range(0, len(keys), 1000)]:
-        c.delete(f"id in {part}", consistency_level="Strong")
-        c.insert(since_rows(c, part, at, version))
+        since_delete(c, part)
+        since_insert(c, part, at, version)
 
 
-def since_churn(name, seconds):
-    """An application that maintains the field: the time of each write, in nanoseconds."""
+def since_churn(name, seconds, behind):
+    """An application that maintains the field: the time of each write in nanoseconds, by a clock that may be behind; the write comes somewhat later."""
     end, version = time.time() + float(seconds), 0
     while time.time() < end:
         version += 1
-        keys = sorted(int(k) for k in random.choice(30000, 20, replace=False))
-        since_write(name, keys, time.time_ns(), version)
+        keys = sorted(int(k) for k in random.choice(7000, 20, replace=False))
+        now = time.time_ns() - int(float(behind) * 1e9)
+        time.sleep(float(random.uniform(0, 0.8)))
+        since_write(name, keys, now, version)
         if version % 5 == 0:
             Collection(name).delete(f"id in {keys[:3]}")
-        time.sleep(0.05)
 
 
 def bulk_schema(name):

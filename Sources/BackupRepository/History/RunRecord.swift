@@ -37,13 +37,11 @@ public struct RunRecord: Sendable, Codable {
 }
 
 extension Repository {
-  /// Whether a restore into a collection was begun since then, or one failed of which nobody knows how far it came.
+  /// Whether a restore into a collection ended since then, or one failed of which nobody knows how far it came.
   package func hasRestored(into collection: String, since: Timestamp) async throws -> Bool {
-    for object in try await store.list("history/") {
-      let name = object.key.dropFirst("history/".count)
-      guard name.contains("-restore-"), name >= since.fileName else { continue }
+    for object in try await store.list("history/") where object.key.contains("-restore-") {
       guard let run = try? JSONDecoder().decode(RunRecord.self, from: try await store.read(object.key)) else { return true }
-      if run.outcome != .done || run.collections.contains(collection) { return true }
+      if run.finished >= since, run.outcome != .done || run.collections.contains(collection) { return true }
     }
     return false
   }

@@ -1,26 +1,29 @@
 public import RowBatches
 
-/// How far a backup relied on a field that tells newer rows, instead of reading all.
+/// How far a backup relied on a field that tells newer rows, instead of reading all, and what the next one may rely on.
 public struct ChangedSince: Sendable, Hashable, Codable {
   public var field: String
   /// Rows whose value is not below this were read; nil if all rows were.
   public var from: FieldMark?
-  /// What was written after this backup has this value or a greater one, if the application maintains the field; nil where no row has a value.
+  /// What is written and not in this backup has this value or a greater one, if the application maintains the field; nil where that is not known.
   public var mark: FieldMark?
-  /// The greatest value seen up to the end of this backup.
+  /// The greatest value that this backup saw.
   public var seen: FieldMark?
+  /// Values that were seen before this backup say nothing of later ones: they went back, or the rows are others.
+  public var startsAnew = false
   /// When the last backup began that read all rows.
   public var lastWhole: Timestamp
+  /// When changed rows were found the last time that the field does not tell.
+  public var overlookedAt: Timestamp?
   /// Rows that were read.
   public var rowsRead = 0
-  /// Changed rows that the field does not tell: they were read for another reason, and their value is older than that of the compared backup.
+  /// Changed rows that the field does not tell, though they were read.
   public var overlooked = 0
 
   public init(field: String, from: FieldMark?, mark: FieldMark?, lastWhole: Timestamp) {
     self.field = field
     self.from = from
     self.mark = mark
-    seen = mark
     self.lastWhole = lastWhole
   }
 

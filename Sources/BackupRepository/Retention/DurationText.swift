@@ -22,6 +22,15 @@ public struct DurationText: Sendable, Hashable, Codable {
     seconds = total
   }
 
+  /// "7 d", "10 min"
+  public static func words(_ seconds: Double) -> String {
+    for (size, unit) in [(86_400.0, "d"), (3600, "h"), (60, "min")]
+    where seconds >= size && seconds.truncatingRemainder(dividingBy: size) == 0 {
+      return "\(Int(seconds / size)) \(unit)"
+    }
+    return seconds == seconds.rounded() ? "\(Int(seconds)) s" : "\(seconds) s"
+  }
+
   public init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
     let text = try container.decode(String.self)

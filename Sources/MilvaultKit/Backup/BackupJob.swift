@@ -133,11 +133,20 @@ public struct BackupJob: Sendable {
   private func requireChangedSinceField(_ connection: DeploymentConnection, _ names: [(database: String, names: [String])]) async throws {
     guard let changedSince = options.changedSince else { return }
     var isThere = false
+    var unfit: ChangedSinceError?
     for (database, group) in names {
       try await connection.withClient(for: database) { client in
-        for name in group where try await changedSince.field(of: client.describeCollection(name).schema) != nil { isThere = true }
+        for name in group {
+          do {
+            if try changedSince.field(of: try await client.describeCollection(name).schema) != nil { isThere = true }
+          } catch let error as ChangedSinceError {
+            unfit = error
+          }
+        }
       }
     }
+    // A collection that was not named, and has another field of that name, is read whole.
+    if let unfit, !isThere || !options.collections.isEmpty { throw unfit }
     guard isThere else { throw ChangedSinceError.noField(changedSince.field) }
   }
 

@@ -73,10 +73,10 @@ struct CollectionBackupJob: Sendable {
     var read: ReadPartitions
     do {
       read = try await readPartitions(capture(schema, counts: counts, timestamp: cut.timestamp), context, compared, since)
-    } catch let error as UnmaintainedField {
+    } catch let error as UnreliableField {
       // What was stored up to now is found again.
       progress.tell("\(schema.name): all rows are read: \(error)")
-      since = try await since?.whole(because: "\(error)", capture: strong)
+      since = since?.whole(because: error)
       cut = try await cutNow()
       read = try await readPartitions(capture(schema, counts: counts, timestamp: cut.timestamp), context, compared, since)
     }
@@ -88,7 +88,7 @@ struct CollectionBackupJob: Sendable {
       let rows = read.partitions.reduce(0) { $0 + $1.content.rows }
       notes.append(summary.note(rows: rows, whyWhole: since.whyWhole, fullEvery: changedSince.fullEvery))
     } else if let changedSince = options.changedSince {
-      notes.append("all rows were read, since it has no field \(changedSince.field)")
+      notes.append("all rows were read, since it has no field \(changedSince.field) that tells newer rows")
     }
     let backup = CollectionBackup(
       database: database, name: schema.name, collectionID: description.id, capture: "query", cut: cut,
@@ -115,14 +115,11 @@ struct CollectionBackupJob: Sendable {
   private func sinceReading(
     _ description: CollectionDescription, comparedWith compared: ComparedCollection, capture: QueryCapture
   ) async throws -> SinceReading? {
-    guard let changedSince = options.changedSince, let field = try changedSince.field(of: description.schema) else { return nil }
-    var isRestored = false
-    if let earlier = earlier.first(where: { $0.manifest.id == compared.backup }) {
-      let name = CollectionName(database: database, name: description.schema.name).text
-      isRestored = try await repository.hasRestored(into: name, since: earlier.manifest.started)
+    guard let changedSince = options.changedSince, let field = try? changedSince.field(of: description.schema) else { return nil }
+    let name = CollectionName(database: database, name: description.schema.name).text
+    return try await SinceReading(changedSince, field: field, description: description, comparedWith: compared, capture: capture) {
+      try await repository.hasRestored(into: name, since: $0)
     }
-    return try await SinceReading(
-      changedSince, field: field, description: description, comparedWith: compared, isRestored: isRestored, capture: capture)
   }
 
   /// What all partitions came to.
@@ -140,8 +137,8 @@ struct CollectionBackupJob: Sendable {
     var read = ReadPartitions(change: ChangeSummary(comparedWith: compared.backup, why: compared.why))
     read.change.since = since?.summary
     let job = PartitionBackupJob(
-      capture: capture, context: context.looking(at: since?.checked), compared: compared,
-      newerCondition: since?.condition(capture.dialect), progress: progress)
+      capture: capture, context: context, compared: compared,
+      since: since, progress: progress)
     for partition in try await partitionsToRead(capture.schema) {
       let result = try await job.run(partition)
       read.partitions.append(result.partition)

@@ -9,8 +9,8 @@ struct PartitionBackupJob: Sendable {
   let capture: QueryCapture
   let context: SegmentContext
   let compared: ComparedCollection
-  /// What newer rows meet, if others need not be read; nil to read all.
-  let newerCondition: String?
+  /// How far a field that tells newer rows is relied on; nil to read all.
+  let since: SinceReading?
   let progress: ProgressMeter
 
   /// Files of the earlier backup that prove damaged are not built on, and what was in them is written anew from the live rows.
@@ -18,19 +18,19 @@ struct PartitionBackupJob: Sendable {
   func run(_ partition: String?) async throws -> StoredPartition {
     let name = partition ?? PartitionBackup.all
     var notes: [String] = []
-    var context = context
+    var context = context.looking(at: since?.checked)
     var old: [Segment] = []
+    var isListed = true
     do {
       old = try await compared.segments(of: name, in: context.repository)
     } catch let error where Self.isDamage(error) {
       // Its list cannot be read. It is not to be reused either, should the same one be written again.
       let list = compared.collection?.partitions.first { $0.name == name }?.segmentList
-      context = context.excluding(list.map { [$0.name] } ?? [])
+      context = context.excluding(list.map { [$0.name] } ?? []).looking(at: since?.unchecked)
+      isListed = false
       notes.append("nothing of backup \(compared.backup ?? "") could be built on: \(error)")
     }
-    var newer = newerCondition.map {
-      NewerRows(condition: $0, repository: context.repository, segments: old, keyType: context.keyType)
-    }
+    var newer = isListed ? since?.newerRows(than: old, in: context, dialect: capture.dialect) : nil
     while true {
       do {
         var stored = try await store(partition, as: name, comparedWith: old, in: context, newer: newer)

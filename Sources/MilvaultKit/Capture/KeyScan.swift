@@ -9,6 +9,8 @@ struct PlannedPage: Sendable {
   var keys: [Key]
   /// What an earlier backup has under each of the keys, if only what is new is to be read; nil for one that it lacks.
   var known: [RowDigest?]?
+  /// Whether it is read whole to find out whether the others need not be.
+  var isSample = false
 }
 
 /// A pass over the keys of a partition, in key order, without their rows: it finds ranges of equal size however the keys are spread. It holds

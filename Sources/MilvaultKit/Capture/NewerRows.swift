@@ -4,14 +4,22 @@ import RowBatches
 
 /// What a capture may leave unread: rows that a field says are no newer than an earlier backup, which has them.
 struct NewerRows: Sendable {
-  /// What rows meet that are newer.
+  let field: String
+  /// Rows whose field is not below this are newer, and the condition that says so.
+  let from: FieldMark
   let condition: String
   let repository: Repository
   /// The partition as the earlier backup has it, in key order.
   let segments: [Segment]
   let keyType: ColumnType
 
-  func knownKeys() throws -> KnownKeys { KnownKeys(self) }
+  func knownKeys() -> KnownKeys { KnownKeys(self) }
+
+  /// For each row whether it is newer, by our own reckoning.
+  func meet(_ rows: RowBatch) -> [Bool] {
+    let column = rows.column(field)
+    return (0..<rows.count).map { row in column?.mark(row).map { $0 >= from } ?? false }
+  }
 }
 
 /// Walks through the keys that an earlier backup has, in step with a scan of the keys, and says of each page what is known of it.
@@ -56,10 +64,11 @@ actor KnownKeys {
     }
     let isSample = before <= chosen && chosen < passed || Double.random(in: 0..<1) < Self.sampleShare
     let lacking = known.count { $0 == nil }
-    // What stands behind the last key is not known yet.
-    guard page.range.through != nil, !isSample, Double(lacking) <= Self.mostLacking * Double(known.count) else { return page }
     var page = page
-    page.known = known
+    // What stands behind the last key is not known yet.
+    guard page.range.through != nil else { return page }
+    page.isSample = isSample
+    if !isSample, Double(lacking) <= Self.mostLacking * Double(known.count) { page.known = known }
     return page
   }
 
@@ -84,24 +93,29 @@ actor KnownKeys {
 }
 
 extension RangeReader {
-  /// A page of which only rows are read that meet the condition, and those whose keys are not known. The keys are counted, and so are the
-  /// rows that meet the condition; where the server does not count, two passes agree on both.
+  /// A page of which only rows are read that are newer, and those whose keys are not known. The keys are counted, and so are the newer rows;
+  /// where the server does not count, two passes with different bounds agree on both.
   /// - Parameter known: the digest that each of the page's keys had, nil for one that is new.
   /// - Returns: nil if anything does not add up: then the page is to be read whole.
-  func newerRows(of page: PlannedPage, known: [RowDigest?], condition: String) async throws -> CapturedPage? {
-    let newer = query(page.range, fields: schema.columns, condition: condition)
-    let limit = min(2 * page.keys.count + 16, MilvusClient.largestPage)
+  /// - Throws: `UnreliableField` if the server gives rows that are not newer.
+  func newerRows(of page: PlannedPage, known: [RowDigest?], _ newer: NewerRows) async throws -> CapturedPage? {
+    let limit = 2 * page.keys.count + 16
+    // Where it does not count, a server that hands a segment over could cut both passes alike.
+    guard limit <= MilvusClient.largestPage else { return nil }
+    let wanted = query(page.range, fields: schema.columns, condition: newer.condition)
     async let counted = counts ? count(page.range) : nil
-    async let newerCounted = counts ? client.count(newer) : nil
-    var batch = try await client.query(newer, limit: limit)
+    async let newerCounted = counts ? client.count(wanted) : nil
+    var batch = try await client.query(wanted, limit: limit)
     var keys = try batch.keys(field: key.name)
+    let meets = newer.meet(batch)
+    guard !meets.contains(false) else {
+      throw UnreliableField.misread(condition: newer.condition, expected: meets.count { $0 }, found: meets.count)
+    }
     if let counted = try await counted, let newerCounted = try await newerCounted {
       guard counted == page.keys.count, newerCounted == keys.count else { return nil }
     } else {
-      var again = newer
-      again.fields = [key]
-      guard try await client.query(again, limit: limit).keys(field: key.name) == keys else { return nil }
-      guard try await client.query(query(page.range, fields: [key]), limit: limit).keys(field: key.name) == page.keys else { return nil }
+      guard try await keysInHalves(of: page, condition: newer.condition) == keys else { return nil }
+      guard try await keysInHalves(of: page, condition: nil) == page.keys else { return nil }
     }
     var have = Set(keys)
     let lacking = zip(page.keys, known).compactMap { $1 == nil && !have.contains($0) ? $0 : nil }
@@ -111,7 +125,7 @@ extension RangeReader {
       let rows = try await client.query(
         RowQuery(
           schema: schema, partitions: partitions, expression: dialect.anyOf(part, field: key.name), fields: schema.columns,
-          consistency: consistency), limit: min(2 * part.count + 16, MilvusClient.largestPage))
+          consistency: consistency), limit: 2 * part.count + 16)
       keys += try rows.keys(field: key.name)
       try batch.append(rows)
     }
@@ -128,19 +142,42 @@ extension RangeReader {
   /// Keys asked for in one expression.
   private static let keysAtOnce = 1000
 
-  /// The greatest value of a field, by a pass over all rows that reads nothing else of them.
-  func greatest(of field: FieldSchema) async throws -> FieldMark? {
-    var greatest: FieldMark?
-    var last: Key?
-    while true {
-      try Task.checkCancellation()
-      let rows = try await client.query(query(KeyRange(after: last), fields: [key, field]), limit: MilvusClient.largestPage)
-      let keys = try rows.keys(field: key.name)
-      greatest = [greatest, rows.column(field.name)?.greatestMark].compactMap(\.self).max()
-      // A value that is not seen only makes the mark smaller, and more rows newer than it.
-      guard let bound = keys.last(where: { canBound($0) }) else { return greatest }
-      if let last, !(last < bound) { throw CaptureError.outOfOrder(collection: schema.name, bound) }
-      last = bound
+  /// The keys of a page, in two queries with a bound that no other pass has.
+  private func keysInHalves(of page: PlannedPage, condition: String?) async throws -> [Key] {
+    let bounds = page.keys.dropLast().filter { canBound($0) }
+    let middle = bounds.isEmpty ? nil : bounds[bounds.count / 2]
+    let halves =
+      middle.map { [KeyRange(after: page.range.after, through: $0), KeyRange(after: $0, through: page.range.through)] } ?? [page.range]
+    var keys: [Key] = []
+    for half in halves {
+      keys += try await client.query(query(half, fields: [key], condition: condition), limit: MilvusClient.largestPage).keys(
+        field: key.name)
     }
+    return keys
+  }
+
+  /// Asks the server for the newer ones among rows that were read whole: it has to mean by the condition what is meant here.
+  /// - Returns: the rows, which may have been read again, since others write meanwhile.
+  /// - Throws: `UnreliableField` if it does not.
+  func requireUnderstood(_ newer: NewerRows, _ page: PlannedPage, _ proven: ProvenRows) async throws -> ProvenRows {
+    var proven = proven
+    var found: [Key] = []
+    var expected: [Key] = []
+    for attempt in 0..<Self.attempts {
+      if attempt > 0 {
+        try await Task.sleep(for: .milliseconds(50 << attempt))
+        proven = try await self.proven(page, pageRows: page.keys.count, rowsBefore: nil)
+      }
+      let limit = min(2 * page.keys.count + 16, MilvusClient.largestPage)
+      found = try await client.query(query(page.range, fields: [key], condition: newer.condition), limit: limit).keys(field: key.name)
+      expected = zip(proven.rows.keys, newer.meet(proven.rows.batch)).compactMap { $1 ? $0 : nil }
+      if found == expected { return proven }
+    }
+    throw UnreliableField.misread(condition: newer.condition, expected: expected.count, found: found.count)
+  }
+
+  /// Whether any row meets a condition.
+  func hasRows(_ condition: String) async throws -> Bool {
+    try await client.query(query(KeyRange(), fields: [key], condition: condition), limit: 1).count > 0
   }
 }

@@ -39,8 +39,8 @@ struct QueryCapture: Sendable {
       counts: counts)
   }
 
-  /// The greatest value that a field has now, or a smaller one if rows come and go meanwhile; nil if no row has one.
-  func greatest(of field: FieldSchema) async throws -> FieldMark? { try await reader(of: nil).greatest(of: field) }
+  /// Whether any row of the collection meets a condition.
+  func hasRows(_ condition: String) async throws -> Bool { try await reader(of: nil).hasRows(condition) }
 
   /// Reads a partition (nil: the whole collection) and hands its pages on in key order.
   /// - Parameter newer: what may be left unread; nil for nothing.
@@ -61,7 +61,7 @@ struct QueryCapture: Sendable {
         defer { channel.finish() }
         try await KeyScan(reader: reader, pageSize: pageSize).run(rows: rows, into: channel)
       }
-      let known = try newer?.knownKeys()
+      let known = newer?.knownKeys()
       let pages = channel.map { page in try await known?.lookUp(page) ?? page }
       try await read(pages, reader: reader, pageSize: pageSize, rowsBefore: countBefore, newer: newer) { page in
         counted += page.counted ?? 0
@@ -86,11 +86,12 @@ struct QueryCapture: Sendable {
   ) async throws where Pages.Element == PlannedPage {
     try await orderedParallelMap(pages, width: streams) { page -> (PlannedPage, CapturedPage?) in
       do {
-        if let newer, let known = page.known, let captured = try await reader.newerRows(of: page, known: known, condition: newer.condition)
-        {
+        if let newer, let known = page.known, let captured = try await reader.newerRows(of: page, known: known, newer) {
+          pageSize.saw(rows: captured.rows.read.count, bytes: captured.rows.read.byteCount)
           return (page, captured)
         }
-        let rows = try await reader.proven(page, pageRows: pageSize.rows, rowsBefore: rowsBefore)
+        var rows = try await reader.proven(page, pageRows: pageSize.rows, rowsBefore: rowsBefore)
+        if let newer, page.isSample { rows = try await reader.requireUnderstood(newer, page, rows) }
         pageSize.saw(rows: rows.rows.batch.count, bytes: rows.rows.batch.byteCount)
         return (page, CapturedPage(range: page.range, rows))
       } catch MilvusError.messageTooLarge {

@@ -9,8 +9,8 @@ package struct ComparedCollection: Sendable {
   let backup: String?
   /// Why this one, or none.
   let why: String
-  /// What backups of the collection, up to the one compared with, say of fields that tell newer rows; the newest first.
-  private var since: [ChangedSince] = []
+  /// Backups of the collection up to the one compared with, the newest first.
+  private var earlier: [(collection: CollectionBackup, manifest: Manifest)] = []
 
   /// - Parameters:
   ///   - entries: the repository's backups, oldest first.
@@ -36,7 +36,12 @@ package struct ComparedCollection: Sendable {
       return
     }
     (collection, self.backup) = (found, backup)
-    since = Self.since(found, backup, in: entries, label: label)
+    earlier = entries.reversed().drop { $0.manifest.id != backup }.filter { $0.manifest.deployment.label == label }.compactMap { entry in
+      entry.manifest.collections.first {
+        $0.database == database && $0.capture == "query" && $0.collectionID == found.collectionID && $0.name == found.name
+      }
+      .map { ($0, entry.manifest) }
+    }
     why =
       found.name != name
       ? "compared with backup \(backup), where it is named \(found.name)"
@@ -44,27 +49,37 @@ package struct ComparedCollection: Sendable {
         ? "compared with backup \(backup), since which it was dropped and made anew" : "compared with backup \(backup)"
   }
 
-  /// What the backup, or the newest before it that looked at a field, says of that. A backup that did not look at it read all rows.
-  func since(_ field: String) -> ChangedSince? { since.first { $0.field == field } }
+  /// When the backup compared with began.
+  var started: Timestamp? { earlier.first?.manifest.started }
 
-  private static func since(_ found: CollectionBackup, _ backup: String, in entries: [CatalogEntry], label: String) -> [ChangedSince] {
-    guard let newest = entries.lastIndex(where: { $0.manifest.id == backup }) else { return [] }
-    var all: [ChangedSince] = []
-    var lastWhole: Timestamp?
-    for entry in entries[...newest].reversed() where entry.manifest.deployment.label == label {
-      for collection in entry.manifest.collections
-      where collection.database == found.database && collection.collectionID == found.collectionID && collection.name == found.name
-        && collection.capture == found.capture
-      {
-        guard var since = collection.change?.since else {
-          lastWhole = lastWhole ?? collection.cut.time
-          continue
-        }
-        since.lastWhole = max(since.lastWhole, lastWhole ?? since.lastWhole)
-        all.append(since)
+  /// What a backup up to the one compared with says of a field that tells newer rows.
+  struct Since {
+    var since: ChangedSince
+    var started: Timestamp
+    var finished: Timestamp
+  }
+
+  /// What backups say of the field, the newest first: as far back as their values are comparable with those of now.
+  func history(of field: FieldSchema) -> [Since] {
+    var history: [Since] = []
+    for (collection, manifest) in earlier {
+      if let since = collection.change?.since, since.field == field.name {
+        guard collection.schema.field(field.name)?.type == field.type else { break }
+        history.append(Since(since: since, started: manifest.started, finished: manifest.finished))
+        if since.startsAnew { break }
       }
+      if collection.change?.comparedWith == nil { break }
     }
-    return all
+    return history
+  }
+
+  /// When the last backup began that read all rows; nil if none is there any more.
+  func lastWhole(_ field: FieldSchema) -> Timestamp? {
+    for (collection, manifest) in earlier {
+      guard let since = collection.change?.since else { return manifest.started }
+      if since.field == field.name || since.from == nil { return since.lastWhole }
+    }
+    return nil
   }
 
   private static func words(_ type: ColumnType) -> String {

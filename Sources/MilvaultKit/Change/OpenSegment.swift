@@ -60,10 +60,11 @@ final class OpenSegment {
     }
   }
 
-  /// Bytes of rows that were not read, by what a row of the old segment has. Together they make no more than one byte of error.
+  /// Bytes of rows that were not read, about: by what the rows in the old segment's files have, whose bytes were counted.
   private func unreadBytes(of rows: Int) -> Int {
     guard let old, rows > 0 else { return 0 }
-    let width = Double(old.rowBytes) / Double(max(1, old.content.rows))
+    let layers = [old.base] + old.deltas
+    let width = Double(layers.reduce(0) { $0 + $1.rowBytes }) / Double(max(1, layers.reduce(0) { $0 + $1.content.rows }))
     defer { unread += rows }
     return Int(Double(unread + rows) * width) - Int(Double(unread) * width)
   }
@@ -217,7 +218,8 @@ enum ChangeError: Error, CustomStringConvertible {
 
   var description: String {
     switch self {
-    case .unread: "files of an earlier backup, which has rows that were not read, cannot be used"
+    case .unread(let files):
+      "files of an earlier backup, which has rows that were not read, cannot be used: \(files.joined(separator: ", "))"
     case .oldFilesDiffer(let files):
       "files of an earlier backup do not hold the rows that it had: \(files.joined(separator: ", "))"
     }

@@ -117,6 +117,7 @@ package struct PartitionWriter {
     guard rows.keys.count > 0 else { return }
     try await begin()
     rowsInRange += rows.keys.count
+    guard rows.isWhole || compared != nil else { throw ChangeError.unread(oldIndex < old.count ? old[oldIndex].files.map(\.name) : []) }
     let changes = try compared?.compare(rows) ?? RowChanges(all: rows)
     try requireMaintained(changes)
     try await open?.append(open?.isWrittenAnew == true ? try await whole(rows) : rows, changes)
@@ -124,18 +125,17 @@ package struct PartitionWriter {
   }
 
   /// Counts changed rows that the field does not tell.
-  /// - Throws: `UnmaintainedField` if rows were left unread because of it.
+  /// - Throws: `UnreliableField` if rows were left unread because of it.
   private mutating func requireMaintained(_ changes: RowChanges) throws {
     guard let since = context.since, let mark = since.mark, compared != nil || oldIndex >= old.count else { return }
     let overlooked = since.overlooked(in: changes.entries.rows, isInsert: changes.isInsert)
     summary.since?.overlooked += overlooked
-    if overlooked > 0, since.isReliedOn { throw UnmaintainedField(field: since.name, rows: overlooked, mark: mark) }
+    if overlooked > 0, since.isReliedOn { throw UnreliableField.overlooks(field: since.name, rows: overlooked, mark: mark) }
   }
 
   /// The rows with the values of all: those that were not read come from the earlier backup's files.
   private mutating func whole(_ rows: ScannedRows) async throws -> ScannedRows {
     guard !rows.isWhole, let last = rows.keys.last else { return rows }
-    guard oldIndex < old.count, compared != nil else { throw ChangeError.unread([]) }
     let segment = old[oldIndex]
     var older: MergedEntries
     if let oldRows {
@@ -227,10 +227,8 @@ package struct PartitionWriter {
 
 extension RowChanges {
   /// All rows are new.
-  /// - Throws: `ChangeError` if some were not read.
-  init(all rows: ScannedRows) throws {
-    guard let entries = rows.entries else { throw ChangeError.unread([]) }
+  init(all rows: ScannedRows) {
     self.init(
-      entries: entries, counts: ChangeCounts(inserted: rows.keys.count), isInsert: Array(repeating: true, count: rows.keys.count))
+      entries: rows.readEntries, counts: ChangeCounts(inserted: rows.keys.count), isInsert: Array(repeating: true, count: rows.keys.count))
   }
 }

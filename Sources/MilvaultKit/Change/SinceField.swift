@@ -25,14 +25,20 @@ package struct SinceField: Sendable {
   }
 }
 
-/// Rows changed that the field does not tell: nothing may be left unread because of it.
-struct UnmaintainedField: Error, CustomStringConvertible {
-  let field: String
-  let rows: Int
-  let mark: FieldMark
+/// Nothing may be left unread because of the field.
+enum UnreliableField: Error, CustomStringConvertible {
+  /// Rows changed that the field does not tell.
+  case overlooks(field: String, rows: Int, mark: FieldMark)
+  /// Asked for rows that are not below the mark, the server does not give those whose value is not.
+  case misread(condition: String, expected: Int, found: Int)
 
   var description: String {
-    "of the rows that were read anyway, \(rows) changed although their \(field) is below \(mark), the greatest of the time before or none: "
-      + "the application does not set it with every write"
+    switch self {
+    case .overlooks(let field, let rows, let mark):
+      "of the rows that were read anyway, \(rows) changed although their \(field) is below \(mark) or null: the application does not set it "
+        + "with every write, or values go back"
+    case .misread(let condition, let expected, let found):
+      "of rows that were read whole, \(expected) meet \(condition) and the server returns \(found)"
+    }
   }
 }

@@ -7,15 +7,11 @@ import RowBatches
 public struct ChangedSinceOptions: Sendable, Hashable {
   public var field: String
   /// Seconds after which all rows are read again.
-  public var fullEvery: Double
+  public var fullEvery: Double = 7 * 86_400
+  /// Seconds from the time that a row's field says until the row can be read, at most: slow writes, and clocks that differ.
+  public var writeLag: Double = 600
 
-  public init(field: String, fullEvery: Double = Self.defaultFullEvery) {
-    self.field = field
-    self.fullEvery = fullEvery
-  }
-
-  /// A week.
-  public static let defaultFullEvery: Double = 7 * 86_400
+  public init(field: String) { self.field = field }
 
   /// - Returns: the field; nil if the collection has none of that name.
   /// - Throws: `ChangedSinceError` if it has one that tells no newer rows.
@@ -47,76 +43,102 @@ public enum ChangedSinceError: Error, Sendable, CustomStringConvertible {
 
 /// How far a backup relies on such a field, and why no further.
 ///
-/// A row that changed after the compared backup has a value that is not below the greatest one there was when that backup began: it is
-/// the mark that backup has written down. It is not the greatest value *in* that backup, since rows were written while it read.
+/// What is written and not in the compared backup came after that began, and its value was taken at most `writeLag` before. So it is not
+/// below what backups saw that had ended that long before: that is the mark. It is not the greatest value *in* the compared backup, since rows were
+/// written while that one read.
 struct SinceReading: Sendable {
   let field: FieldSchema
-  /// What the compared backup says of the field.
-  let compared: ChangedSince?
+  /// What changed rows are held against, to find out a field that nobody maintains.
+  private(set) var limit: FieldMark?
   /// Why all rows are read; nil if the newer ones are enough.
   private(set) var whyWhole: String?
-  /// What this backup says of it.
+  /// What this backup says of the field, before it has read anything.
   private(set) var summary: ChangedSince
 
   /// - Parameters:
-  ///   - isRestored: whether something was restored into it since the compared backup.
-  ///   - capture: gives the greatest value that there is now, before the backup's cut.
+  ///   - isRestored: whether something was, or may have been, restored into the collection since a time.
+  ///   - capture: of the collection as it is now.
   init(
     _ options: ChangedSinceOptions, field: FieldSchema, description: CollectionDescription, comparedWith compared: ComparedCollection,
-    isRestored: Bool, capture: QueryCapture
+    capture: QueryCapture, isRestored: (Timestamp) async throws -> Bool
   ) async throws {
     let now = Timestamp.now
     self.field = field
-    let before = compared.since(options.field)
-    self.compared = before
-    let isSame = compared.collection?.collectionID == description.id
-    let whyWhole: String? =
-      if let collection = compared.collection, let backup = compared.backup {
-        if !isSame {
-          "the collection was made anew since backup \(backup)"
-        } else if collection.schema.columns != description.schema.columns {
-          "its fields changed since backup \(backup)"
-        } else if isRestored {
-          "rows were restored into it since backup \(backup)"
-        } else if let before {
-          if before.overlooked > 0 {
-            "in backup \(backup) \(before.overlooked) changed rows were found that \(options.field) does not tell"
-          } else if now.date.timeIntervalSince(before.lastWhole.date) >= options.fullEvery {
-            "it was read whole at \(before.lastWhole.text) the last time"
-          } else if let mark = before.mark {
-            capture.dialect.atLeast(mark, field: field) == nil ? "\(mark) cannot be written in an expression" : nil
-          } else {
-            "no row had a value of \(options.field) when backup \(backup) began"
-          }
-        } else {
-          "backup \(backup) did not look at \(options.field)"
-        }
+    let history = compared.history(of: field)
+    /// The greatest value that was seen long enough before a time.
+    func mark(before time: Timestamp) -> FieldMark? {
+      history.flatMap { [$0.since.mark, time.date.timeIntervalSince($0.finished.date) >= options.writeLag ? $0.since.seen : nil] }
+        .compactMap(\.self).max()
+    }
+    let limit = compared.started.flatMap(mark(before:))
+    self.limit = limit
+    summary = ChangedSince(field: options.field, from: nil, mark: mark(before: now), lastWhole: now)
+    summary.overlookedAt = history.compactMap { $0.since.overlooked > 0 ? $0.finished : $0.since.overlookedAt }.max()
+
+    let anew =
+      try await Self.whyAnew(
+        description, comparedWith: compared, history: history, field: field, limit: limit, capture: capture, isRestored: isRestored)
+    guard anew == nil, let collection = compared.collection, let backup = compared.backup else {
+      whyWhole = anew ?? compared.why
+      (summary.startsAnew, summary.mark, self.limit) = (true, nil, nil)
+      return
+    }
+    let lastWhole = compared.lastWhole(field)
+    whyWhole =
+      if collection.schema.columns != description.schema.columns {
+        "its fields changed since backup \(backup)"
+      } else if history.isEmpty {
+        "no backup looked at \(field.name) before"
+      } else if let found = summary.overlookedAt, now.date.timeIntervalSince(found.date) < options.fullEvery {
+        "changed rows were found at \(found.text) that \(field.name) does not tell"
+      } else if let lastWhole, lastWhole > now || now.date.timeIntervalSince(lastWhole.date) >= options.fullEvery {
+        "it was read whole at \(lastWhole.text) the last time"
+      } else if let limit {
+        capture.dialect.atLeast(limit, field: field) == nil ? "\(limit) cannot be written in an expression" : nil
       } else {
-        compared.why
+        "no backup that looked at \(field.name) had ended \(DurationText.words(options.writeLag)) before backup \(backup) began"
       }
-    self.whyWhole = whyWhole
-    // All that the compared backup saw was written before this one began. Where it cannot be relied on, the rows are asked.
-    let isTrusted = isSame && before?.overlooked == 0
-    let mark = isTrusted ? before?.seen : try await capture.greatest(of: field)
-    summary = ChangedSince(
-      field: options.field, from: whyWhole == nil ? before?.mark : nil, mark: mark,
-      lastWhole: whyWhole == nil ? before?.lastWhole ?? now : now)
+    guard whyWhole == nil, let limit else { return }
+    summary.from = limit
+    summary.lastWhole = lastWhole ?? now
+  }
+
+  /// Why values of the field that were seen before say nothing of those now; nil if they do.
+  private static func whyAnew(
+    _ description: CollectionDescription, comparedWith compared: ComparedCollection, history: [ComparedCollection.Since],
+    field: FieldSchema, limit: FieldMark?, capture: QueryCapture, isRestored: (Timestamp) async throws -> Bool
+  ) async throws -> String? {
+    guard let collection = compared.collection, let backup = compared.backup else { return compared.why }
+    guard collection.collectionID == description.id else { return "the collection was made anew since backup \(backup)" }
+    if let first = history.last?.started, try await isRestored(first) {
+      return "rows may have been restored into it since backup \(backup)"
+    }
+    // The newest rows are gone, or the rows are of another time: values that come next may be ones that there were before.
+    if let limit, let condition = capture.dialect.atLeast(limit, field: field), try await !capture.hasRows(condition) {
+      return "no row's \(field.name) is as great as one was (\(limit))"
+    }
+    return nil
   }
 
   /// All rows are read after all.
-  func whole(because why: String, capture: QueryCapture) async throws -> SinceReading {
+  func whole(because error: UnreliableField) -> SinceReading {
     var other = self
-    let now = Timestamp.now
-    other.whyWhole = why
-    other.summary = ChangedSince(field: field.name, from: nil, mark: try await capture.greatest(of: field), lastWhole: now)
+    other.whyWhole = "\(error)"
+    (other.summary.from, other.summary.lastWhole, other.summary.overlookedAt) = (nil, .now, .now)
     return other
   }
 
-  /// What newer rows meet; nil if all rows are read.
-  func condition(_ dialect: ExpressionDialect) -> String? { summary.from.flatMap { dialect.atLeast($0, field: field) } }
+  /// What may be left unread of a partition that an earlier backup has as these segments; nil if all rows are read.
+  func newerRows(than segments: [Segment], in context: SegmentContext, dialect: ExpressionDialect) -> NewerRows? {
+    guard let from = summary.from, let condition = dialect.atLeast(from, field: field) else { return nil }
+    return NewerRows(
+      field: field.name, from: from, condition: condition, repository: context.repository, segments: segments, keyType: context.keyType)
+  }
 
-  /// What changed rows are held against.
-  var checked: SinceField { SinceField(name: field.name, mark: compared?.mark, isReliedOn: summary.from != nil) }
+  var checked: SinceField { SinceField(name: field.name, mark: limit, isReliedOn: summary.from != nil) }
+
+  /// Where nothing is known of the rows before.
+  var unchecked: SinceField { SinceField(name: field.name, mark: nil, isReliedOn: false) }
 }
 
 extension ChangedSince {
@@ -126,14 +148,13 @@ extension ChangedSince {
     if let whyWhole {
       let found =
         overlooked > 0
-        ? ". \(overlooked) rows changed that \(field) does not tell: it is not set with every write, or values went back. "
-          + "The next backup reads all rows again"
-        : ""
+        ? ". \(overlooked) rows changed that \(field) does not tell: it is not set with every write, or values go back. "
+          + "All rows are read by every backup for \(DurationText.words(fullEvery)) from now" : ""
       return "all rows were read, since \(whyWhole)\(found)"
     }
     let next = Timestamp(lastWhole.date.addingTimeInterval(fullEvery))
-    return
-      "\(rowsRead) of \(rows) rows were read: those whose \(field) is not below \(from.map { "\($0)" } ?? ""), new keys, and a sample. "
-      + "An update that left \(field) as it was is not in this backup unless it was in the sample; all rows are read again from \(next.text) on"
+    let from = from.map { "\($0)" } ?? ""
+    return "\(rowsRead) of \(rows) rows were read: those whose \(field) is not below \(from), new keys, and a sample. "
+      + "An update whose \(field) is below that is not in this backup unless it was in the sample; all rows are read again from \(next.text) on"
   }
 }

@@ -28,6 +28,8 @@ public struct Configuration: Sendable, Codable {
     public var differentialBelow: Double?
     /// How long `--changed-since-field` may leave rows unread, before all are read again.
     public var fullEvery: DurationText?
+    /// How long after the time that a row's field says the row can be read, at most.
+    public var writeLag: DurationText?
   }
 
   public var milvus: Milvus?
@@ -93,15 +95,17 @@ public struct Configuration: Sendable, Codable {
     return policy
   }
 
-  /// Seconds after which all rows are read again, though a field tells newer ones; nil where it is not said.
-  /// - Throws: `ConfigurationError` if it is no time.
-  public func fullEvery(file: String? = nil) throws -> Double? {
-    guard let seconds = change?.fullEvery?.seconds else { return nil }
-    guard seconds > 0 else {
+  /// How rows are left unread that a field says are as they were.
+  /// - Throws: `ConfigurationError` if all rows would be read each time.
+  public func changedSince(_ field: String, file: String? = nil) throws -> ChangedSinceOptions {
+    var options = ChangedSinceOptions(field: field)
+    options.fullEvery = change?.fullEvery?.seconds ?? options.fullEvery
+    options.writeLag = change?.writeLag?.seconds ?? options.writeLag
+    guard options.fullEvery > 0 else {
       throw ConfigurationError(
         file: file ?? Self.defaultFile, what: "change.fullEvery is 0: to read all rows each time, leave --changed-since-field out")
     }
-    return seconds
+    return options
   }
 
   /// The rules of `keep:`.
@@ -118,7 +122,7 @@ public struct Configuration: Sendable, Codable {
   private static func unknownKeys(in text: String) throws -> [String] {
     let known: [String: Set<String>] = [
       "milvus": ["label", "uri", "tokenEnv", "database", "ca", "medium", "site"], "repository": ["url", "medium", "site"],
-      "change": ["incrementalBelow", "differentialBelow", "fullEvery"],
+      "change": ["incrementalBelow", "differentialBelow", "fullEvery", "writeLag"],
       "keep": ["last", "hourly", "daily", "weekly", "monthly", "yearly", "within"],
     ]
     guard let top = try Yams.load(yaml: text) as? [String: Any] else { return ["no sections like milvus: and repository:"] }
@@ -155,6 +159,8 @@ public struct Configuration: Sendable, Codable {
     #   differentialBelow: 0.50
     #   # how long backups with --changed-since-field may leave rows unread
     #   fullEvery: 7d
+    #   # from the time in that field until the row can be read, at most: slow writes, and clocks that differ
+    #   writeLag: 10m
 
     # What `milvault forget --keep` keeps, of each deployment and set of collections.
     # keep: { last: 3, daily: 7, weekly: 4, monthly: 12 }

@@ -14,6 +14,8 @@ public struct BackupTrend: Sendable {
     public let bytes: Int
     /// The share of rows that had changed since the backup that it was compared with; nil if there was none.
     public let share: Double?
+    /// Whether it read all rows: otherwise more may have changed.
+    public let readsAll: Bool
     /// Hours since the one before in this list.
     public let hours: Double?
     /// Of the segments, those that were written anew.
@@ -47,6 +49,7 @@ public struct BackupTrend: Sendable {
             return Point(
               backup: manifest.id, time: manifest.started, rows: collection.content.rows, seconds: collection.seconds["read"] ?? 0,
               bytes: change?.wouldWrite[AskedKind.auto.rawValue] ?? 0, share: change?.share(rows: collection.content.rows),
+              readsAll: change?.since?.from == nil,
               hours: before.map { manifest.started.date.timeIntervalSince($0.started.date) / 3600 },
               rewrittenShare: change?.comparedWith == nil ? 0 : Double(change?.segments(.rewritten) ?? 0) / Double(segments))
           })
@@ -56,7 +59,7 @@ public struct BackupTrend: Sendable {
 
   /// What the trend advises, in words; nil if there is nothing to say yet.
   public var advice: String? {
-    let compared = points.suffix(8).filter { $0.share != nil && $0.hours != nil }
+    let compared = points.suffix(8).filter { $0.share != nil && $0.hours != nil && $0.readsAll }
     guard compared.count >= 3 else { return nil }
     let share = Self.median(compared.compactMap(\.share))
     let hours = max(Self.median(compared.compactMap(\.hours)), 1.0 / 60)

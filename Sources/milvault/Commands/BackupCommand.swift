@@ -18,8 +18,9 @@ struct BackupCommand: MilvaultCommand {
       Without --collection all collections of all databases are backed up. A collection that is not loaded is loaded for the time.
       Each collection is read whole and held against its newest backup from the same deployment; what is stored depends on how much of it
       changed. A segment that did not change costs nothing; one that changed a little gets a delta, one that changed much is written anew.
-      With --changed-since-field rows are left unread that the field says are as they were. What such a backup cannot see is an update that
-      leaves the field alone: a sample is read to find that out, and everything every change.fullEvery (in milvault.yaml; a week).
+      With --changed-since-field rows are left unread that the field says are as they were, from the third such backup on. What that cannot see
+      is an update that does not raise the field: a sample is read to find those out, and all rows every change.fullEvery (in milvault.yaml; a
+      week). change.writeLag (10 minutes) is the longest from the time in the field until the row can be read, clocks that differ included.
       Every backup restores by itself, whatever becomes of the others. The backup exists when its manifest is written, as the last act; a run that fails before leaves no backup.
 
       EXAMPLES
@@ -90,9 +91,7 @@ struct BackupCommand: MilvaultCommand {
     options.lockWait = lockWait.seconds
     let configuration = try common.configuration()
     options.policy = try configuration.changePolicy(kind, file: common.config)
-    options.changedSince = try changedSinceField.map { field in
-      ChangedSinceOptions(field: field, fullEvery: try configuration.fullEvery(file: common.config) ?? ChangedSinceOptions.defaultFullEvery)
-    }
+    options.changedSince = try changedSinceField.map { try configuration.changedSince($0, file: common.config) }
     let repository = try await common.repository()
     if let name, try await repository.catalog().entries.contains(where: { $0.manifest.name == name }) {
       console.warning("there is a backup named \(name) already; by this name none of them can be found, by id each")
