@@ -92,7 +92,7 @@ struct CollectionBackupJob: Sendable {
     }
     let backup = CollectionBackup(
       database: database, name: schema.name, collectionID: description.id, capture: "query", cut: cut,
-      guarantee: Self.guarantee(counts: counts),
+      guarantee: Self.guarantee(counts: counts, since: read.change.since),
       schema: schema, indexes: indexes, aliases: aliases, properties: description.properties,
       consistencyLevel: description.consistencyLevel, shards: description.shards,
       partitionCount: schema.partitionKey == nil ? 0 : description.partitionCount, loadState: loadState, replicas: replicas,
@@ -171,11 +171,12 @@ struct CollectionBackupJob: Sendable {
     }
   }
 
-  private static func guarantee(counts: Bool) -> Guarantee {
-    Guarantee(
+  private static func guarantee(counts: Bool, since: ChangedSince?) -> Guarantee {
+    let proof = counts ? "Every range was held against the server's own count" : "This server cannot count: two passes over the keys agreed"
+    let unread = since?.from.map { ". Rows whose \(since?.field ?? "") is below \($0) are taken to be as they were" } ?? ""
+    return Guarantee(
       level: .fuzzy,
-      because: "rows were read by query while writes may have gone on; no query of this server gives a snapshot. "
-        + (counts ? "Every range was held against the server's own count" : "This server cannot count: two passes over the keys agreed"))
+      because: "rows were read by query while writes may have gone on; no query of this server gives a snapshot. \(proof)\(unread)")
   }
 
   private static func notes(_ schema: CollectionSchema, counts: Bool) -> [String] {

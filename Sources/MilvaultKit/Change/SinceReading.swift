@@ -114,10 +114,12 @@ struct SinceReading: Sendable {
       return "rows may have been restored into it since backup \(backup)"
     }
     // The newest rows are gone, or the rows are of another time: values that come next may be ones that there were before.
-    if let limit, let condition = capture.dialect.atLeast(limit, field: field), try await !capture.hasRows(condition) {
-      return "no row's \(field.name) is as great as one was (\(limit))"
+    guard let limit, let condition = capture.dialect.atLeast(limit, field: field) else { return nil }
+    do {
+      return try await capture.hasRows(condition) ? nil : "no row's \(field.name) is as great as one was (\(limit))"
+    } catch MilvusError.refused(_, _, let reason) {
+      return "the server does not take \(condition): \(reason)"
     }
-    return nil
   }
 
   /// All rows are read after all.
