@@ -85,10 +85,11 @@ extension Column {
     }
   }
 
-  /// The greatest mark; nil if there is none. Infinity is greater than all that ever come, and is none of them.
+  /// The greatest mark; nil if there is none. What is infinite is no time that anything was written at.
   public var greatestMark: FieldMark? {
     (0..<count).reduce(nil) { greatest, row in
-      guard let mark = mark(row), mark != .number(.infinity) else { return greatest }
+      guard let mark = mark(row) else { return greatest }
+      if case .number(let number) = mark, number.isInfinite { return greatest }
       return max(greatest ?? mark, mark)
     }
   }

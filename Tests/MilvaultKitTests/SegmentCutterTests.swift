@@ -79,35 +79,3 @@ import Testing
     }
   }
 }
-
-@Suite struct ConfigurationTests {
-  private func read(_ text: String) throws -> Configuration {
-    let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).yaml")
-    try Data(text.utf8).write(to: file)
-    defer { try? FileManager.default.removeItem(at: file) }
-    return try Configuration.read(file.path)
-  }
-
-  @Test func theExampleIsReadAsItIsWritten() throws {
-    let configuration = try read(Configuration.example)
-    #expect(configuration.milvus?.uri == "http://localhost:19530")
-    #expect(configuration.repository?.url == "REPOSITORY")
-  }
-
-  @Test func aMisspeltKeyIsToldByName() {
-    #expect { try read("milvus: { urii: x }") } throws: { "\($0)".contains("milvus.urii") }
-    #expect { try read("repo: { url: x }") } throws: { "\($0)".contains("repo") }
-    #expect { try read("milvus: [") } throws: { "\($0)".contains(".yaml") }
-  }
-
-  @Test(arguments: ["a/b", "..", "a b", "😀", "1a", "", "é", String(repeating: "a", count: 256), "db.", ".x"])
-  func namesThatMilvusDoesNotTakeAreRefused(_ name: String) {
-    #expect(throws: NameError.self) { try CollectionName(name) }
-  }
-
-  @Test func aNameMayBeginWithItsDatabase() throws {
-    let name = try CollectionName("shop.items")
-    #expect(name.database == "shop" && name.name == "items" && name.text == "shop.items")
-    #expect(try CollectionName("items").text == "items")
-  }
-}

@@ -19,6 +19,17 @@ import Testing
     #expect(KeyRange(through: .int64(.min)).expression("id", isText: false, dialect: .quotes) == "id < -9223372036854775807")
   }
 
+  @Test func marksAreWrittenAsTheirTypesAre() {
+    func written(_ mark: FieldMark, _ type: ScalarType, _ dialect: ExpressionDialect = .escapes) -> String? {
+      dialect.atLeast(mark, field: FieldSchema(name: "at", type: .scalar(type)))
+    }
+    #expect(written(.integer(-5), .int32) == "at >= -5" && written(.integer(.min), .int64) == nil)
+    #expect(written(.number(1.7e18), .double) == "at >= 1.7e+18" && written(.number(0.1), .double) == "at >= 0.1")
+    #expect(written(.integer(1_767_225_600_250_000), .timestamptz) == "at >= ISO '2026-01-01T00:00:00.250000Z'")
+    #expect(written(.text(Data("a\"b\r".utf8)), .varchar) == "at >= \"a\\\"b\\r\"")
+    #expect(written(.text(Data("a\r".utf8)), .varchar, .quotes) == nil, "Lite 2.5 has no way to write it")
+  }
+
   @Test func textIsQuotedAsEachServerReadsIt() {
     let text = Data("a\"b\\c\nd\r\ne".utf8)
     #expect(ExpressionDialect.escapes.literal(text) == "\"a\\\"b\\\\c\\nd\\r\\ne\"")
