@@ -88,6 +88,7 @@ struct ModelRows {
     let batch = try model.batch()
     for from in stride(from: 0, to: batch.count, by: piece) {
       let rows = try DigestedRows(batch.slice(from..<min(from + piece, batch.count)), keyField: "id")
+      await Task.yield()  // other tests' heartbeats want a turn
       try await take(try await writer.append(earlier.map { Self.partlyRead(rows, of: model, since: $0) } ?? ScannedRows(rows)))
     }
     try await take(try await writer.finish())

@@ -8,17 +8,6 @@ extension RealServers {
     /// A lock is stale after this many seconds.
     private static let locks = ["MILVAULT_LOCK_LIMIT": "4"]
 
-    private struct Content: Decodable, Equatable {
-      let rows: Int
-      let sha256: String
-    }
-
-    /// All rows, as pymilvus sees them.
-    private static func content(_ filled: Filled, suffix: String = "") async throws -> Content {
-      let line = try await filled.server.pymilvus("content", filled.name + suffix).split(separator: "\n").last ?? ""
-      return try JSONDecoder().decode(Content.self, from: Data(line.utf8))
-    }
-
     private struct Backup: Decodable {
       struct Manifest: Decodable {
         struct Collection: Decodable {
@@ -49,13 +38,13 @@ extension RealServers {
     @Test(arguments: [MilvusGeneration.lite3, .lite2, .standalone23, .standalone22])
     func everyBackupRestoresAloneToItsOwnTime(_ generation: MilvusGeneration) async throws {
       let filled = try await Filled("changing", on: generation)
-      var backups: [(id: String, content: Content)] = []
+      var backups: [(id: String, content: Filled.Content)] = []
       let shares = ["0", "0.002", "0.02", "0.05", "0.3", "0.7"]
       var random = SystemRandomNumberGenerator()
       for round in 0..<(Project.isSoak ? 40 : 6) {
         let share = Project.isSoak ? shares.randomElement(using: &random) ?? "0" : shares[round]
         if round > 0, share != "0" { try await filled.server.pymilvus("change", filled.name, "\(round)", share) }
-        let content = try await Self.content(filled)
+        let content = try await filled.content()
         let backup = try await Self.backUp(filled)
         #expect(backup.change?.comparedWith == backups.last?.id)
         backups.append((backup.backup.id, content))
@@ -72,7 +61,7 @@ extension RealServers {
       for (number, backup) in backups.filter({ !gone.contains($0.id) }).enumerated() {
         let restored = try await filled.milvault("restore", backup.id, "--uri", filled.server.uri, "--suffix", "_\(number)")
         try #require(restored.exitCode == 0, "\(restored)")
-        let content = try await Self.content(filled, suffix: "_\(number)")
+        let content = try await filled.content(suffix: "_\(number)")
         #expect(content == backup.content, "\(backup.id)")
         try await filled.server.pymilvus("drop", "\(filled.name)_\(number)")
       }
@@ -109,7 +98,7 @@ extension RealServers {
       let read = try await run(
         EmbeddedInstallation.defaultHome.appendingPathComponent("readers/bin/python"),
         ["-c", script + "\nprint('rows', len(frame), frame[key].nunique())"])
-      let rows = try await Self.content(filled).rows
+      let rows = try await filled.content().rows
       #expect(read.exitCode == 0 && read.output.contains("rows \(rows) \(rows)"), "\(read)")
       try await filled.drop()
     }
@@ -131,7 +120,7 @@ extension RealServers {
       #expect(incremental > (Project.isSoak ? 500 : 10), "\(incremental)")
       let restored = try await filled.milvault("restore", last.backup.id, "--uri", filled.server.uri, "--suffix", "_r")
       #expect(restored.exitCode == 0, "\(restored)")
-      #expect(try await Self.content(filled, suffix: "_r") == Self.content(filled))
+      #expect(try await filled.content(suffix: "_r") == filled.content())
       let full = try await Self.backUp(filled, "--kind", "full")
       let (reads, alone) = (try Self.files(last.backup.id, filled), try Self.files(full.backup.id, filled))
       #expect(Double(reads.read) <= 1.5 * Double(alone.all), "\(reads) of \(alone)")
@@ -170,7 +159,7 @@ extension RealServers {
         "run",
         "c = Collection('\(filled.name)'); c.release(); c.drop_partition('p1'); c.create_partition('p3'); c.load(); "
           + "c.insert([list(range(9000, 9010)), list(unit(10, 4))], partition_name='p3')")
-      let content = try await Self.content(filled)
+      let content = try await filled.content()
       let dropped = try await Self.backUp(filled)
       #expect(dropped.change?.counts.deleted == 1000 && dropped.change?.counts.inserted == 10, "\(dropped)")
       // Renamed: the same number, another name.
@@ -188,7 +177,7 @@ extension RealServers {
       #expect(anew.change?.why.contains("dropped and made anew") == (generation != .lite3), "\(anew)")
       let restored = try await filled.milvault("restore", dropped.backup.id, "--uri", filled.server.uri, "--suffix", "_r")
       try #require(restored.exitCode == 0, "\(restored)")
-      #expect(try await Self.content(filled, suffix: "_r") == content)
+      #expect(try await filled.content(suffix: "_r") == content)
       try await filled.drop("_r")
     }
 
@@ -209,10 +198,10 @@ extension RealServers {
       #expect(
         wider.change?.comparedWith == first.backup.id && wider.change?.counts.updated == 1 && wider.change?.counts.inserted == 0, "\(wider)"
       )
-      let content = try await Self.content(filled)
+      let content = try await filled.content()
       let restored = try await filled.restore("--suffix", "_r")
       #expect(restored.exitCode == 0, "\(restored)")
-      #expect(try await Self.content(filled, suffix: "_r") == content)
+      #expect(try await filled.content(suffix: "_r") == content)
       try await filled.drop("_r")
       try await make("FieldSchema('n', DataType.INT64)", "ids")
       let other = try await Self.backUp(filled)
@@ -255,10 +244,10 @@ extension RealServers {
       }
       let next = try await filled.backup()
       #expect(next.exitCode == 0, "\(what): \(next)")
-      let content = try await Self.content(filled)
+      let content = try await filled.content()
       let restored = try await filled.restore("--suffix", "_r")
       #expect(restored.exitCode == 0, "\(what): \(restored)")
-      #expect(try await Self.content(filled, suffix: "_r") == content)
+      #expect(try await filled.content(suffix: "_r") == content)
       try await filled.drop("_r")
     }
 

@@ -5,17 +5,6 @@ import Testing
 extension RealServers {
   /// Rows that a field says are as they were are left unread; that the field says so truly is looked at.
   @Suite struct ChangedSince {
-    private struct Content: Decodable, Equatable {
-      let rows: Int
-      let sha256: String
-    }
-
-    /// All rows, as pymilvus sees them.
-    private static func content(_ filled: Filled, suffix: String = "") async throws -> Content {
-      let line = try await filled.server.pymilvus("content", filled.name + suffix).split(separator: "\n").last ?? ""
-      return try JSONDecoder().decode(Content.self, from: Data(line.utf8))
-    }
-
     private struct Answer: Decodable {
       struct Manifest: Decodable {
         let id: String
@@ -87,10 +76,10 @@ extension RealServers {
       #expect(newer.notes.contains { $0.contains("An update whose at is below that is not in this backup") }, "\(newer)")
       if isLite || Project.isSoak {
         // The rows as they are: of the server by pymilvus, of the backup by a restore, and by a backup that reads all.
-        let content = try await Self.content(filled)
+        let content = try await filled.content()
         let restored = try await filled.milvault("restore", "latest", "--uri", filled.server.uri, "--suffix", "_r")
         try #require(restored.exitCode == 0, "\(restored)")
-        #expect(try await Self.content(filled, suffix: "_r") == content)
+        #expect(try await filled.content(suffix: "_r") == content)
         try await filled.server.pymilvus("drop", filled.name + "_r")
       }
       let all = try await Self.backUp(filled)

@@ -50,6 +50,18 @@ struct Filled {
 
   private func restoreArguments(_ uri: String?) -> [String] { ["restore", "latest", "--repo", repository, "--uri", uri ?? server.uri] }
 
+  /// All rows with their partitions, in a digest.
+  struct Content: Decodable, Equatable {
+    let rows: Int
+    let sha256: String
+  }
+
+  /// What pymilvus sees of the collection, or of one restored from it under a suffix.
+  func content(suffix: String = "") async throws -> Content {
+    let line = try await server.pymilvus("content", name + suffix).split(separator: "\n").last ?? ""
+    return try JSONDecoder().decode(Content.self, from: Data(line.utf8))
+  }
+
   /// Drops the collection and those restored from it under a suffix.
   func drop(_ suffixes: String...) async throws {
     for suffix in [""] + suffixes { try await server.pymilvus("drop", name + suffix) }
