@@ -10,6 +10,10 @@ public enum RepositoryError: Error, Sendable {
   /// A file that is not what it says it is.
   case damaged(String, String)
   case noBackup(String, in: String)
+  /// No backup of that name can be brought back.
+  case notForgotten(String, in: String)
+  /// It was forgotten, and can be brought back.
+  case forgotten(String)
   case noBackups(in: String)
   case ambiguousBackup(String, [String])
 }
@@ -26,6 +30,9 @@ extension RepositoryError: CustomStringConvertible {
     case .damaged(let file, let what):
       "\(file) is damaged: \(what). `milvault verify --all` shows what else is; restore the file from another copy of the repository"
     case .noBackup(let name, let place): "no backup \"\(name)\" in \(place). `milvault list` shows those there are"
+    case .notForgotten(let name, let place):
+      "no forgotten backup \"\(name)\" in \(place) can be brought back. `milvault undelete` shows those that can"
+    case .forgotten(let id): "backup \(id) was forgotten. `milvault undelete \(id)` brings it back"
     case .noBackups(let place): "\(place) holds no backup yet. `milvault backup` makes one"
     case .ambiguousBackup(let name, let ids): "\"\(name)\" could be \(ids.joined(separator: ", ")). Give more of the id"
     }

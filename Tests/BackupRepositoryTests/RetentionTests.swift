@@ -55,7 +55,8 @@ import Testing
     }
     try Self.age(made, by: 100)
     let dry = try await prune(dryRun: true)
-    #expect(dry.backups == [first.manifest.id] && dry.files == 0 && dry.youngFiles == 7)
+    #expect(dry.forgotten == [first.manifest.id] && dry.backups.isEmpty && dry.files == 0 && dry.youngFiles == 7)
+    #expect(try await prune().forgotten == [first.manifest.id], "what frees nothing gives nothing up")
     try Self.age(made, by: 300)
     #expect(try await prune(dryRun: true).files == 7)
     #expect(try await repository.forgotten().first?.entry != nil, "a dry run changes nothing")
@@ -218,7 +219,8 @@ import Testing
     try await repository.store.put(try JSONEncoder.repository.encode(dead), at: dead.key)
     try await Task.sleep(for: .milliseconds(1500))
     let told = Told()
-    try await repository.withLock(.exclusive, verb: "prune", options: LockOptions(limit: 14), told: { told.words.append($0.words) }) { _ in }
+    try await repository.withLock(.exclusive, verb: "prune", options: LockOptions(limit: 14), told: { told.words.append($0.words) }) { _ in
+    }
     #expect(told.words.count == 1 && told.words[0].contains("milvault backup"), "\(told.words)")
   }
 

@@ -34,7 +34,8 @@ import Testing
       #expect(throws: ConfigurationError.self) { try read("change: \(wrong)").changePolicy(.auto) }
     }
     #expect { try read("change: { fullEvery: 0s }").changedSince("at") } throws: { "\($0)".contains("change.fullEvery is 0") }
-    #expect { try read("change: { fullEvery: soon }") } throws: { "\($0)".contains("soon") }
+    #expect { try read("change: { fullEvery: soon }") } throws: { "\($0)".contains("change.fullEvery: \"soon\" is no length of time") }
+    #expect { try read("change: { writeLag: 99999999d }").changedSince("at") } throws: { "\($0)".contains("a year at most") }
   }
 
   @Test(arguments: ["a/b", "..", "a b", "😀", "1a", "", "é", String(repeating: "a", count: 256), "db.", ".x"])

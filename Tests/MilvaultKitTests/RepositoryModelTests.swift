@@ -185,9 +185,11 @@ private struct RepositoryModel {
       #expect(!isKnown, "\(error)")
       return
     }
-    pruned.formUnion(forgotten.keys)
-    forgotten = [:]
     let needed = listed.values.reduce(into: Set<String>()) { $0.formUnion($1.files) }
+    // What needs no other files can still be brought back, if its list can be read.
+    let gone = forgotten.filter { !$1.files.isSubset(of: needed) || $1.list.map { corrupt.contains($0) } ?? false }.keys
+    pruned.formUnion(gone)
+    for id in gone { forgotten[id] = nil }
     #expect(Set(dataFiles.keys) == needed)
   }
 

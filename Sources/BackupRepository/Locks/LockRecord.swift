@@ -79,7 +79,7 @@ public enum LockError: Error, CustomStringConvertible {
   public var description: String {
     switch self {
     case .held(let place, let holders, let waited):
-      "\(place) is in use by \(holders.joined(separator: ", "))\(waited > 0 ? "; waited \(Int(waited)) s" : ""). Try again when that is done, or wait longer with --lock-wait"
+      "\(place) is in use by \(holders.joined(separator: ", "))\(waited > 0 ? "; waited \(Int(waited)) s" : ""). Try again when that is done. The lock of a process that died ends by itself, some minutes later"
     case .lost(let place, let why):
       "the lock on \(place) was lost (\(why)), so others may have taken this process for dead. It stopped before it could do harm; run it again"
     }

@@ -95,8 +95,9 @@ extension Repository {
     if named.count > 1 { throw RepositoryError.ambiguousBackup(wanted, named.map(\.manifest.id)) }
     let begun = catalog.entries.filter { !wanted.isEmpty && $0.manifest.id.hasPrefix(wanted) }
     if begun.count > 1 { throw RepositoryError.ambiguousBackup(wanted, begun.map(\.manifest.id)) }
-    guard let one = begun.first else { throw RepositoryError.noBackup(wanted, in: store.location) }
-    return one
+    if let one = begun.first { return one }
+    if let forgotten = try? await findForgotten(wanted) { throw RepositoryError.forgotten(forgotten.manifest.id) }
+    throw RepositoryError.noBackup(wanted, in: store.location)
   }
 
   /// A new backup's id: the time and six random hex digits.

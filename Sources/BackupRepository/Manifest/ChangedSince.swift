@@ -7,6 +7,8 @@ public struct ChangedSince: Sendable, Hashable, Codable {
   public var from: FieldMark?
   /// What is written and not in this backup has this value or a greater one, if the application maintains the field; nil where that is not known.
   public var mark: FieldMark?
+  /// Seconds that `mark` allows from the time in the field until a row can be read.
+  public var writeLag: Double
   /// The greatest value that this backup saw.
   public var seen: FieldMark?
   /// Values that were seen before this backup say nothing of later ones: they went back, or the rows are others.
@@ -20,7 +22,8 @@ public struct ChangedSince: Sendable, Hashable, Codable {
   /// Changed rows that the field does not tell, though they were read.
   public var overlooked = 0
 
-  public init(field: String, from: FieldMark?, mark: FieldMark?, lastWhole: Timestamp) {
+  public init(field: String, from: FieldMark?, mark: FieldMark?, writeLag: Double, lastWhole: Timestamp) {
+    self.writeLag = writeLag
     self.field = field
     self.from = from
     self.mark = mark

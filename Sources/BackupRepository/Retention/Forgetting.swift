@@ -51,14 +51,20 @@ extension Repository {
     return all
   }
 
-  /// Brings a forgotten backup back.
-  /// - Parameter wanted: its id, a unique beginning of it, or its name.
-  /// - Throws: `RepositoryError.noBackup` if there is none such, or it was pruned.
-  public func undelete(_ wanted: String) async throws -> CatalogEntry {
+  /// Finds a forgotten backup that was not pruned, by its id, a unique beginning of it, or its name.
+  public func findForgotten(_ wanted: String) async throws -> CatalogEntry {
     let all = try await forgotten().compactMap(\.entry)
     let found = all.filter { !wanted.isEmpty && ($0.manifest.id.hasPrefix(wanted) || $0.manifest.name == wanted) }
     if found.count > 1 { throw RepositoryError.ambiguousBackup(wanted, found.map(\.manifest.id)) }
-    guard let entry = found.first else { throw RepositoryError.noBackup(wanted, in: "\(store.location)/forgotten") }
+    guard let entry = found.first else { throw RepositoryError.notForgotten(wanted, in: store.location) }
+    return entry
+  }
+
+  /// Brings a forgotten backup back.
+  /// - Parameter wanted: its id, a unique beginning of it, or its name.
+  /// - Throws: `RepositoryError.notForgotten` if there is none such, or it was pruned.
+  public func undelete(_ wanted: String) async throws -> CatalogEntry {
+    let entry = try await findForgotten(wanted)
     try await requireFiles(of: entry.manifest)
     let id = entry.manifest.id
     try await store.put(try await store.read(Self.forgottenKey(id)), at: Self.manifestKey(id))

@@ -5,6 +5,8 @@ import ObjectStorage
 public struct PruneResult: Sendable {
   /// Forgotten backups that cannot be brought back any more.
   public var backups: [String] = []
+  /// Forgotten backups that still can be: all their files stay.
+  public var forgotten: [String] = []
   public var files = 0
   public var bytes = 0
   /// Files that nothing refers to and that are too young to be removed: somebody may be about to refer to them.
@@ -27,20 +29,35 @@ extension Repository {
   /// - Throws: what is wrong with the first manifest or segment list that cannot be read: what it needs is not known then.
   public func prune(_ lock: RepositoryLock, grace: Double, dryRun: Bool = false) async throws -> PruneResult {
     let catalog = try await catalog()
-    if let problem = catalog.problems.first { throw problem.error }
+    if let problem = catalog.problems.first {
+      guard case RepositoryError.damaged(let place, let what) = problem.error else { throw problem.error }
+      throw RepositoryError.damaged(place, "\(what) (`milvault forget --force \(problem.backup)` gives this backup up)")
+    }
     let listed = Set(catalog.entries.map(\.manifest.id))
     try await requireKnownBackups(listed)
     var needed: Set<String> = []
     for entry in catalog.entries { needed.formUnion(try await files(of: entry.manifest).map(\.key)) }
     var result = PruneResult()
-    for backup in try await forgotten() where backup.entry != nil && !listed.contains(backup.id) {
+    let now = try await lock.storeTime()
+    let objects = try await store.list("data/")
+    func isRemovable(_ object: ObjectInfo) -> Bool {
+      !needed.contains(object.key) && FileReference.isName(String(object.key.split(separator: "/").last ?? ""))
+        && now.timeIntervalSince(object.modified) >= grace
+    }
+    let kept = Set(objects.filter { !isRemovable($0) }.map(\.key))
+    for backup in try await forgotten() where !listed.contains(backup.id) {
+      guard let manifest = backup.entry?.manifest else { continue }
+      // As long as all its files stay, it can be brought back.
+      if let files = try? await files(of: manifest), files.allSatisfy({ kept.contains($0.key) }) {
+        result.forgotten.append(backup.id)
+        continue
+      }
       result.backups.append(backup.id)
       if dryRun { continue }
       try await lock.require()
       try await bury(backup.id)
     }
-    let now = try await lock.storeTime()
-    for object in try await store.list("data/") {
+    for object in objects {
       if needed.contains(object.key) {
         result.keptFiles += 1
         result.keptBytes += object.bytes
@@ -71,6 +88,7 @@ extension Repository {
           try await store.delete(Self.forgottenKey(backup.id))
           continue
         }
+        guard backup.entry == nil else { continue }
         for object in try await store.list("checks/\(backup.id)/") {
           // What it found damaged, another backup may still name.
           let check = try? JSONDecoder().decode(CheckRecord.self, from: try await store.read(object.key))

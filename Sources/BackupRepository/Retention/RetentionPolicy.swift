@@ -19,6 +19,9 @@ public struct RetentionPolicy: Sendable, Hashable, Codable {
 
   public var isEmpty: Bool { counts.isEmpty && within == nil }
 
+  /// Whether it would keep no backup at all: more likely a variable that is not set than a wish.
+  public var keepsNothing: Bool { counts.allSatisfy { $0 == 0 } && within?.seconds ?? 0 == 0 }
+
   private static let calendar: Calendar = {
     var calendar = Calendar(identifier: .iso8601)
     calendar.timeZone = .gmt
@@ -75,10 +78,12 @@ public enum RetentionError: Error, CustomStringConvertible {
   /// The backup, and what it is that no other is.
   case protected(String, String)
   case nothingSaid
+  case nothingKept
 
   public var description: String {
     switch self {
     case .protected(let id, let why): "backup \(id) is \(why). Add --force to forget it all the same"
+    case .nothingKept: "these rules keep no backup: at least one has to be above 0 (to give up named backups, name them)"
     case .nothingSaid: "say which backups to forget: ids, or what to keep (--keep-last, --keep-daily …)"
     }
   }

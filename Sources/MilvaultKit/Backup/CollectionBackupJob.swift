@@ -86,7 +86,7 @@ struct CollectionBackupJob: Sendable {
     var notes = Self.notes(schema, counts: counts) + unchecked + read.notes
     if let since, let changedSince = options.changedSince, let summary = read.change.since {
       let rows = read.partitions.reduce(0) { $0 + $1.content.rows }
-      notes.append(summary.note(rows: rows, whyWhole: since.whyWhole, fullEvery: changedSince.fullEvery))
+      notes.append(since.note(summary, rows: rows, fullEvery: changedSince.fullEvery))
     } else if let changedSince = options.changedSince {
       notes.append("all rows were read, since it has no field \(changedSince.field) that tells newer rows")
     }

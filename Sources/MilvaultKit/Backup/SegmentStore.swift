@@ -81,8 +81,15 @@ struct SegmentStore: Sendable {
       rowBytes: segments.reduce(0) { $0 + $1.rowBytes }, segments: segments.count, segmentList: list)
     var change = writer.summary
     change.foundBytes = foundBytes
+    let unusable = old.flatMap(\.files).map(\.name).filter { writer.damaged.contains($0) }
+    let notes =
+      unusable.isEmpty
+      ? []
+      : [
+        "files of an earlier backup are damaged or missing, and the rows of their segments were written anew: \(unusable.joined(separator: ", "))"
+      ]
     return StoredPartition(
       partition: backup, files: files, duplicates: duplicate.map { DuplicateKeys(extraRows: extraRows, example: $0) },
-      change: change)
+      change: change, notes: notes)
   }
 }

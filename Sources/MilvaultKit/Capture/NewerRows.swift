@@ -87,23 +87,38 @@ extension RangeReader {
   }
 
   /// Asks the server for the newer ones among rows that were read whole: it has to mean by the condition what is meant here.
-  /// - Returns: the rows, which may have been read again, since others write meanwhile.
   /// - Throws: `UnreliableField` if it does not.
-  func requireUnderstood(_ newer: NewerRows, _ page: PlannedPage, _ proven: ProvenRows) async throws -> ProvenRows {
-    var proven = proven
-    var found: [Key] = []
-    var expected: [Key] = []
-    for attempt in 0..<Self.attempts {
-      if attempt > 0 {
-        try await Task.sleep(for: .milliseconds(50 << attempt))
-        proven = try await self.proven(page, pageRows: page.keys.count, rowsBefore: nil)
-      }
-      let limit = min(2 * page.keys.count + 16, MilvusClient.largestPage)
-      found = try await client.query(query(page.range, fields: [key], condition: newer.condition), limit: limit).keys(field: key.name)
-      expected = zip(proven.rows.keys, newer.meet(proven.rows.batch)).compactMap { $1 ? $0 : nil }
-      if found == expected { return proven }
+  func requireUnderstood(_ newer: NewerRows, _ page: PlannedPage, _ proven: ProvenRows) async throws {
+    let limit = min(2 * page.keys.count + 16, MilvusClient.largestPage)
+    let found = try await client.query(query(page.range, fields: [key], condition: newer.condition), limit: limit).keys(field: key.name)
+    let expected = zip(proven.rows.keys, newer.meet(proven.rows.batch)).compactMap { $1 ? $0 : nil }
+    var suspects = Set(expected).symmetricDifference(found)
+    // What was written in between is right at a second look, which is a short one.
+    for attempt in 0..<Self.attempts where !suspects.isEmpty {
+      if attempt > 0 { try await Task.sleep(for: .milliseconds(50 << attempt)) }
+      suspects = try await misread(newer, among: suspects.filter(canBound).sorted())
     }
-    throw UnreliableField.misread(condition: newer.condition, expected: expected.count, found: found.count)
+    guard suspects.isEmpty else { throw UnreliableField.misread(condition: newer.condition, expected: expected.count, found: found.count) }
+  }
+
+  /// Those of some keys of which the server and we do not say the same.
+  private func misread(_ newer: NewerRows, among keys: [Key]) async throws -> Set<Key> {
+    guard let field = schema.field(newer.field) else { return [] }
+    var misread: Set<Key> = []
+    for from in stride(from: 0, to: keys.count, by: Self.keysAtOnce) {
+      let part = Array(keys[from..<min(from + Self.keysAtOnce, keys.count)])
+      let named = dialect.anyOf(part, field: key.name)
+      func query(_ expression: String, _ fields: [FieldSchema]) async throws -> RowBatch {
+        try await client.query(
+          RowQuery(schema: schema, partitions: partitions, expression: expression, fields: fields, consistency: consistency),
+          limit: 2 * part.count + 16)
+      }
+      let rows = try await query(named, [key, field])
+      let expected = zip(try rows.keys(field: key.name), newer.meet(rows)).compactMap { $1 ? $0 : nil }
+      let found = try await query("(\(named)) and \(newer.condition)", [key]).keys(field: key.name)
+      misread.formUnion(Set(expected).symmetricDifference(found))
+    }
+    return misread
   }
 
   /// Whether any row meets a condition.

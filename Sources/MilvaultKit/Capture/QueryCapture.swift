@@ -90,8 +90,8 @@ struct QueryCapture: Sendable {
           pageSize.saw(rows: captured.rows.read.count, bytes: captured.rows.read.byteCount)
           return (page, captured)
         }
-        var rows = try await reader.proven(page, pageRows: pageSize.rows, rowsBefore: rowsBefore)
-        if let newer, page.isSample { rows = try await reader.requireUnderstood(newer, page, rows) }
+        let rows = try await reader.proven(page, pageRows: pageSize.rows, rowsBefore: rowsBefore)
+        if let newer, page.isSample { try await reader.requireUnderstood(newer, page, rows) }
         pageSize.saw(rows: rows.rows.batch.count, bytes: rows.rows.batch.byteCount)
         return (page, CapturedPage(range: page.range, rows))
       } catch MilvusError.messageTooLarge {

@@ -153,7 +153,22 @@ final class OpenSegment {
     let full = finished.way == .rewritten ? written : Int(Double(rows) * width)
     let change = counts.all == 0 ? 0 : Int(Double(counts.inserted + counts.updated) * width) + counts.deleted * RowDigest.byteCount
     let differential = counts.all == 0 ? 0 : old.deltas.reduce(change) { $0 + $1.bytes }
-    return [.auto: written, .full: full, .differential: differential, .incremental: change]
+    guard context.policy.kind != .auto else { return [.auto: written, .full: full, .differential: differential, .incremental: change] }
+    var policy = context.policy
+    policy.kind = .auto
+    let way = policy.way(
+      changed: counts, rowsBefore: old.content.rows, rows: rows, hasDeltas: !old.deltas.isEmpty,
+      isBounded: old.deltas.isEmpty || ChangePolicy.isBounded(old.base, old.deltas, rowBytes: rowBytes))
+    let auto =
+      switch way {
+      case .unchanged: 0
+      case .incremental: change
+      case .differential: differential
+      case .rewritten: full
+      }
+    var all: [AskedKind: Int] = [.auto: auto, .full: full, .differential: differential, .incremental: change]
+    all[context.policy.kind] = written
+    return all
   }
 
   /// The segment as the old one with its changes; nil if it is to be written anew.

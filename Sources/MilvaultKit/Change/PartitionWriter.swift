@@ -34,7 +34,7 @@ package struct PartitionWriter {
     damaged = context.damaged
     summary = ChangeSummary(comparedWith: nil, why: "")
     summary.rowsBefore = old.reduce(0) { $0 + $1.content.rows }
-    summary.since = context.since.map { ChangedSince(field: $0.name, from: nil, mark: nil, lastWhole: .now) }
+    summary.since = context.since.map { ChangedSince(field: $0.name, from: nil, mark: nil, writeLag: 0, lastWhole: .now) }
   }
 
   /// Where the earlier backup's segment ends; nil if it has no further bound.

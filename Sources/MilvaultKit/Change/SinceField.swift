@@ -35,8 +35,7 @@ enum UnreliableField: Error, CustomStringConvertible {
   var description: String {
     switch self {
     case .overlooks(let field, let rows, let mark):
-      "of the rows that were read anyway, \(rows) changed although their \(field) is below \(mark) or null: the application does not set it "
-        + "with every write, or values go back"
+      "\(rows) rows that were read anyway changed although their \(field) is below \(mark) or null"
     case .misread(let condition, let expected, let found):
       "of rows that were read whole, \(expected) meet \(condition) and the server returns \(found)"
     }

@@ -14,6 +14,8 @@ struct SinceReading: Sendable {
   private(set) var limit: FieldMark?
   /// Why all rows are read; nil if the newer ones are enough.
   private(set) var whyWhole: String?
+  /// Since when backups relied on the field, if this one did, and could not.
+  private(set) var wasReliedOn: Timestamp?
   /// What this backup says of the field, before it has read anything.
   private(set) var summary: ChangedSince
 
@@ -29,12 +31,15 @@ struct SinceReading: Sendable {
     let history = compared.history(of: field)
     /// The greatest value that was seen long enough before a time.
     func mark(before time: Timestamp) -> FieldMark? {
-      history.flatMap { [$0.since.mark, time.date.timeIntervalSince($0.finished.date) >= options.writeLag ? $0.since.seen : nil] }
-        .compactMap(\.self).max()
+      let marks = history.map { earlier in
+        let isLongAgo = time.date.timeIntervalSince(earlier.finished.date) >= options.writeLag
+        return isLongAgo ? earlier.since.seen : earlier.since.writeLag >= options.writeLag ? earlier.since.mark : nil
+      }
+      return marks.compactMap(\.self).max()
     }
     let limit = compared.started.flatMap(mark(before:))
     self.limit = limit
-    summary = ChangedSince(field: options.field, from: nil, mark: mark(before: now), lastWhole: now)
+    summary = ChangedSince(field: options.field, from: nil, mark: mark(before: now), writeLag: options.writeLag, lastWhole: now)
     summary.overlookedAt = history.compactMap { $0.since.overlooked > 0 ? $0.finished : $0.since.overlookedAt }.max()
 
     let anew =
@@ -55,10 +60,14 @@ struct SinceReading: Sendable {
         "changed rows were found at \(found.text) that \(field.name) does not tell"
       } else if let lastWhole, lastWhole > now || now.date.timeIntervalSince(lastWhole.date) >= options.fullEvery {
         "it was read whole at \(lastWhole.text) the last time"
+      } else if history.contains(where: { $0.since.from != nil && $0.since.writeLag < options.writeLag && $0.started >= lastWhole ?? now })
+      {
+        "backups since \(lastWhole?.text ?? "") went by a shorter change.writeLag"
       } else if let limit {
         capture.dialect.atLeast(limit, field: field) == nil ? "\(limit) cannot be written in an expression" : nil
       } else {
-        "no backup that looked at \(field.name) had ended \(DurationText.words(options.writeLag)) before backup \(backup) began"
+        "no backup before \(backup) says what was written \(DurationText.words(options.writeLag)) (change.writeLag) before it began; "
+          + "a backup that begins that long after this one will, for those that follow it"
       }
     guard whyWhole == nil, let limit else { return }
     summary.from = limit
@@ -89,6 +98,7 @@ struct SinceReading: Sendable {
     var other = self
     other.whyWhole = "\(error)"
     (other.summary.from, other.summary.lastWhole, other.summary.overlookedAt) = (nil, .now, .now)
+    other.wasReliedOn = summary.lastWhole
     return other
   }
 
@@ -105,20 +115,25 @@ struct SinceReading: Sendable {
   var unchecked: SinceField { SinceField(name: field.name, mark: nil, isReliedOn: false) }
 }
 
-extension ChangedSince {
+extension SinceReading {
   /// What was read, and what that cannot see.
-  /// - Parameter rows: that there are.
-  func note(rows: Int, whyWhole: String?, fullEvery: Double) -> String {
-    if let whyWhole {
-      let found =
-        overlooked > 0
-        ? ". \(overlooked) rows changed that \(field) does not tell: it is not set with every write, or values go back. "
-          + "All rows are read by every backup for \(DurationText.words(fullEvery)) from now" : ""
-      return "all rows were read, since \(whyWhole)\(found)"
+  /// - Parameters:
+  ///   - found: what the backup says in the end.
+  ///   - rows: that there are.
+  func note(_ found: ChangedSince, rows: Int, fullEvery: Double) -> String {
+    guard let whyWhole, found.from == nil else {
+      let next = Timestamp(found.lastWhole.date.addingTimeInterval(fullEvery))
+      let again = "all rows are read again from \(next.text) on"
+      if found.rowsRead >= rows { return "all rows were read, though they need not have been: there are few, or many are new; \(again)" }
+      let from = found.from.map { "\($0)" } ?? ""
+      return "\(found.rowsRead) of \(rows) rows were read: those whose \(field.name) is not below \(from), new keys, and a sample. "
+        + "An update whose \(field.name) is below that is not in this backup unless it was in the sample; \(again)"
     }
-    let next = Timestamp(lastWhole.date.addingTimeInterval(fullEvery))
-    let from = from.map { "\($0)" } ?? ""
-    return "\(rowsRead) of \(rows) rows were read: those whose \(field) is not below \(from), new keys, and a sample. "
-      + "An update whose \(field) is below that is not in this backup unless it was in the sample; all rows are read again from \(next.text) on"
+    guard found.overlooked > 0 || wasReliedOn != nil else { return "all rows were read, since \(whyWhole)" }
+    let suspect = wasReliedOn.map { " Backups since \($0.text) that left rows unread may lack such updates." } ?? ""
+    return
+      "all rows were read, since \(whyWhole). \(found.overlooked) changed rows were found that \(field.name) does not tell: it is not set with "
+      + "every write, values go back, one row's lies far ahead, or change.writeLag is too short.\(suspect) "
+      + "All rows are read by every backup for \(DurationText.words(fullEvery)) (change.fullEvery) from now"
   }
 }

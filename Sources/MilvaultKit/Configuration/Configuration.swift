@@ -63,6 +63,9 @@ public struct Configuration: Sendable, Codable {
     } catch DecodingError.typeMismatch(_, let context) {
       let key = context.codingPath.map(\.stringValue).joined(separator: ".")
       throw ConfigurationError(file: path, what: "\(key) has a value of another kind than it takes; `milvault init` writes an example")
+    } catch DecodingError.dataCorrupted(let context) {
+      let key = context.codingPath.map(\.stringValue).joined(separator: ".")
+      throw ConfigurationError(file: path, what: "\(key): \(context.debugDescription)")
     } catch {
       throw ConfigurationError(file: path, what: "\(error)")
     }
@@ -105,13 +108,16 @@ public struct Configuration: Sendable, Codable {
       throw ConfigurationError(
         file: file ?? Self.defaultFile, what: "change.fullEvery is 0: to read all rows each time, leave --changed-since-field out")
     }
+    guard options.fullEvery <= 366 * 86_400, options.writeLag <= 366 * 86_400 else {
+      throw ConfigurationError(file: file ?? Self.defaultFile, what: "change.fullEvery and change.writeLag are a year at most")
+    }
     return options
   }
 
   /// The rules of `keep:`.
   /// - Throws: `ConfigurationError` if there are none.
   public func retentionPolicy(file: String? = nil) throws -> RetentionPolicy {
-    guard let policy = keep, !policy.isEmpty, policy.counts.allSatisfy({ $0 >= 0 }) else {
+    guard let policy = keep, !policy.keepsNothing, policy.counts.allSatisfy({ $0 >= 0 }) else {
       throw ConfigurationError(
         file: file ?? Self.defaultFile, what: "it does not say how many backups to keep, like keep: { last: 3, daily: 7, weekly: 4 }")
     }

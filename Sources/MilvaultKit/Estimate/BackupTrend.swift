@@ -64,7 +64,7 @@ public struct BackupTrend: Sendable {
     let share = Self.median(compared.compactMap(\.share))
     let hours = max(Self.median(compared.compactMap(\.hours)), 1.0 / 60)
     let daily = share / hours * 24
-    if share == 0 { return "nothing changed between these backups: a weekly one would do" }
+    if compared.allSatisfy({ $0.share == 0 }) { return "nothing changed between these backups: a weekly one would do" }
     if Self.median(compared.map(\.rewrittenShare)) > 0.5 {
       return hours > 2
         ? "most segments are rewritten each time: back up more often, so that less has changed, or use --kind full, which costs the same"

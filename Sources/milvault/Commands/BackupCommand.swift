@@ -65,6 +65,9 @@ struct BackupCommand: MilvaultCommand {
 
   func validate() throws {
     guard (1...64).contains(streams) else { throw ValidationError("--streams takes 1 to 64") }
+    if kind == .full, changedSinceField != nil {
+      throw ValidationError("a full backup reads all rows: leave out --changed-since-field, or --kind full")
+    }
     if let name {
       let allowed = name.unicodeScalars.allSatisfy {
         $0.isASCII && ($0.properties.isAlphabetic || "0123456789._-".unicodeScalars.contains($0))

@@ -5,6 +5,7 @@ import MilvaultKit
 
 extension DurationText: ExpressibleByArgument {
   public init?(argument: String) { self.init(argument) }
+  public var defaultValueDescription: String { DurationText.words(seconds) }
 }
 
 struct ForgetCommand: MilvaultCommand {
@@ -80,6 +81,7 @@ struct ForgetCommand: MilvaultCommand {
   private struct Answer: Encodable {
     struct Backup: Encodable {
       let id: String
+      let name: String?
       let label: String
       let collections: [String]
       let keptBy: [String]
@@ -93,6 +95,7 @@ struct ForgetCommand: MilvaultCommand {
     let repository = try await common.repository()
     let policy = keep ? try common.configuration().retentionPolicy(file: common.config) : rules
     guard !backups.isEmpty || !policy.isEmpty else { throw ValidationError(RetentionError.nothingSaid.description) }
+    guard !backups.isEmpty || !policy.keepsNothing else { throw ValidationError(RetentionError.nothingKept.description) }
     let (backups, force, dryRun, sameServer) = (backups, force, dryRun, sameServer)
     let started = Timestamp.now
     let answer = try await repository.withLock(
@@ -111,7 +114,9 @@ struct ForgetCommand: MilvaultCommand {
           forgotten: gone, dryRun: dryRun,
           backups: groups.flatMap { group in
             group.verdicts.map {
-              Answer.Backup(id: $0.entry.manifest.id, label: group.label, collections: group.collections, keptBy: $0.keptBy)
+              Answer.Backup(
+                id: $0.entry.manifest.id, name: $0.entry.manifest.name, label: group.label, collections: group.collections,
+                keptBy: $0.keptBy)
             }
           })
       }
@@ -152,10 +157,10 @@ struct ForgetCommand: MilvaultCommand {
         console.say("\(backup.label): \(backup.collections.joined(separator: ", "))")
       }
       let why = backup.keptBy.isEmpty ? (dryRun ? "would be forgotten" : "forgotten") : "kept: \(backup.keptBy.joined(separator: ", "))"
-      console.say("  \(backup.id)  \(why)")
+      console.say("  \(backup.id)\(backup.name.map { "  \($0)" } ?? "")  \(why)")
     }
     if answer.backups.isEmpty { for id in answer.forgotten { console.say("\(dryRun ? "would forget" : "forgot") \(id)") } }
-    if answer.forgotten.isEmpty { console.say("nothing to forget") }
+    if answer.forgotten.isEmpty { console.say("nothing to forget: rules count for each deployment and set of collections by itself") }
     if !answer.forgotten.isEmpty, !dryRun {
       console.note("`milvault undelete` brings back what was forgotten, until `milvault prune` frees its space")
     }
@@ -190,9 +195,11 @@ struct UndeleteCommand: MilvaultCommand {
     if !backups.isEmpty {
       back = try await repository.withLock(.shared, verb: "undelete", options: LockOptions(wait: 60), told: { console.warning($0.words) }) {
         _ in
-        var back: [String] = []
-        for wanted in backups { back.append(try await repository.undelete(wanted).manifest.id) }
-        return back
+        // All are looked up before any is brought back.
+        var ids: [String] = []
+        for wanted in backups { ids.append(try await repository.findForgotten(wanted).manifest.id) }
+        for id in ids { _ = try await repository.undelete(id) }
+        return ids
       }
       for id in back { console.say("\(id) is back") }
     }

@@ -57,7 +57,8 @@ struct ListCommand: MilvaultCommand {
       backups.append(
         Answer.Backup(
           id: manifest.id, name: manifest.name, finished: manifest.finished, deployment: manifest.deployment.label,
-          kind: manifest.kind.asked == manifest.kind.done ? manifest.kind.done : "\(manifest.kind.asked) (\(manifest.kind.done))",
+          kind: (manifest.kind.asked == manifest.kind.done ? manifest.kind.done : "\(manifest.kind.asked) (\(manifest.kind.done))")
+            + (manifest.collections.contains { $0.change?.since?.from != nil } ? ", newer rows" : ""),
           collections: manifest.collections.map(\.fullName), rows: manifest.rows, newBytes: manifest.newBytes,
           totalBytes: manifest.totalBytes, changedShare: manifest.changedShare, change: manifest.change,
           guarantees: Set(manifest.collections.map(\.guarantee.level.rawValue)).sorted(),

@@ -7,7 +7,7 @@ struct PruneCommand: MilvaultCommand {
   static let configuration = CommandConfiguration(
     commandName: "prune", abstract: "Remove the files that no backup needs, and free their space.",
     discussion: """
-      Forgotten backups cannot be brought back afterwards. Nothing else may work in the repository meanwhile: prune waits for it with --lock-wait, and
+      Forgotten backups whose files go cannot be brought back afterwards. Nothing else may work in the repository meanwhile: prune waits for it with --lock-wait, and
       others wait for prune. Files of the last minutes stay, since somebody may be about to refer to them (--grace).
       Interrupted at any moment it leaves a sound repository; the next run goes on.
 
@@ -25,12 +25,15 @@ struct PruneCommand: MilvaultCommand {
   var lockWait = DurationText(seconds: 0)
 
   @Option(
-    help: ArgumentHelp("Leave files that are younger than this; by default twice the time after which a lock is stale.", valueName: "time"))
+    help: ArgumentHelp(
+      "Leave files that are younger than this; at least the time after which a lock is stale (5 minutes), by default twice that.",
+      valueName: "time"))
   var grace: DurationText?
 
   private struct Answer: Encodable {
     let dryRun: Bool
     let backups: [String]
+    let forgotten: [String]
     let files: Int
     let bytes: Int
     let youngFiles: Int
@@ -43,7 +46,7 @@ struct PruneCommand: MilvaultCommand {
     let repository = try await common.repository()
     let options = LockOptions(wait: lockWait.seconds)
     let grace = grace?.seconds ?? 2 * options.limit
-    guard grace >= options.limit || dryRun else {
+    guard grace >= options.limit else {
       throw ValidationError("--grace has to be at least \(Int(options.limit)) s: a writer that is thought dead may live that long")
     }
     let dryRun = dryRun
@@ -70,6 +73,10 @@ struct PruneCommand: MilvaultCommand {
     if !result.backups.isEmpty {
       console.say("\(dryRun ? "would give up" : "gave up") forgotten backups: \(result.backups.joined(separator: ", "))")
     }
+    if !result.forgotten.isEmpty {
+      console.note(
+        "forgotten backups that can still be brought back, since all their files stay: \(result.forgotten.joined(separator: ", "))")
+    }
     if result.youngFiles > 0 {
       console.note(
         "\(Format.bytes(result.youngBytes)) in \(result.youngFiles) files that nothing refers to are younger than \(Format.seconds(grace)) and stay until the next prune"
@@ -80,7 +87,8 @@ struct PruneCommand: MilvaultCommand {
     }
     try console.answer(
       Answer(
-        dryRun: dryRun, backups: result.backups, files: result.files, bytes: result.bytes, youngFiles: result.youngFiles,
+        dryRun: dryRun, backups: result.backups, forgotten: result.forgotten, files: result.files, bytes: result.bytes,
+        youngFiles: result.youngFiles,
         youngBytes: result.youngBytes, keptFiles: result.keptFiles, keptBytes: result.keptBytes))
     return .done
   }
