@@ -129,11 +129,16 @@ extension SinceReading {
       return "\(found.rowsRead) of \(rows) rows were read: those whose \(field.name) is not below \(from), new keys, and a sample. "
         + "An update whose \(field.name) is below that is not in this backup unless it was in the sample; \(again)"
     }
-    guard found.overlooked > 0 || wasReliedOn != nil else { return "all rows were read, since \(whyWhole)" }
-    let suspect = wasReliedOn.map { " Backups since \($0.text) that left rows unread may lack such updates." } ?? ""
-    return
-      "all rows were read, since \(whyWhole). \(found.overlooked) changed rows were found that \(field.name) does not tell: it is not set with "
-      + "every write, values go back, one row's lies far ahead, or change.writeLag is too short.\(suspect) "
-      + "All rows are read by every backup for \(DurationText.words(fullEvery)) (change.fullEvery) from now"
+    var words = ["all rows were read, since \(whyWhole)"]
+    if found.overlooked > 0 {
+      words.append(
+        "\(found.overlooked) changed rows were found that \(field.name) does not tell: it is not set with every write, values go back, one row's "
+          + "lies far ahead, or change.writeLag is too short")
+    }
+    if let wasReliedOn { words.append("Backups since \(wasReliedOn.text) that left rows unread may lack such updates") }
+    if words.count > 1 {
+      words.append("All rows are read by every backup for \(DurationText.words(fullEvery)) (change.fullEvery) from now")
+    }
+    return words.joined(separator: ". ")
   }
 }
