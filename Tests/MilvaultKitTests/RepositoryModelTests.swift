@@ -18,7 +18,7 @@ import Testing
   func whateverIsDoneEveryBackupGivesItsRowsOrIsKnownToBeDamaged(seed: UInt64) async throws {
     var run = try await RepositoryModel(seed: seed)
     defer { try? FileManager.default.removeItem(at: run.folder) }
-    for _ in 0..<(Self.isSoak ? 5000 : 500) {
+    for _ in 0..<(Self.isSoak ? 5000 : 250) {
       // Steps never wait by themselves, and other tests' heartbeats want a turn.
       await Task.yield()
       do {

@@ -59,7 +59,7 @@ extension RealServers {
     }
 
     /// Few rows are read, all changes are found; and where the application does not maintain the field, that is.
-    @Test(arguments: [MilvusGeneration.lite3, .lite2, .standalone23, .standalone22])
+    @Test(arguments: [MilvusGeneration.lite3, .standalone22] + (Project.isSoak ? [.lite2, .standalone23] : []))
     func onlyNewerRowsAreRead(_ generation: MilvusGeneration) async throws {
       let isLite = generation == .lite2 || generation == .lite3
       let rows = isLite ? 6000 : 24000
