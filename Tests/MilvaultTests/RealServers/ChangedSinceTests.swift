@@ -167,8 +167,9 @@ extension RealServers {
       let often = try await filled.backup(Self.option, "--config", config.path)
       #expect(often.exitCode == 0 && often.errors.contains("it was read whole at"), "\(often)")
       // A longer lag is not one that backups until now allowed for.
-      let longer = try await Self.backUp(filled, Self.option, lag: "2s")
-      #expect(longer.change.since?.from == nil, "\(longer)")
+      #expect(try await Self.backUp(filled, Self.option).change.since?.from != nil)
+      let longer = try await Self.backUp(filled, Self.option, lag: "1h")
+      #expect(longer.change.since?.from == nil && longer.notes.contains { $0.contains("a shorter change.writeLag") }, "\(longer)")
       // The newest rows are gone: what comes next may have the values that they had.
       try await filled.server.pymilvus("run", "since_delete(Collection('\(filled.name)'), [k for k in range(6000) if k % 50 == 49])")
       let back = try await Self.backUp(filled, Self.option)
