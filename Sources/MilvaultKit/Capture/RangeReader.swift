@@ -252,7 +252,7 @@ struct RangeReader: Sendable {
   }
 
   /// How often these keys stand on the server, altogether.
-  private func countOf(_ keys: [Key]) async throws -> Int {
+  func countOf(_ keys: [Key]) async throws -> Int {
     var total = 0
     var from = 0
     while from < keys.count {
