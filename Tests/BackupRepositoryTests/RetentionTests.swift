@@ -102,8 +102,15 @@ import Testing
   @Test func pruneKeepsWhatIsKnownOfSharedDamage() async throws {
     let made = try await TemporaryRepository()
     let repository = made.repository
-    let (first, second) = (try await made.backUp(seed: 1), try await made.backUp(seed: 1))
-    let file = try #require(try await repository.files(of: first.manifest).first { $0.name.contains("rows") })
+    let (shared, own, second) = (try await made.backUp(seed: 1), try await made.backUp(seed: 2), try await made.backUp(seed: 1))
+    // One with files that another names too, and with files of its own: these go, and so it is given up.
+    var manifest = shared.manifest
+    manifest.id = Repository.newBackupID(at: .now)
+    manifest.collections[0].partitions += own.manifest.collections[0].partitions
+    let first = try await repository.publish(manifest)
+    for entry in [shared, own] { try await repository.forget(entry.manifest.id) }
+    try Self.age(made, by: 10_000)
+    let file = try #require(try await repository.files(of: shared.manifest).first { $0.name.contains("rows") })
     func record(_ finding: String) async throws {
       try await repository.record(
         CheckRecord(
@@ -112,7 +119,8 @@ import Testing
     }
     try await record(file.name)
     try await repository.forget(first.manifest.id)
-    _ = try await repository.withLock(.exclusive, verb: "prune") { try await repository.prune($0, grace: 1) }
+    let pruned = try await repository.withLock(.exclusive, verb: "prune") { try await repository.prune($0, grace: 1) }
+    #expect(pruned.backups.contains(first.manifest.id) && pruned.forgotten == [shared.manifest.id])
     #expect(try await repository.catalog().entries.map(\.manifest.id) == [second.manifest.id])
     #expect(try await repository.damagedFiles() == [file.name])
   }
