@@ -4,6 +4,8 @@
 
     none                  passes everything on
     hide KEY              answers queries for rows without the row of this key, but counts it
+    overlook KEY          answers queries and counts between keys as if the row were not there, but not those without bounds
+    misread N             takes the bound N in "at >= bound" for N more than it is
     lose-insert-answers N of every N inserts one is passed on and its answer lost
     slow-inserts SECONDS  passes every insert on so much later
     flaky PERCENT         so many of the calls fail with UNAVAILABLE before they reach the server; inserts do not
@@ -12,6 +14,7 @@
 """
 import os
 import random
+import re
 import sys
 import time
 from concurrent import futures
@@ -49,6 +52,13 @@ def answer(path, request, context):
         if "count(*)" not in query.output_fields:
             query.expr = f"({query.expr}) and id != {argument}"
             request = query.SerializeToString()
+    if fault in ("overlook", "misread") and method == "Query":
+        query = milvus_pb2.QueryRequest.FromString(request)
+        if fault == "misread":
+            query.expr = re.sub(r"\bat >= (\d+)", lambda m: f"at >= {int(m[1]) + int(argument)}", query.expr)
+        elif query.expr != "id >= 0 or id < 0":
+            query.expr = f"({query.expr}) and id != {argument}"
+        request = query.SerializeToString()
     metadata = [(k, v) for k, v in context.invocation_metadata() if not k.startswith((":", "grpc-", "user-agent", "te", "content-type"))]
     try:
         reply = channel.unary_unary(path)(request, metadata=metadata, timeout=120)

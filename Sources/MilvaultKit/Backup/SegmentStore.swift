@@ -59,7 +59,7 @@ struct SegmentStore: Sendable {
       }
       while let page = try await pages.next() {
         for finished in try await writer.append(page.rows) { try await take(finished, damaged: writer.damaged) }
-        if let counted = page.counted { extraRows += max(0, counted - page.rows.keys.count) }
+        extraRows += max(0, page.counted.reduce(0) { $0 + $1.rows } - page.rows.keys.count)
         duplicate = duplicate ?? page.duplicate
         if page.range.through == nil { reachedTheEnd = true }
       }

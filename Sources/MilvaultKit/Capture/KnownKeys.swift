@@ -41,13 +41,12 @@ actor KnownKeys {
         known.append(nil)
       }
     }
-    let isSample = before <= chosen && chosen < passed || Double.random(in: 0..<1) < Self.sampleShare
     let lacking = known.count { $0 == nil }
     var page = page
     // What stands behind the last key is not known yet.
-    guard page.range.through != nil else { return page }
-    page.isSample = isSample
-    if !isSample, Double(lacking) <= Self.mostLacking * Double(known.count) { page.known = known }
+    let isLast = page.range.through == nil
+    page.isSample = isLast || before <= chosen && chosen < passed || Double.random(in: 0..<1) < Self.sampleShare
+    if !page.isSample, Double(lacking) <= Self.mostLacking * Double(known.count) { page.known = known }
     return page
   }
 

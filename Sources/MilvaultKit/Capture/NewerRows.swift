@@ -66,7 +66,7 @@ extension RangeReader {
     guard zip(wasRead, known).allSatisfy({ $0 || $1 != nil }) else { return nil }
     let order = keys.indices.sorted { keys[$0] < keys[$1] }
     let rows = ScannedRows(keys: page.keys, known: zip(wasRead, known).map { $0 ? nil : $1 }, read: batch.picking(order))
-    return CapturedPage(range: page.range, rows: rows, counted: try await counted)
+    return CapturedPage(range: page.range, rows: rows, counted: try await counted.map { [CountedRange(range: page.range, rows: $0)] } ?? [])
   }
 
   /// Keys asked for in one expression.
@@ -89,9 +89,12 @@ extension RangeReader {
   /// Asks the server for the newer ones among rows that were read whole: it has to mean by the condition what is meant here.
   /// - Throws: `UnreliableField` if it does not.
   func requireUnderstood(_ newer: NewerRows, _ page: PlannedPage, _ proven: ProvenRows) async throws {
-    let limit = min(2 * page.keys.count + 16, MilvusClient.largestPage)
-    let found = try await client.query(query(page.range, fields: [key], condition: newer.condition), limit: limit).keys(field: key.name)
-    let expected = zip(proven.rows.keys, newer.meet(proven.rows.batch)).compactMap { $1 ? $0 : nil }
+    // The last page has no end, and more may stand behind it by now.
+    guard let end = page.range.through ?? proven.rows.keys.last(where: canBound) else { return }
+    let range = KeyRange(after: page.range.after, through: end)
+    let limit = min(2 * proven.rows.keys.count + 16, MilvusClient.largestPage)
+    let found = try await client.query(query(range, fields: [key], condition: newer.condition), limit: limit).keys(field: key.name)
+    let expected = zip(proven.rows.keys, newer.meet(proven.rows.batch)).compactMap { $1 && $0 <= end ? $0 : nil }
     var suspects = Set(expected).symmetricDifference(found)
     // What was written in between is right at a later look. While 2.3 takes a row's old version away, its new one is there already, and
     // which of them an answer has depends on the condition: for about a second (measured).

@@ -7,8 +7,8 @@ import RowBatches
 struct CapturedPage: Sendable {
   var range: KeyRange
   var rows: ScannedRows
-  /// Rows that the server counts; nil where it cannot.
-  var counted: Int?
+  /// What the server counts in the range, or in its pieces; nothing where it cannot.
+  var counted: [CountedRange] = []
   /// A key that stands more than once, if any does.
   var duplicate: Key?
 }
@@ -49,11 +49,10 @@ struct QueryCapture: Sendable {
     let reader = try reader(of: partition)
     let width = schema.columns.reduce(0) { $0 + $1.expectedWidth }
     let pageSize = PageSize(bytes: pageBytes, expectedWidth: width)
-    let whole = KeyRange()
-    let countBefore = counts ? try await reader.count(whole) : nil
-    var counted = 0
+    var counted = counts ? try await PageCounts(reader, streams: streams) : nil
+    let rowsBefore = counted?.rowsBefore
     // Without a count only an empty answer ends the scan.
-    let rows = countBefore ?? .max
+    let rows = rowsBefore ?? .max
     let channel = AsyncChannel<PlannedPage>()
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask {
@@ -63,20 +62,14 @@ struct QueryCapture: Sendable {
       }
       let known = newer?.knownKeys()
       let pages = channel.map { page in try await known?.lookUp(page) ?? page }
-      try await read(pages, reader: reader, pageSize: pageSize, rowsBefore: countBefore, newer: newer) { page in
-        counted += page.counted ?? 0
+      try await read(pages, reader: reader, pageSize: pageSize, rowsBefore: rowsBefore, newer: newer) { page in
+        counted?.add(page)
         try await consume(page)
       }
       try await group.waitForAll()
     }
     try Task.checkCancellation()
-    // The pages' own counts could share a mistake with their bounds; a count without bounds cannot.
-    if let countBefore, counted != countBefore {
-      let countAfter = try await reader.count(whole)
-      if countAfter == countBefore {
-        throw CaptureError.incomplete(collection: schema.name, range: whole, returned: counted, counted: countAfter)
-      }
-    }
+    try await counted?.requireWhole()
   }
 
   /// Reads planned pages by several streams and hands them on in their order.

@@ -5,8 +5,8 @@ import RowBatches
 /// Rows of a range that were proven to be all there are.
 struct ProvenRows: Sendable {
   var rows: DigestedRows
-  /// Rows that the server counts; nil where it cannot.
-  var counted: Int?
+  /// What the server counts in the range, or in its pieces; nothing where it cannot.
+  var counted: [CountedRange] = []
   /// A key that stands more than once, if any does.
   var duplicate: Key?
 }
@@ -87,7 +87,7 @@ struct RangeReader: Sendable {
   /// The page without an upper bound. Its planned keys make a range of their own; what stands behind them is read, range by range, until
   /// nothing does. Where rows are appended all the while that never is: then what is still behind has to be no more than what came since the beginning.
   private func provenTail(_ page: PlannedPage, pageRows: Int, rowsBefore: Int?) async throws -> ProvenRows {
-    var rows = ProvenRows(rows: try DigestedRows(schema.layout.empty, keyField: key.name), counted: counts ? 0 : nil)
+    var rows = ProvenRows(rows: try DigestedRows(schema.layout.empty, keyField: key.name))
     var after = page.range.after
     if let bound = page.keys.lastIndex(where: { canBound($0) }) {
       let range = KeyRange(after: after, through: page.keys[bound])
@@ -147,7 +147,7 @@ struct RangeReader: Sendable {
     let rows = try DigestedRows(batch, keyField: key.name)
     try requireOrder(rows.keys, in: page.range)
     if let counted = try await counted {
-      if counted == rows.keys.count { return ProvenRows(rows: rows, counted: counted) }
+      if counted == rows.keys.count { return ProvenRows(rows: rows, counted: [CountedRange(range: page.range, rows: counted)]) }
     } else if rows.keys == page.keys {
       return ProvenRows(rows: rows)
     }
@@ -203,8 +203,8 @@ struct RangeReader: Sendable {
   private func joined(_ low: ProvenRows, _ high: ProvenRows) throws -> ProvenRows {
     var batch = low.rows.batch
     try batch.append(high.rows.batch)
-    let counted = low.counted.flatMap { low in high.counted.map { low + $0 } }
-    return ProvenRows(rows: try DigestedRows(batch, keyField: key.name), counted: counted, duplicate: low.duplicate ?? high.duplicate)
+    return ProvenRows(
+      rows: try DigestedRows(batch, keyField: key.name), counted: low.counted + high.counted, duplicate: low.duplicate ?? high.duplicate)
   }
 
   /// Reads a range whose count disagreed: again, then in halves, down to the narrowest range that stays wrong.
@@ -220,9 +220,10 @@ struct RangeReader: Sendable {
       returned = rows.keys.count
       keys = rows.keys
       guard before == counted else { continue }
-      if counted == returned { return ProvenRows(rows: rows, counted: counted) }
+      let part = CountedRange(range: range, rows: counted)
+      if counted == returned { return ProvenRows(rows: rows, counted: [part]) }
       if counted > returned, let duplicate = try await duplicate(among: keys, explaining: counted) {
-        return ProvenRows(rows: rows, counted: counted, duplicate: duplicate)
+        return ProvenRows(rows: rows, counted: [part], duplicate: duplicate)
       }
     }
     let bounds = keys.dropLast().indices.filter { canBound(keys[$0]) }

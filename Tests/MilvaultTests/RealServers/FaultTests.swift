@@ -82,6 +82,17 @@ extension RealServers {
       try await filled.drop()
     }
 
+    /// Pages whose counts share a mistake with their bounds: all agree, and a row is in none of them.
+    @Test func aRowThatNoBoundedCountKnowsFailsTheBackup() async throws {
+      let filled = try await Filled("uniform", on: .lite3)
+      let proxy = try FaultyMilvus(filled.server, fault: "overlook", "12345")
+      let finished = try await filled.backup(uri: proxy.uri)
+      expect(finished, exit: 1, says: filled.name, "from first to last", "counts 30900 rows", "returns 30899")
+      let list = try await filled.milvault("list")
+      #expect(list.output.contains("no backups yet"))
+      try await filled.drop()
+    }
+
     @Test func duplicatesAreToldAndFailAStrictBackup() async throws {
       for generation in [MilvusGeneration.standalone23, .lite2] {
         let filled = try await Filled("duplicates", on: generation)

@@ -90,8 +90,7 @@ struct TestServer: Sendable {
   @discardableResult
   func pymilvus(_ arguments: String..., uri: String? = nil) async throws -> String {
     let address = (uri ?? self.uri) + (kind.secured ? "@root:Milvus" : "")
-    let script = Project.support.appendingPathComponent("milvus.py").path
-    let finished = try await run(python, [script, address, kind.generation.rawValue] + arguments)
+    let finished = try await Pymilvus.shared.run(python.path, [address, kind.generation.rawValue] + arguments)
     guard finished.exitCode == 0 else { throw TestFailure("pymilvus \(arguments): \(finished)") }
     return finished.output
   }
