@@ -95,7 +95,8 @@ let package = Package(
       ],
       swiftSettings: swiftSettings),
     .executableTarget(
-      name: "ReadAndDiscard", dependencies: ["MilvusClient", "RowBatches"], path: "Benchmarks/ReadAndDiscard", swiftSettings: swiftSettings),
+      name: "ReadAndDiscard", dependencies: ["MilvaultKit", "MilvusClient", "RowBatches"], path: "Benchmarks/ReadAndDiscard",
+      swiftSettings: swiftSettings),
 
     // Tests, arranged like the sources. MilvaultTests runs the command line against real servers.
     .target(name: "TestRows", dependencies: ["RowBatches", "RowFormats"], path: "Tests/TestRows", swiftSettings: swiftSettings),

@@ -1,16 +1,21 @@
 import AsyncAlgorithms
-import MilvusClient
-import RowBatches
+package import MilvusClient
+package import RowBatches
 
 /// A range of keys to read in one piece, found by a pass over the keys alone.
-struct PlannedPage: Sendable {
+package struct PlannedPage: Sendable {
   var range: KeyRange
   /// The keys that the pass found in it, in order.
-  var keys: [Key]
+  package var keys: [Key]
   /// What an earlier backup has under each of the keys, if only what is new is to be read; nil for one that it lacks.
-  var known: [RowDigest?]?
+  package var known: [RowDigest?]?
   /// Whether it is read whole to find out whether the others need not be.
-  var isSample = false
+  package var isSample = false
+
+  package init(range: KeyRange, keys: [Key]) {
+    self.range = range
+    self.keys = keys
+  }
 }
 
 /// A pass over the keys of a partition, in key order, without their rows: it finds ranges of equal size however the keys are spread. It holds

@@ -5,7 +5,7 @@ import RowBatches
 ///
 /// A sample of the pages is left to be read whole, so that a field that nobody maintains is found out: the one that holds a row chosen at
 /// random, one in twenty of the others, and the last.
-actor KnownKeys {
+package actor KnownKeys {
   private let rows: NewerRows
   private var segments: ArraySlice<Segment>
   private var current: SegmentDigests?
@@ -17,18 +17,18 @@ actor KnownKeys {
   private let chosen: Int
 
   /// The share of pages that are read whole, besides the one that is in any case.
-  static let sampleShare = 0.05
+  package static let sampleShare = 0.05
   /// With more new keys than that share, a page is read whole: asking for them one by one would cost more.
   private static let mostLacking = 0.25
 
-  init(_ rows: NewerRows) {
+  package init(_ rows: NewerRows) {
     self.rows = rows
     segments = rows.segments[...]
     chosen = Int.random(in: 0...max(0, rows.segments.reduce(0) { $0 + $1.content.rows } - 1))
   }
 
   /// The page with what is known of its keys, or without, if it is to be read whole.
-  func lookUp(_ page: PlannedPage) async throws -> PlannedPage {
+  package func lookUp(_ page: PlannedPage) async throws -> PlannedPage {
     let before = passed
     var known: [RowDigest?] = []
     known.reserveCapacity(page.keys.count)

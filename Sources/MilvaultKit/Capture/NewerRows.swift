@@ -1,9 +1,9 @@
-import BackupRepository
+package import BackupRepository
 import MilvusClient
-import RowBatches
+package import RowBatches
 
 /// What a capture may leave unread: rows that a field says are no newer than an earlier backup, which has them.
-struct NewerRows: Sendable {
+package struct NewerRows: Sendable {
   let field: String
   /// Rows whose field is not below this are newer, and the condition that says so.
   let from: FieldMark
@@ -12,6 +12,15 @@ struct NewerRows: Sendable {
   /// The partition as the earlier backup has it, in key order.
   let segments: [Segment]
   let keyType: ColumnType
+
+  package init(field: String, from: FieldMark, condition: String, repository: Repository, segments: [Segment], keyType: ColumnType) {
+    self.field = field
+    self.from = from
+    self.condition = condition
+    self.repository = repository
+    self.segments = segments
+    self.keyType = keyType
+  }
 
   func knownKeys() -> KnownKeys { KnownKeys(self) }
 

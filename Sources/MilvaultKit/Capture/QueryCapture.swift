@@ -1,12 +1,12 @@
 import AsyncAlgorithms
 import BackupRepository
-import MilvusClient
+package import MilvusClient
 import RowBatches
 
 /// Rows of one partition as they leave the server: in key order, proven.
-struct CapturedPage: Sendable {
+package struct CapturedPage: Sendable {
   var range: KeyRange
-  var rows: ScannedRows
+  package var rows: ScannedRows
   /// What the server counts in the range, or in its pieces; nothing where it cannot.
   var counted: [CountedRange] = []
   /// A key that stands more than once, if any does.
@@ -23,7 +23,7 @@ extension CapturedPage {
 /// Captures the rows of a collection through queries: any Milvus, any moment, no access to its storage.
 ///
 /// A pass over the keys alone plans pages of equal size; several streams read them; each page is proven complete.
-struct QueryCapture: Sendable {
+package struct QueryCapture: Sendable {
   let client: MilvusClient
   let schema: CollectionSchema
   let consistency: ReadConsistency
@@ -31,6 +31,19 @@ struct QueryCapture: Sendable {
   let counts: Bool
   let pageBytes: Int
   let streams: Int
+
+  package init(
+    client: MilvusClient, schema: CollectionSchema, consistency: ReadConsistency, dialect: ExpressionDialect, counts: Bool, pageBytes: Int,
+    streams: Int
+  ) {
+    self.client = client
+    self.schema = schema
+    self.consistency = consistency
+    self.dialect = dialect
+    self.counts = counts
+    self.pageBytes = pageBytes
+    self.streams = streams
+  }
 
   private func reader(of partition: String?) throws -> RangeReader {
     guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: schema.name) }
@@ -45,7 +58,7 @@ struct QueryCapture: Sendable {
   /// Reads a partition (nil: the whole collection) and hands its pages on in key order.
   /// - Parameter newer: what may be left unread; nil for nothing.
   /// - Throws: `CaptureError` if the rows cannot be proven complete.
-  func read(partition: String?, newer: NewerRows? = nil, _ consume: (CapturedPage) async throws -> Void) async throws {
+  package func read(partition: String?, newer: NewerRows? = nil, _ consume: (CapturedPage) async throws -> Void) async throws {
     let reader = try reader(of: partition)
     let width = schema.columns.reduce(0) { $0 + $1.expectedWidth }
     let pageSize = PageSize(bytes: pageBytes, expectedWidth: width)
