@@ -7,7 +7,8 @@ import MilvusClient
 import RowBatches
 
 let arguments = CommandLine.arguments
-guard arguments.count == 5 || arguments.count == 6 && arguments[5] == "proven", let rows = Int(arguments[3]), let streams = Int(arguments[4])
+guard arguments.count == 5 || arguments.count == 6 && arguments[5] == "proven", let rows = Int(arguments[3]),
+  let streams = Int(arguments[4])
 else {
   print("usage: ReadAndDiscard URI COLLECTION ROWS STREAMS [proven]")
   exit(64)

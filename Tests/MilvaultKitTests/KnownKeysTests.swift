@@ -25,7 +25,9 @@ import Testing
   private static func pages(of keys: [Int64]) -> [PlannedPage] {
     let pages = stride(from: 0, to: keys.count, by: pageRows).map { keys[$0..<min($0 + pageRows, keys.count)].map(Key.int64) }
     return pages.indices.map { index in
-      PlannedPage(range: KeyRange(after: index > 0 ? pages[index - 1].last : nil, through: index + 1 < pages.count ? pages[index].last : nil), keys: pages[index])
+      PlannedPage(
+        range: KeyRange(after: index > 0 ? pages[index - 1].last : nil, through: index + 1 < pages.count ? pages[index].last : nil),
+        keys: pages[index])
     }
   }
 

@@ -499,7 +499,7 @@ def since_churn(name, seconds, behind):
         time.sleep(float(random.uniform(0, 0.8)))
         since_write(name, keys, now, version)
         if version % 5 == 0:
-            Collection(name).delete(f"id in {keys[:3]}")
+            since_delete(Collection(name), keys[:3])
 
 
 def bulk_schema(name):
