@@ -80,19 +80,19 @@ public indirect enum ColumnValues: Sendable {
     // Taken out of `self` before it grows, so that it is the only owner and grows in place: not in a pattern over both, which would hold it too.
     switch self {
     case .fixed(let width, var bytes):
-      guard case .fixed(_, let more) = other else { return Self.cannotJoin() }
+      guard case .fixed(_, let more) = other else { Self.cannotJoin() }
       self = .fixed(width: 0, Data())
       bytes.append(more)
       self = .fixed(width: width, bytes)
     case .variable(var offsets, var bytes):
-      guard case .variable(let moreOffsets, let more) = other else { return Self.cannotJoin() }
+      guard case .variable(let moreOffsets, let more) = other else { Self.cannotJoin() }
       self = .fixed(width: 0, Data())
       let base = bytes.count
       offsets.append(contentsOf: moreOffsets.dropFirst().lazy.map { $0 + base })
       bytes.append(more)
       self = .variable(offsets: offsets, bytes: bytes)
     case .list(var offsets, var elements):
-      guard case .list(let moreOffsets, let more) = other else { return Self.cannotJoin() }
+      guard case .list(let moreOffsets, let more) = other else { Self.cannotJoin() }
       self = .fixed(width: 0, Data())
       let base = offsets.last ?? 0
       offsets.append(contentsOf: moreOffsets.dropFirst().lazy.map { $0 + base })
@@ -101,7 +101,43 @@ public indirect enum ColumnValues: Sendable {
     }
   }
 
-  private static func cannotJoin() {
+  /// Values of one layout, one after the other, copied once.
+  static func joined(_ parts: [ColumnValues]) -> ColumnValues {
+    // Without values there may be no width yet.
+    let parts = parts.filter { $0.count > 0 }
+    guard let first = parts.first else { return .fixed(width: 0, Data()) }
+    guard parts.count > 1 else { return first }
+    var all = Data()
+    var ends = [0]
+    switch first {
+    case .fixed(let width, _):
+      all.reserveCapacity(parts.reduce(0) { $0 + $1.byteCount })
+      for part in parts {
+        guard case .fixed(width, let bytes) = part else { cannotJoin() }
+        all.append(bytes)
+      }
+      return .fixed(width: width, all)
+    case .variable:
+      for part in parts {
+        guard case .variable(let offsets, let bytes) = part else { cannotJoin() }
+        let base = all.count
+        ends.append(contentsOf: offsets.dropFirst().lazy.map { $0 + base })
+        all.append(bytes)
+      }
+      return .variable(offsets: ends, bytes: all)
+    case .list:
+      var elements: [ColumnValues] = []
+      for part in parts {
+        guard case .list(let offsets, let more) = part else { cannotJoin() }
+        let base = ends.last ?? 0
+        ends.append(contentsOf: offsets.dropFirst().lazy.map { $0 + base })
+        elements.append(more)
+      }
+      return .list(offsets: ends, elements: joined(elements))
+    }
+  }
+
+  private static func cannotJoin() -> Never {
     preconditionFailure("columns of different layouts are never joined: RowBatch.append checks the types")
   }
 

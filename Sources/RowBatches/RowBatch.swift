@@ -21,6 +21,32 @@ public struct RowBatch: Sendable {
     count = 0
   }
 
+  /// Batches, one behind the other. They are copied once, where adding one by one to a batch copies what is there again and again.
+  /// - Throws: `RowBatchError` if their columns are not the same in name, type and order.
+  public init(joining parts: [RowBatch]) throws {
+    let parts = parts.filter { $0.count > 0 } + (parts.contains { $0.count > 0 } ? [] : parts.prefix(1))
+    guard let first = parts.first else {
+      self.init(emptyWith: [])
+      return
+    }
+    self = first
+    guard parts.count > 1 else { return }
+    guard parts.allSatisfy(first.hasColumns(of:)) else { throw RowBatchError.differentColumns }
+    columns = first.columns.indices.map { i in
+      let all = parts.map { $0.columns[i] }
+      let validity =
+        all.contains { $0.validity != nil }
+        ? parts.flatMap { $0.columns[i].validity ?? Array(repeating: true, count: $0.count) } : nil
+      return Column(
+        name: first.columns[i].name, type: first.columns[i].type, values: ColumnValues.joined(all.map(\.values)), validity: validity)
+    }
+    count = parts.reduce(0) { $0 + $1.count }
+  }
+
+  private func hasColumns(of other: RowBatch) -> Bool {
+    columns.count == other.columns.count && zip(columns, other.columns).allSatisfy { $0.name == $1.name && $0.type == $1.type }
+  }
+
   /// Bytes of the values alone: the same however rows are cut into batches.
   public var valueBytes: Int { columns.reduce(0) { $0 + $1.values.valueBytes } }
 
@@ -62,9 +88,7 @@ public struct RowBatch: Sendable {
 
   /// Adds the rows of `other`, whose columns must be the same in name, type and order.
   public mutating func append(_ other: RowBatch) throws {
-    guard columns.count == other.columns.count,
-      zip(columns, other.columns).allSatisfy({ $0.name == $1.name && $0.type == $1.type })
-    else { throw RowBatchError.differentColumns }
+    guard hasColumns(of: other) else { throw RowBatchError.differentColumns }
     for i in columns.indices {
       if columns[i].validity != nil || other.columns[i].validity != nil {
         let mine = columns[i].validity ?? Array(repeating: true, count: count)

@@ -31,6 +31,11 @@ public struct KeyedEntries: Sendable {
       + keys.reduce(0) { if case .utf8(let bytes) = $1 { $0 + bytes.count } else { $0 } }
   }
 
+  /// Entries one behind the other, each with greater keys than the one before.
+  fileprivate init(joining parts: [KeyedEntries]) throws {
+    self.init(keys: parts.flatMap(\.keys), digests: parts.flatMap(\.digests), rows: try RowBatch(joining: parts.map(\.rows)))
+  }
+
   /// Adds entries, whose keys are greater.
   public mutating func append(_ other: KeyedEntries) throws {
     keys += other.keys
@@ -93,8 +98,24 @@ public struct MergedEntries {
   /// - Parameter sources: the newest first.
   public init(_ sources: [KeyedSource]) throws { heads = try sources.compactMap { try Head.first(of: $0) } }
 
+  /// Where the sources have keys by turns, a key is a piece: as many are put together.
+  private static let joinedKeys = 1024
+  private static let joinedBytes = 4 << 20
+
   /// The next entries, keys that are gone among them; nil at the end, or when all keys up to `through` were given.
   public mutating func next(through: Key? = nil) throws -> KeyedEntries? {
+    var pieces: [KeyedEntries] = []
+    var (keys, bytes) = (0, 0)
+    while keys < Self.joinedKeys, bytes < Self.joinedBytes, let piece = try nextPiece(through: through) {
+      keys += piece.keys.count
+      bytes += piece.rows.valueBytes
+      pieces.append(piece)
+    }
+    return pieces.count > 1 ? try KeyedEntries(joining: pieces) : pieces.first
+  }
+
+  /// The next entries of one source.
+  private mutating func nextPiece(through: Key?) throws -> KeyedEntries? {
     guard var least = heads.indices.first else { return nil }
     for i in heads.indices.dropFirst() where heads[i].key < heads[least].key { least = i }
     let key = heads[least].key

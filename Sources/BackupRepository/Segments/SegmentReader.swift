@@ -212,12 +212,14 @@ public final class SegmentRowReader {
       return try reader.next()
     }
     defer { source = .merged(merged) }
-    var rows: RowBatch?
-    while rows.map({ $0.byteCount < Self.batchBytes }) ?? true, let more = try merged.next() {
+    var pieces: [RowBatch] = []
+    var bytes = 0
+    while bytes < Self.batchBytes, let more = try merged.next() {
       guard more.rows.count > 0 else { continue }
-      if rows == nil { rows = more.rows } else { try rows?.append(more.rows) }
+      pieces.append(more.rows)
+      bytes += more.rows.byteCount
     }
-    return rows?.dropping(dropped)
+    return pieces.isEmpty ? nil : try RowBatch(joining: pieces).dropping(dropped)
   }
 }
 

@@ -59,26 +59,26 @@ struct CollectionBackupJob: Sendable {
     let schema = description.schema
     let watch = Stopwatch()
     guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: schema.name) }
-    let counts = try await client.canCount(schema)
-    let strong = capture(schema, counts: counts, timestamp: nil)
-    let unchecked = try await UnreadableKeys(capture: strong, indexes: indexes).check()
+    var cut = try await cutNow()
+    let counts = try await client.canCount(schema, consistency: consistency(cut))
+    let first = capture(schema, counts: counts, cut)
+    let unchecked = try await UnreadableKeys(capture: first, indexes: indexes).check()
     let estimate = try await client.rowEstimate(of: schema.name)
     progress.begin("backing up \(schema.name)", total: estimate)
 
     let context = SegmentContext(
       repository: repository, damaged: damaged, layout: schema.layout, keyField: key.name, policy: options.policy)
     let compared = ComparedCollection(of: description, database: database, in: earlier, label: connection.manifestEntry.label)
-    var since = try await sinceReading(description, comparedWith: compared, capture: strong)
-    var cut = try await cutNow()
+    var since = try await sinceReading(description, comparedWith: compared, capture: first)
     var read: ReadPartitions
     do {
-      read = try await readPartitions(capture(schema, counts: counts, timestamp: cut.timestamp), context, compared, since)
+      read = try await readPartitions(first, context, compared, since)
     } catch let error as UnreliableField {
       // What was stored up to now is found again.
       progress.tell("\(schema.name): all rows are read: \(error)")
       since = since?.whole(because: error)
       cut = try await cutNow()
-      read = try await readPartitions(capture(schema, counts: counts, timestamp: cut.timestamp), context, compared, since)
+      read = try await readPartitions(capture(schema, counts: counts, cut), context, compared, since)
     }
     if options.strict, let duplicates = read.duplicates {
       throw CaptureError.duplicateKeys(collection: schema.name, extraRows: duplicates.extraRows, example: duplicates.example)
@@ -104,10 +104,12 @@ struct CollectionBackupJob: Sendable {
     Cut(timestamp: connection.capabilities.has(.timestamps) ? try await client.allocateTimestamp() : nil, time: .now)
   }
 
-  /// - Parameter timestamp: reads see all that was written up to it; nil for up to the read itself.
-  private func capture(_ schema: CollectionSchema, counts: Bool, timestamp: UInt64?) -> QueryCapture {
+  /// Reads see all that was written up to the cut; where the server has no timestamps, up to the read itself.
+  private func consistency(_ cut: Cut) -> ReadConsistency { cut.timestamp.map { .upTo($0) } ?? .strong }
+
+  private func capture(_ schema: CollectionSchema, counts: Bool, _ cut: Cut) -> QueryCapture {
     QueryCapture(
-      client: client, schema: schema, consistency: timestamp.map { .upTo($0) } ?? .strong, dialect: connection.info.dialect,
+      client: client, schema: schema, consistency: consistency(cut), dialect: connection.info.dialect,
       counts: counts, pageBytes: PageSize.bytes(for: connection.capabilities), streams: max(1, options.streams))
   }
 

@@ -84,12 +84,12 @@ extension MilvusClient {
   }
 
   /// Whether the server counts the rows of a loaded collection.
-  public func canCount(_ schema: CollectionSchema) async throws -> Bool {
+  public func canCount(_ schema: CollectionSchema, consistency: ReadConsistency = .strong) async throws -> Bool {
     guard let key = schema.primaryKey else { return false }
     // Of one key: a server that takes "count(*)" for a field answers with the rows themselves.
     let expression = key.type == .scalar(.varchar) ? "\(key.name) in [\"\"]" : "\(key.name) in [0]"
     do {
-      _ = try await count(RowQuery(schema: schema, expression: expression, fields: [key], consistency: .strong))
+      _ = try await count(RowQuery(schema: schema, expression: expression, fields: [key], consistency: consistency))
       return true
     } catch MilvusError.unsupported {
       return false

@@ -21,14 +21,15 @@ public final class ParquetWriter {
   private let layout: RowLayout
   private let sink: Sink
   private var writer: OpaquePointer?
-  private var pending: RowBatch
+  /// Rows of the next row group.
+  private var pending: [RowBatch] = []
+  private var pendingRows = 0
   private var pendingBytes = 0
 
   /// - Parameter write: takes the file's bytes in order; what it throws, the writer's calls throw.
   public init(layout: RowLayout, write: @escaping (UnsafeRawBufferPointer) throws -> Void) throws {
     self.layout = layout
     sink = Sink(write)
-    pending = layout.empty
     var schema = layout.exportSchema()
     let paths = layout.fields.flatMap(\.plainPaths)
     let context = Unmanaged.passUnretained(sink).toOpaque()
@@ -61,19 +62,24 @@ public final class ParquetWriter {
     var from = 0
     for row in 0..<batch.count {
       pendingBytes += batch.width(ofRow: row)
-      let groupRows = pending.count + row + 1 - from
+      let groupRows = pendingRows + row + 1 - from
       if pendingBytes >= Self.rowGroupBytes || groupRows >= Self.rowGroupRows {
-        try pending.append(batch.slice(from..<row + 1))
+        add(batch.slice(from..<row + 1))
         try writeRowGroup()
         from = row + 1
       }
     }
-    if from < batch.count { try pending.append(batch.slice(from..<batch.count)) }
+    if from < batch.count { add(batch.slice(from..<batch.count)) }
+  }
+
+  private func add(_ rows: RowBatch) {
+    pending.append(rows)
+    pendingRows += rows.count
   }
 
   /// Writes what is left and the footer. The writer takes no rows afterwards.
   public func finish() throws {
-    if pending.count > 0 { try writeRowGroup() }
+    if pendingRows > 0 { try writeRowGroup() }
     guard let writer else { return }
     self.writer = nil
     defer { arrow_bridge_parquet_writer_free(writer) }
@@ -81,9 +87,8 @@ public final class ParquetWriter {
   }
 
   private func writeRowGroup() throws {
-    var array = pending.exportArray()
-    pending = layout.empty
-    pendingBytes = 0
+    var array = try RowBatch(joining: pending).exportArray()
+    (pending, pendingRows, pendingBytes) = ([], 0, 0)
     try check(arrow_bridge_parquet_writer_write(writer, &array))
   }
 
