@@ -32,6 +32,11 @@ extension MilvusClient {
     return Capabilities(found)
   }
 
+  /// Whether the server can give a collection another name: asked with two names that no collection has.
+  public func canRename() async throws -> Bool {
+    try await answers { try await self.renameCollection("milvault_no_such_collection", to: "milvault_no_such_collection_either") }
+  }
+
   /// Whether the server has a call: any answer but "unsupported" shows it, a refusal too.
   private func answers(_ call: () async throws -> Void) async throws -> Bool {
     do {

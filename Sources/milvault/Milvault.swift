@@ -19,7 +19,7 @@ struct Milvault: AsyncParsableCommand {
       """,
     version: Tool.version,
     subcommands: [
-      InitCommand.self, CheckCommand.self, BackupCommand.self, ListCommand.self, ShowCommand.self, RestoreCommand.self,
+      InitCommand.self, CheckCommand.self, BackupCommand.self, ListCommand.self, ShowCommand.self, RestoreCommand.self, RollbackCommand.self,
       VerifyCommand.self, ExportCommand.self, ImportCommand.self, ForgetCommand.self, UndeleteCommand.self, PruneCommand.self,
       EstimateCommand.self, EmbeddedCommand.self, DemoCommand.self,
     ])

@@ -49,6 +49,14 @@ public struct StandingLock: Sendable {
 
   public var holder: String { record?.holder ?? key }
 
+  /// Whether its holder is another process, and may be alive.
+  var isOthers: Bool {
+    guard !isStale, let record else { return !isStale }
+    guard record.host == ProcessInfo.processInfo.hostName else { return true }
+    if record.process == ProcessInfo.processInfo.processIdentifier { return false }
+    return kill(record.process, 0) == 0 || errno != ESRCH
+  }
+
   /// What became of a stale one.
   public var words: String { "removed the lock of \(holder): nothing was heard of it for \(Int(age)) s" }
 }

@@ -167,6 +167,11 @@ extension Repository {
     return locks
   }
 
+  /// The locks that others hold for a command.
+  package func others(at verb: String) async throws -> [StandingLock] {
+    try await locks().filter { $0.record?.verb == verb && $0.isOthers }
+  }
+
   /// Works under a lock, which is renewed all the while. If it is lost, the work is cancelled and `LockError.lost` thrown.
   /// - Parameters:
   ///   - verb: the command, for others.

@@ -37,6 +37,7 @@ extension Repository {
     try await requireKnownBackups(listed)
     var needed: Set<String> = []
     for entry in catalog.entries { needed.formUnion(try await files(of: entry.manifest).map(\.key)) }
+    needed.formUnion(try await filesOfRestores().map(\.key))
     var result = PruneResult()
     let now = try await lock.storeTime()
     let objects = try await store.list("data/")

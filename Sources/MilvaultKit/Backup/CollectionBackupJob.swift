@@ -27,29 +27,9 @@ struct CollectionBackupJob: Sendable {
     let loadState = try await client.loadState(of: schema.name)
     let replicas = loadState == .loaded ? try await client.replicas(of: schema.name) : nil
 
-    return try await whileLoaded(schema.name, state: loadState) {
+    return try await client.whileLoaded(schema.name, state: loadState, progress: progress) {
       try await backUp(
         description, indexes: indexes, aliases: aliases, loadState: loadState, replicas: replicas)
-    }
-  }
-
-  /// Loads a collection that is not loaded for as long as `body` takes.
-  private func whileLoaded<Result>(_ name: String, state: LoadState, _ body: () async throws -> Result) async throws -> Result {
-    guard state != .loaded else { return try await body() }
-    progress.begin("loading \(name)", unit: "%")
-    do {
-      do {
-        try await client.load(name)
-      } catch MilvusError.refused(_, _, let reason) {
-        throw CaptureError.notLoadable(collection: name, reason)
-      }
-      let result = try await body()
-      if state == .notLoaded { try await client.release(name) }
-      return result
-    } catch {
-      // A collection that someone else is loading stays theirs. In a task of its own, since this one may be cancelled.
-      if state == .notLoaded { _ = await Task { try await client.release(name) }.result }
-      throw error
     }
   }
 

@@ -1,5 +1,5 @@
 /// A collection by name, as a user writes it: `name` or `database.name`.
-public struct CollectionName: Sendable, Hashable {
+public struct CollectionName: Sendable, Hashable, Codable {
   public var database: String
   public var name: String
 

@@ -33,6 +33,13 @@ public struct DeploymentTarget: Sendable {
     }
   }
 
+  /// The label that the deployment's history goes by.
+  public func standingLabel() throws -> String {
+    if let label { return label }
+    guard try liteGeneration != nil else { return try DeploymentLabel.standard(for: try Endpoint(uri).address) }
+    return try DeploymentLabel.standard(for: URL(fileURLWithPath: uri).standardizedFileURL.path)
+  }
+
   /// Whether the URI is the path of a Milvus Lite database that is to be created.
   var isNewDatabase: Bool {
     get throws { try liteGeneration != nil && !FileManager.default.fileExists(atPath: uri) }
@@ -43,7 +50,7 @@ public struct DeploymentTarget: Sendable {
     progress: ProgressMeter = ProgressMeter(), _ body: @Sendable (DeploymentConnection) async throws -> Result
   ) async throws -> Result {
     guard let generation = try liteGeneration else {
-      return try await connect(uri, label: label ?? DeploymentLabel.standard(for: try Endpoint(uri).address), body)
+      return try await connect(uri, label: try standingLabel(), body)
     }
     let path = URL(fileURLWithPath: uri).standardizedFileURL.path
     let installation = EmbeddedInstallation(generation)
@@ -52,7 +59,7 @@ public struct DeploymentTarget: Sendable {
     }
     let embedded = EmbeddedMilvus(installation, data: path, keepsData: true)
     return try await embedded.run { running in
-      try await connect(running.uri, label: label ?? DeploymentLabel.standard(for: path), shownAs: path, body)
+      try await connect(running.uri, label: try standingLabel(), shownAs: path, body)
     }
   }
 

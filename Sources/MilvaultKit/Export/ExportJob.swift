@@ -187,7 +187,7 @@ public struct ExportJob: Sendable {
     let prepare = writer.prepare
     var content = ContentDigest()
     try await orderedParallelMap(rows, width: ProcessInfo.processInfo.activeProcessorCount + 1) { batch in
-      (try prepare(batch), ContentDigest(of: RowDigests(of: batch)))
+      (try prepare(batch.rows), ContentDigest(of: RowDigests(of: batch.rows)))
     } consume: { prepared, digest in
       try writer.write(prepared)
       content.add(digest)
@@ -227,10 +227,10 @@ public struct ExportJob: Sendable {
       repository: rows.repository, segments: rows.segments, layout: RowLayout(fields), key: rows.key, batchBytes: rows.batchBytes)
     var longest: [String: Int] = [:]
     for try await batch in texts {
-      for column in batch.columns {
+      for column in batch.rows.columns {
         guard case .variable(let offsets, let bytes) = column.values else { continue }
         let most = bytes.withUnsafeBytes { raw in
-          (0..<batch.count).reduce(0) { most, row in
+          (0..<batch.rows.count).reduce(0) { most, row in
             max(most, raw[offsets[row]..<offsets[row + 1]].reduce(0) { $0 + ($1 & 0xC0 == 0x80 ? 0 : 1) })
           }
         }

@@ -12,6 +12,12 @@ public struct RestoredCollection: Sendable {
   public var verified: RestoreVerify
   /// Seconds of import, index, load and verify.
   public var seconds: [String: Double]
+  /// What was done in rows; nil where the collection was made by the restore.
+  public var effect: RowEffect?
+  /// The name that a replaced collection is kept under.
+  public var kept: String?
+  /// The restore, by which `rollback` knows it; nil if there is nothing to roll back.
+  public var restore: String?
   /// Settings that the server left out, in words: they do not touch the rows.
   public var notes: [String] = []
 }
@@ -20,10 +26,17 @@ public struct RestoredCollection: Sendable {
 public struct RestoreJob: Sendable {
   let target: DeploymentTarget
   let repository: Repository
-  let options: RestoreOptions
+  private var options: RestoreOptions
   let progress: ProgressMeter
 
-  public init(target: DeploymentTarget, repository: Repository, options: RestoreOptions, progress: ProgressMeter = ProgressMeter()) {
+  /// Whether the repository is there when the restore is over, so that an interrupted one can be gone on with.
+  private let staysThere: Bool
+
+  public init(
+    target: DeploymentTarget, repository: Repository, options: RestoreOptions, progress: ProgressMeter = ProgressMeter(),
+    repositoryStays: Bool = true
+  ) {
+    staysThere = repositoryStays
     self.target = target
     self.repository = repository
     self.options = options
@@ -33,7 +46,7 @@ public struct RestoreJob: Sendable {
   /// Says what `run` would do; writes nothing.
   public func plan(_ entry: CatalogEntry) async throws -> RestorePlan {
     guard try target.isNewDatabase else {
-      return try await target.withConnection(progress: progress) { connection in try await plan(entry, on: connection) }
+      return try await target.withConnection(progress: progress) { try await plan(entry, on: $0) }
     }
     // A database that is not there yet: planned on an empty one elsewhere, thrown away.
     let scratch = try ScratchFolder("plan")
@@ -46,24 +59,70 @@ public struct RestoreJob: Sendable {
   }
 
   private func plan(_ entry: CatalogEntry, on connection: DeploymentConnection) async throws -> RestorePlan {
-    try await RestorePlanner(connection: connection, options: options).plan(entry.manifest)
+    var plan = try await RestorePlanner(connection: connection, options: options, restore: Repository.newRestoreID()).plan(entry.manifest)
+    for (index, collection) in plan.collections.enumerated() where collection.mode.isIntoLive && collection.obstacles.isEmpty {
+      plan.collections[index].effect = try await connection.withClient(for: collection.target.database) { client in
+        try await merge(collection, client: client, connection: connection).look()
+      }
+    }
+    return plan
   }
 
-  /// Restores. A collection that fails on the way is dropped again: it was not there before.
-  /// - Throws: `RestoreError.obstacles` before anything is written, `.different` if the rows read back are others.
+  private func merge(_ plan: RestorePlan.Collection, client: MilvusClient, connection: DeploymentConnection) -> MergeJob {
+    MergeJob(client: client, connection: connection, repository: repository, options: options, progress: progress, plan: plan)
+  }
+
+  /// Restores. A collection that was made by it and fails on the way is dropped again, unless it can be gone on with.
+  /// - Throws: `RestoreError.obstacles` before anything is written, `.different` if the rows read back are others, `.interrupted` if `resume` can go on.
   public func run(_ entry: CatalogEntry) async throws -> [RestoredCollection] {
-    try await repository.whileReading(verb: "restore") { try await restore(entry) }
+    let id = Repository.newRestoreID()
+    return try await recorded(entry.manifest, as: id) { connection in
+      try await refuseUnfinished(entry.manifest, on: connection)
+      let plan = try await RestorePlanner(connection: connection, options: options, restore: id).plan(entry.manifest)
+      guard plan.obstacles.isEmpty else { throw RestoreError.obstacles(plan.obstacles) }
+      // Damage shows before the first row is written.
+      try await requireFiles(plan)
+      let record = RestoreRecord(
+        id: id, backup: entry.manifest.id, deployment: connection.manifestEntry, options: options,
+        collections: plan.collections.map { .init($0) })
+      let journal = try await RestoreJournal.begin(record, in: repository, isKept: staysThere)
+      return try await restore(plan, journal: journal, to: connection)
+    }
   }
 
-  private func restore(_ entry: CatalogEntry) async throws -> [RestoredCollection] {
+  /// Goes on with a restore that was interrupted, by the options it was begun with.
+  public func resume(_ record: RestoreRecord, of entry: CatalogEntry) async throws -> [RestoredCollection] {
+    var job = self
+    job.options = record.options
+    return try await job.recorded(entry.manifest, as: record.id) { [job] connection in
+      try await job.requireAlone(record.id)
+      // Read again: what it says is true only now that nobody else works on it.
+      let record = try await repository.restore(record.id, as: RestoreRecord.self)
+      guard connection.manifestEntry.label == record.deployment.label else {
+        throw RestoreError.nothingToResume(connection.address, in: "\(repository.store.location) (\(record.id) went to \(record.deployment.uri))")
+      }
+      let planner = RestorePlanner(connection: connection, options: record.options, restore: record.id, resumed: record)
+      let plan = try await planner.plan(entry.manifest)
+      guard plan.obstacles.isEmpty else { throw RestoreError.obstacles(plan.obstacles) }
+      try await job.requireFiles(plan)
+      return try await job.restore(plan, journal: try await RestoreJournal.open(record, in: repository), to: connection)
+    }
+  }
+
+  /// Works under a lock, and keeps a record of how it ended.
+  private func recorded(
+    _ manifest: Manifest, as id: String,
+    _ work: @escaping @Sendable (DeploymentConnection) async throws -> (restored: [RestoredCollection], bytes: Int)
+  ) async throws -> [RestoredCollection] {
     let started = Timestamp.now
-    let names = entry.manifest.collections.map(\.fullName)
     do {
-      let (restored, bytes) = try await target.withConnection(progress: progress) { try await restore(entry, to: $0) }
+      let (restored, bytes) = try await repository.whileReading(verb: "restore \(id)") {
+        try await target.withConnection(progress: progress) { try await work($0) }
+      }
       // The restore is done, whether or not the repository takes a record of it: it may be mounted read-only.
       try? await repository.record(
         RunRecord(
-          verb: "restore", started: started, outcome: .done, backup: entry.manifest.id, collections: restored.map(\.target),
+          verb: "restore", started: started, outcome: .done, backup: manifest.id, collections: restored.map(\.target),
           rows: restored.reduce(0) { $0 + $1.rows }, bytes: bytes,
           seconds: restored.reduce(into: [:]) { sums, one in sums.merge(one.seconds) { $0 + $1 } }))
       return restored
@@ -71,35 +130,87 @@ public struct RestoreJob: Sendable {
       let difference = (error as? RestoreError)?.isDifference ?? (error as? RepositoryError)?.isDamage ?? false
       try? await repository.record(
         RunRecord(
-          verb: "restore", started: started, outcome: difference ? .damage : .failed, error: "\(error)", backup: entry.manifest.id,
-          collections: names))
+          verb: "restore", started: started, outcome: difference ? .damage : .failed, error: "\(error)", backup: manifest.id,
+          collections: manifest.collections.map(\.fullName)))
       throw error
     }
   }
 
   private func restore(
-    _ entry: CatalogEntry, to connection: DeploymentConnection
-  ) async throws -> (collections: [RestoredCollection], bytes: Int) {
-    let plan = try await plan(entry, on: connection)
-    guard plan.obstacles.isEmpty else { throw RestoreError.obstacles(plan.obstacles) }
-    // Damage shows before the first row is written.
-    try await requireFiles(plan)
-    for database in plan.databases { try await connection.client.createDatabase(database) }
+    _ plan: RestorePlan, journal: RestoreJournal, to connection: DeploymentConnection
+  ) async throws -> (restored: [RestoredCollection], bytes: Int) {
+    let there = try await connection.existingDatabases()
+    for database in plan.databases where !there.contains(database) { try await connection.client.createDatabase(database) }
     var restored: [RestoredCollection] = []
-    for collection in plan.collections {
+    for (index, collection) in plan.collections.enumerated() {
+      guard await journal.collection(index).stage != .done else { continue }
       do {
         restored.append(
           try await connection.withClient(for: collection.target.database) { client in
-            try await CollectionRestoreJob(
-              client: client, connection: connection, repository: repository, options: options, progress: progress, plan: collection
-            ).run()
+            try await restore(collection, index: index, journal: journal, client: client, connection: connection)
           })
       } catch {
+        // In a task of its own, since this one may be cancelled.
+        await Task { await journal.endIfNothingIsLeft(because: error) }.value
         guard !restored.isEmpty else { throw error }
         throw RestoreError.partly(done: restored.map(\.target), cause: error)
       }
     }
+    if await !journal.canRollBack { try await journal.remove() }
     return (restored, plan.collections.reduce(0) { $0 + $1.rowBytes })
+  }
+
+  private func restore(
+    _ plan: RestorePlan.Collection, index: Int, journal: RestoreJournal, client: MilvusClient, connection: DeploymentConnection
+  ) async throws -> RestoredCollection {
+    if plan.mode.isIntoLive {
+      var restored = try await merge(plan, client: client, connection: connection).run(journal, index: index)
+      restored.restore = journal.id
+      return restored
+    }
+    let swap = CollectionSwap(client: client, progress: progress, target: plan.target, journal: journal, index: index)
+    let isProven = await journal.collection(index).stage == .swapping
+    var restored: RestoredCollection
+    if isProven {
+      restored = RestoredCollection(
+        source: plan.source, target: plan.target.text, rows: plan.rows, verified: options.verify, seconds: [:],
+        notes: ["it was proven before the interruption"])
+    } else {
+      let job = CollectionRestoreJob(
+        client: client, connection: connection, repository: repository, options: options, progress: progress, plan: plan,
+        journal: journal, index: index)
+      let made: CollectionDescription
+      (restored, made) = try await job.run()
+      guard plan.mode == .replace else {
+        try await journal.update(index) { $0.stage = .done }
+        return restored
+      }
+      guard let replaced = plan.replaced else { throw RestoreError.vanished(plan.target.text, restore: journal.id) }
+      try await swap.begin(replaced, new: made)
+    }
+    restored.notes += try await swap.finish(drops: options.dropsOld)
+    if !options.dropsOld {
+      restored.kept = await journal.collection(index).swap?.kept
+      restored.restore = journal.id
+    }
+    return restored
+  }
+
+  /// Two restores into one collection would not know of each other.
+  private func refuseUnfinished(_ manifest: Manifest, on connection: DeploymentConnection) async throws {
+    let names = options.collections.isEmpty ? manifest.collections.map { CollectionName(database: $0.database, name: $0.name) } : options.collections
+    let targets = Set(names.map { options.renames[$0] ?? CollectionName(database: $0.database, name: $0.name + options.suffix) })
+    for id in try await repository.restoreIDs() {
+      guard let record = try? await repository.restore(id, as: RestoreRecord.self) else { continue }
+      guard record.isUnfinished, record.deployment.label == connection.manifestEntry.label else { continue }
+      guard let one = record.collections.first(where: { $0.isUnfinished && targets.contains($0.target) }) else { continue }
+      throw RestoreError.unfinishedBefore(one.target.text, restore: id)
+    }
+  }
+
+  /// Nobody else works on a restore.
+  private func requireAlone(_ id: String) async throws {
+    if let other = try await repository.others(at: "restore \(id)").first { throw RestoreError.beingRestored(id, by: other.holder) }
   }
 
   private func requireFiles(_ plan: RestorePlan) async throws {
@@ -111,5 +222,14 @@ public struct RestoreJob: Sendable {
         }
       }
     }
+  }
+}
+
+extension RestoreRecord.Collection {
+  /// As it stands before anything is done.
+  fileprivate init(_ plan: RestorePlan.Collection) {
+    self.init(
+      source: CollectionName(database: plan.backup.database, name: plan.backup.name), target: plan.target, mode: plan.mode, stage: .waiting,
+      progress: plan.backup.partitions.map { _ in RestoreRecord.Progress() }, effect: RowEffect())
   }
 }

@@ -1,5 +1,5 @@
 /// What to do with keys that the source server made, on a target that refuses given ones for such a collection.
-public enum AutoIDChoice: String, Sendable, CaseIterable {
+public enum AutoIDChoice: String, Sendable, CaseIterable, Codable {
   /// Keep the keys; the restored collection has no auto-id.
   case keepKeys = "keep-keys"
   /// Keep the auto-id; the server makes new keys.
@@ -7,7 +7,7 @@ public enum AutoIDChoice: String, Sendable, CaseIterable {
 }
 
 /// How far a restore is proven at its end.
-public enum RestoreVerify: String, Sendable, CaseIterable {
+public enum RestoreVerify: String, Sendable, CaseIterable, Codable {
   case none
   /// The rows are counted.
   case count
@@ -15,10 +15,30 @@ public enum RestoreVerify: String, Sendable, CaseIterable {
   case rows
 }
 
+/// What a restore does about a target that is there already.
+public enum RestoreMode: String, Sendable, CaseIterable, Codable {
+  /// It must not be there.
+  case create
+  /// It is restored beside the live collection and proven, then takes its name; the old one is kept under another.
+  case replace
+  /// The backup's rows come into the live collection; where a key is there, the backup's row takes its place.
+  case merge
+  /// Only rows whose keys are missing come into the live collection.
+  case fill
+
+  /// Whether rows come into a collection that others may be using.
+  public var isIntoLive: Bool { self == .merge || self == .fill }
+}
+
 /// What of a backup to restore, where to and how.
-public struct RestoreOptions: Sendable {
+public struct RestoreOptions: Sendable, Codable {
   /// The collections, by their names in the backup; none for all.
   public var collections: [CollectionName] = []
+  /// Their partitions; none for all.
+  public var partitions: [String] = []
+  public var mode: RestoreMode = .create
+  /// Whether `replace` drops the old collection when the new one has its name.
+  public var dropsOld = false
   /// New names, by the old ones.
   public var renames: [CollectionName: CollectionName] = [:]
   /// Put behind the name of every collection that `renames` leaves as it is.

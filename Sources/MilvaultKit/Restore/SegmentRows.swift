@@ -3,14 +3,22 @@ import MilvusClient
 import RowBatches
 import RowFormats
 
+/// Rows of a segment, which is told by its place among the segments.
+struct SegmentBatch: Sendable {
+  var segment: Int
+  var rows: RowBatch
+}
+
 /// The rows of segments, one segment after the other, in batches of about a number of bytes.
 struct SegmentRows: AsyncSequence, Sendable {
-  typealias Element = RowBatch
+  typealias Element = SegmentBatch
   let repository: Repository
   let segments: [Segment]
   let layout: RowLayout
   let key: FieldLayout
   let batchBytes: Int
+  /// Told of each segment before its first row comes.
+  var willBegin: @Sendable (Int) async throws -> Void = { _ in }
 
   func makeAsyncIterator() -> Iterator { Iterator(source: self) }
 
@@ -22,18 +30,19 @@ struct SegmentRows: AsyncSequence, Sendable {
 
     init(source: SegmentRows) { self.source = source }
 
-    mutating func next() async throws -> RowBatch? {
+    mutating func next() async throws -> SegmentBatch? {
       try Task.checkCancellation()
       while true {
         if let batch = pending {
           let rows = rowsThatFit(batch)
           pending = rows < batch.count ? batch.slice(rows..<batch.count) : nil
-          return batch.slice(0..<rows)
+          return SegmentBatch(segment: nextSegment - 1, rows: batch.slice(0..<rows))
         }
         if let reader {
           pending = try reader.next()
           if pending == nil { self.reader = nil }
         } else if nextSegment < source.segments.count {
+          try await source.willBegin(nextSegment)
           reader = try await source.repository.openRows(of: source.segments[nextSegment], layout: source.layout, key: source.key)
           nextSegment += 1
         } else {

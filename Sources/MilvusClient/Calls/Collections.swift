@@ -70,6 +70,32 @@ extension MilvusClient {
     }
   }
 
+  /// Lets an alias stand for another collection, at once.
+  public func alterAlias(_ alias: String, to collection: String) async throws {
+    var request = WireAliasRequest()
+    request.dbName = database
+    request.collectionName = collection
+    request.alias = alias
+    let message = request
+    _ = try await call("AlterAlias \(alias)", subject: collection, status: { $0 }) {
+      try await $0.alterAlias(message, metadata: $1, options: $2)
+    }
+  }
+
+  /// Gives a collection another name, in the same database. Its aliases go with it.
+  /// - Parameter collection: its own name; an alias is refused by some servers and taken for the collection by Lite 3.
+  public func renameCollection(_ collection: String, to name: String) async throws {
+    var request = WireRenameCollectionRequest()
+    request.dbName = database
+    request.oldName = collection
+    request.newName = name
+    request.newDbName = database
+    let message = request
+    _ = try await call("RenameCollection \(collection) to \(name)", subject: collection, repeatable: .no, status: { $0 }) {
+      try await $0.renameCollection(message, metadata: $1, options: $2)
+    }
+  }
+
   /// The collection's aliases: from its description (2.x, needs no right), and from the call for them (Lite 3 leaves them out of the description).
   public func listAliases(of collection: String) async throws -> [String] {
     let described = try await describeCollection(collection).aliases
@@ -96,13 +122,25 @@ extension MilvusClient {
   }
 
   public func createPartition(_ partition: String, in collection: String) async throws {
-    var request = WireCreatePartitionRequest()
+    var request = WirePartitionRequest()
     request.dbName = database
     request.collectionName = collection
     request.partitionName = partition
     let message = request
     _ = try await call("CreatePartition \(collection)/\(partition)", subject: collection, repeatable: .no, status: { $0 }) {
       try await $0.createPartition(message, metadata: $1, options: $2)
+    }
+  }
+
+  /// Drops a partition with its rows. Standalone servers refuse one that is loaded.
+  public func dropPartition(_ partition: String, of collection: String) async throws {
+    var request = WirePartitionRequest()
+    request.dbName = database
+    request.collectionName = collection
+    request.partitionName = partition
+    let message = request
+    _ = try await call("DropPartition \(collection)/\(partition)", subject: collection, status: { $0 }) {
+      try await $0.dropPartition(message, metadata: $1, options: $2)
     }
   }
 

@@ -224,6 +224,19 @@ package enum WireMilvusService: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "RenameCollection" metadata.
+        package enum RenameCollection: Sendable {
+            /// Request type for "RenameCollection".
+            package typealias Input = WireRenameCollectionRequest
+            /// Response type for "RenameCollection".
+            package typealias Output = WireStatus
+            /// Descriptor for "RenameCollection".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "milvus.proto.milvus.MilvusService"),
+                method: "RenameCollection",
+                type: .unary
+            )
+        }
         /// Namespace for "CreateAlias" metadata.
         package enum CreateAlias: Sendable {
             /// Request type for "CreateAlias".
@@ -234,6 +247,32 @@ package enum WireMilvusService: Sendable {
             package static let descriptor = GRPCCore.MethodDescriptor(
                 service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "milvus.proto.milvus.MilvusService"),
                 method: "CreateAlias",
+                type: .unary
+            )
+        }
+        /// Namespace for "AlterAlias" metadata.
+        package enum AlterAlias: Sendable {
+            /// Request type for "AlterAlias".
+            package typealias Input = WireAliasRequest
+            /// Response type for "AlterAlias".
+            package typealias Output = WireStatus
+            /// Descriptor for "AlterAlias".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "milvus.proto.milvus.MilvusService"),
+                method: "AlterAlias",
+                type: .unary
+            )
+        }
+        /// Namespace for "DropAlias" metadata.
+        package enum DropAlias: Sendable {
+            /// Request type for "DropAlias".
+            package typealias Input = WireDropAliasRequest
+            /// Response type for "DropAlias".
+            package typealias Output = WireStatus
+            /// Descriptor for "DropAlias".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "milvus.proto.milvus.MilvusService"),
+                method: "DropAlias",
                 type: .unary
             )
         }
@@ -253,13 +292,26 @@ package enum WireMilvusService: Sendable {
         /// Namespace for "CreatePartition" metadata.
         package enum CreatePartition: Sendable {
             /// Request type for "CreatePartition".
-            package typealias Input = WireCreatePartitionRequest
+            package typealias Input = WirePartitionRequest
             /// Response type for "CreatePartition".
             package typealias Output = WireStatus
             /// Descriptor for "CreatePartition".
             package static let descriptor = GRPCCore.MethodDescriptor(
                 service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "milvus.proto.milvus.MilvusService"),
                 method: "CreatePartition",
+                type: .unary
+            )
+        }
+        /// Namespace for "DropPartition" metadata.
+        package enum DropPartition: Sendable {
+            /// Request type for "DropPartition".
+            package typealias Input = WirePartitionRequest
+            /// Response type for "DropPartition".
+            package typealias Output = WireStatus
+            /// Descriptor for "DropPartition".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "milvus.proto.milvus.MilvusService"),
+                method: "DropPartition",
                 type: .unary
             )
         }
@@ -299,6 +351,19 @@ package enum WireMilvusService: Sendable {
             package static let descriptor = GRPCCore.MethodDescriptor(
                 service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "milvus.proto.milvus.MilvusService"),
                 method: "DescribeIndex",
+                type: .unary
+            )
+        }
+        /// Namespace for "DropIndex" metadata.
+        package enum DropIndex: Sendable {
+            /// Request type for "DropIndex".
+            package typealias Input = WireIndexRequest
+            /// Response type for "DropIndex".
+            package typealias Output = WireStatus
+            /// Descriptor for "DropIndex".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "milvus.proto.milvus.MilvusService"),
+                method: "DropIndex",
                 type: .unary
             )
         }
@@ -410,12 +475,17 @@ package enum WireMilvusService: Sendable {
             GetLoadingProgress.descriptor,
             GetCollectionStatistics.descriptor,
             GetReplicas.descriptor,
+            RenameCollection.descriptor,
             CreateAlias.descriptor,
+            AlterAlias.descriptor,
+            DropAlias.descriptor,
             ListAliases.descriptor,
             CreatePartition.descriptor,
+            DropPartition.descriptor,
             ShowPartitions.descriptor,
             CreateIndex.descriptor,
             DescribeIndex.descriptor,
+            DropIndex.descriptor,
             Insert.descriptor,
             Delete.descriptor,
             Query.descriptor,
@@ -727,6 +797,25 @@ extension WireMilvusService {
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireGetReplicasResponse>) async throws -> Result
         ) async throws -> Result where Result: Sendable
 
+        /// Call the "RenameCollection" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireRenameCollectionRequest` message.
+        ///   - serializer: A serializer for `WireRenameCollectionRequest` messages.
+        ///   - deserializer: A deserializer for `WireStatus` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func renameCollection<Result>(
+            request: GRPCCore.ClientRequest<WireRenameCollectionRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireRenameCollectionRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireStatus>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
         /// Call the "CreateAlias" method.
         ///
         /// - Parameters:
@@ -741,6 +830,44 @@ extension WireMilvusService {
         func createAlias<Result>(
             request: GRPCCore.ClientRequest<WireAliasRequest>,
             serializer: some GRPCCore.MessageSerializer<WireAliasRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireStatus>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "AlterAlias" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireAliasRequest` message.
+        ///   - serializer: A serializer for `WireAliasRequest` messages.
+        ///   - deserializer: A deserializer for `WireStatus` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func alterAlias<Result>(
+            request: GRPCCore.ClientRequest<WireAliasRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireAliasRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireStatus>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "DropAlias" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireDropAliasRequest` message.
+        ///   - serializer: A serializer for `WireDropAliasRequest` messages.
+        ///   - deserializer: A deserializer for `WireStatus` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func dropAlias<Result>(
+            request: GRPCCore.ClientRequest<WireDropAliasRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireDropAliasRequest>,
             deserializer: some GRPCCore.MessageDeserializer<WireStatus>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result
@@ -768,8 +895,8 @@ extension WireMilvusService {
         /// Call the "CreatePartition" method.
         ///
         /// - Parameters:
-        ///   - request: A request containing a single `WireCreatePartitionRequest` message.
-        ///   - serializer: A serializer for `WireCreatePartitionRequest` messages.
+        ///   - request: A request containing a single `WirePartitionRequest` message.
+        ///   - serializer: A serializer for `WirePartitionRequest` messages.
         ///   - deserializer: A deserializer for `WireStatus` messages.
         ///   - options: Options to apply to this RPC.
         ///   - handleResponse: A closure which handles the response and returns its result to
@@ -777,8 +904,27 @@ extension WireMilvusService {
         ///       already finished.
         /// - Returns: The result of `handleResponse`.
         func createPartition<Result>(
-            request: GRPCCore.ClientRequest<WireCreatePartitionRequest>,
-            serializer: some GRPCCore.MessageSerializer<WireCreatePartitionRequest>,
+            request: GRPCCore.ClientRequest<WirePartitionRequest>,
+            serializer: some GRPCCore.MessageSerializer<WirePartitionRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireStatus>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "DropPartition" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WirePartitionRequest` message.
+        ///   - serializer: A serializer for `WirePartitionRequest` messages.
+        ///   - deserializer: A deserializer for `WireStatus` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func dropPartition<Result>(
+            request: GRPCCore.ClientRequest<WirePartitionRequest>,
+            serializer: some GRPCCore.MessageSerializer<WirePartitionRequest>,
             deserializer: some GRPCCore.MessageDeserializer<WireStatus>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result
@@ -839,6 +985,25 @@ extension WireMilvusService {
             deserializer: some GRPCCore.MessageDeserializer<WireDescribeIndexResponse>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireDescribeIndexResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "DropIndex" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireIndexRequest` message.
+        ///   - serializer: A serializer for `WireIndexRequest` messages.
+        ///   - deserializer: A deserializer for `WireStatus` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func dropIndex<Result>(
+            request: GRPCCore.ClientRequest<WireIndexRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireIndexRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireStatus>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result
         ) async throws -> Result where Result: Sendable
 
         /// Call the "Insert" method.
@@ -1441,6 +1606,36 @@ extension WireMilvusService {
             )
         }
 
+        /// Call the "RenameCollection" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireRenameCollectionRequest` message.
+        ///   - serializer: A serializer for `WireRenameCollectionRequest` messages.
+        ///   - deserializer: A deserializer for `WireStatus` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func renameCollection<Result>(
+            request: GRPCCore.ClientRequest<WireRenameCollectionRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireRenameCollectionRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireStatus>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: WireMilvusService.Method.RenameCollection.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
         /// Call the "CreateAlias" method.
         ///
         /// - Parameters:
@@ -1464,6 +1659,66 @@ extension WireMilvusService {
             try await self.client.unary(
                 request: request,
                 descriptor: WireMilvusService.Method.CreateAlias.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "AlterAlias" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireAliasRequest` message.
+        ///   - serializer: A serializer for `WireAliasRequest` messages.
+        ///   - deserializer: A deserializer for `WireStatus` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func alterAlias<Result>(
+            request: GRPCCore.ClientRequest<WireAliasRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireAliasRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireStatus>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: WireMilvusService.Method.AlterAlias.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "DropAlias" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireDropAliasRequest` message.
+        ///   - serializer: A serializer for `WireDropAliasRequest` messages.
+        ///   - deserializer: A deserializer for `WireStatus` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func dropAlias<Result>(
+            request: GRPCCore.ClientRequest<WireDropAliasRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireDropAliasRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireStatus>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: WireMilvusService.Method.DropAlias.descriptor,
                 serializer: serializer,
                 deserializer: deserializer,
                 options: options,
@@ -1504,8 +1759,8 @@ extension WireMilvusService {
         /// Call the "CreatePartition" method.
         ///
         /// - Parameters:
-        ///   - request: A request containing a single `WireCreatePartitionRequest` message.
-        ///   - serializer: A serializer for `WireCreatePartitionRequest` messages.
+        ///   - request: A request containing a single `WirePartitionRequest` message.
+        ///   - serializer: A serializer for `WirePartitionRequest` messages.
         ///   - deserializer: A deserializer for `WireStatus` messages.
         ///   - options: Options to apply to this RPC.
         ///   - handleResponse: A closure which handles the response and returns its result to
@@ -1513,8 +1768,8 @@ extension WireMilvusService {
         ///       already finished.
         /// - Returns: The result of `handleResponse`.
         package func createPartition<Result>(
-            request: GRPCCore.ClientRequest<WireCreatePartitionRequest>,
-            serializer: some GRPCCore.MessageSerializer<WireCreatePartitionRequest>,
+            request: GRPCCore.ClientRequest<WirePartitionRequest>,
+            serializer: some GRPCCore.MessageSerializer<WirePartitionRequest>,
             deserializer: some GRPCCore.MessageDeserializer<WireStatus>,
             options: GRPCCore.CallOptions = .defaults,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
@@ -1524,6 +1779,36 @@ extension WireMilvusService {
             try await self.client.unary(
                 request: request,
                 descriptor: WireMilvusService.Method.CreatePartition.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "DropPartition" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WirePartitionRequest` message.
+        ///   - serializer: A serializer for `WirePartitionRequest` messages.
+        ///   - deserializer: A deserializer for `WireStatus` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func dropPartition<Result>(
+            request: GRPCCore.ClientRequest<WirePartitionRequest>,
+            serializer: some GRPCCore.MessageSerializer<WirePartitionRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireStatus>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: WireMilvusService.Method.DropPartition.descriptor,
                 serializer: serializer,
                 deserializer: deserializer,
                 options: options,
@@ -1614,6 +1899,36 @@ extension WireMilvusService {
             try await self.client.unary(
                 request: request,
                 descriptor: WireMilvusService.Method.DescribeIndex.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "DropIndex" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireIndexRequest` message.
+        ///   - serializer: A serializer for `WireIndexRequest` messages.
+        ///   - deserializer: A deserializer for `WireStatus` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func dropIndex<Result>(
+            request: GRPCCore.ClientRequest<WireIndexRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireIndexRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireStatus>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: WireMilvusService.Method.DropIndex.descriptor,
                 serializer: serializer,
                 deserializer: deserializer,
                 options: options,
@@ -2211,6 +2526,31 @@ extension WireMilvusService.ClientProtocol {
         )
     }
 
+    /// Call the "RenameCollection" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `WireRenameCollectionRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func renameCollection<Result>(
+        request: GRPCCore.ClientRequest<WireRenameCollectionRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.renameCollection(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<WireRenameCollectionRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<WireStatus>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
     /// Call the "CreateAlias" method.
     ///
     /// - Parameters:
@@ -2230,6 +2570,56 @@ extension WireMilvusService.ClientProtocol {
         try await self.createAlias(
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<WireAliasRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<WireStatus>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "AlterAlias" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `WireAliasRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func alterAlias<Result>(
+        request: GRPCCore.ClientRequest<WireAliasRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.alterAlias(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<WireAliasRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<WireStatus>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "DropAlias" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `WireDropAliasRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func dropAlias<Result>(
+        request: GRPCCore.ClientRequest<WireDropAliasRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.dropAlias(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<WireDropAliasRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<WireStatus>(),
             options: options,
             onResponse: handleResponse
@@ -2264,14 +2654,14 @@ extension WireMilvusService.ClientProtocol {
     /// Call the "CreatePartition" method.
     ///
     /// - Parameters:
-    ///   - request: A request containing a single `WireCreatePartitionRequest` message.
+    ///   - request: A request containing a single `WirePartitionRequest` message.
     ///   - options: Options to apply to this RPC.
     ///   - handleResponse: A closure which handles the response and returns its result to
     ///       the caller. Returning from the closure will cancel the RPC if it hasn't
     ///       already finished.
     /// - Returns: The result of `handleResponse`.
     package func createPartition<Result>(
-        request: GRPCCore.ClientRequest<WireCreatePartitionRequest>,
+        request: GRPCCore.ClientRequest<WirePartitionRequest>,
         options: GRPCCore.CallOptions = .defaults,
         onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
             try response.message
@@ -2279,7 +2669,32 @@ extension WireMilvusService.ClientProtocol {
     ) async throws -> Result where Result: Sendable {
         try await self.createPartition(
             request: request,
-            serializer: GRPCProtobuf.ProtobufSerializer<WireCreatePartitionRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<WirePartitionRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<WireStatus>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "DropPartition" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `WirePartitionRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func dropPartition<Result>(
+        request: GRPCCore.ClientRequest<WirePartitionRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.dropPartition(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<WirePartitionRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<WireStatus>(),
             options: options,
             onResponse: handleResponse
@@ -2356,6 +2771,31 @@ extension WireMilvusService.ClientProtocol {
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<WireIndexRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<WireDescribeIndexResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "DropIndex" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `WireIndexRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func dropIndex<Result>(
+        request: GRPCCore.ClientRequest<WireIndexRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.dropIndex(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<WireIndexRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<WireStatus>(),
             options: options,
             onResponse: handleResponse
         )
@@ -2975,6 +3415,35 @@ extension WireMilvusService.ClientProtocol {
         )
     }
 
+    /// Call the "RenameCollection" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func renameCollection<Result>(
+        _ message: WireRenameCollectionRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<WireRenameCollectionRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.renameCollection(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
     /// Call the "CreateAlias" method.
     ///
     /// - Parameters:
@@ -2998,6 +3467,64 @@ extension WireMilvusService.ClientProtocol {
             metadata: metadata
         )
         return try await self.createAlias(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "AlterAlias" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func alterAlias<Result>(
+        _ message: WireAliasRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<WireAliasRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.alterAlias(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "DropAlias" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func dropAlias<Result>(
+        _ message: WireDropAliasRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<WireDropAliasRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.dropAlias(
             request: request,
             options: options,
             onResponse: handleResponse
@@ -3044,18 +3571,47 @@ extension WireMilvusService.ClientProtocol {
     ///       already finished.
     /// - Returns: The result of `handleResponse`.
     package func createPartition<Result>(
-        _ message: WireCreatePartitionRequest,
+        _ message: WirePartitionRequest,
         metadata: GRPCCore.Metadata = [:],
         options: GRPCCore.CallOptions = .defaults,
         onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
             try response.message
         }
     ) async throws -> Result where Result: Sendable {
-        let request = GRPCCore.ClientRequest<WireCreatePartitionRequest>(
+        let request = GRPCCore.ClientRequest<WirePartitionRequest>(
             message: message,
             metadata: metadata
         )
         return try await self.createPartition(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "DropPartition" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func dropPartition<Result>(
+        _ message: WirePartitionRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<WirePartitionRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.dropPartition(
             request: request,
             options: options,
             onResponse: handleResponse
@@ -3143,6 +3699,35 @@ extension WireMilvusService.ClientProtocol {
             metadata: metadata
         )
         return try await self.describeIndex(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "DropIndex" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func dropIndex<Result>(
+        _ message: WireIndexRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<WireIndexRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.dropIndex(
             request: request,
             options: options,
             onResponse: handleResponse

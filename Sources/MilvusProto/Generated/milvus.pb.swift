@@ -966,6 +966,24 @@ package nonisolated struct WireGetReplicasResponse: Sendable {
   fileprivate var _status: WireStatus? = nil
 }
 
+package nonisolated struct WireRenameCollectionRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var dbName: String = String()
+
+  package var oldName: String = String()
+
+  package var newName: String = String()
+
+  package var newDbName: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 package nonisolated struct WireAliasRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -974,6 +992,20 @@ package nonisolated struct WireAliasRequest: Sendable {
   package var dbName: String = String()
 
   package var collectionName: String = String()
+
+  package var alias: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct WireDropAliasRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var dbName: String = String()
 
   package var alias: String = String()
 
@@ -1005,7 +1037,7 @@ package nonisolated struct WireListAliasesResponse: Sendable {
   fileprivate var _status: WireStatus? = nil
 }
 
-package nonisolated struct WireCreatePartitionRequest: Sendable {
+package nonisolated struct WirePartitionRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
@@ -3472,6 +3504,51 @@ nonisolated extension WireGetReplicasResponse: SwiftProtobuf.Message, SwiftProto
   }
 }
 
+nonisolated extension WireRenameCollectionRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RenameCollectionRequest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{4}\u{2}db_name\0\u{3}old_name\0\u{3}new_name\0\u{3}new_db_name\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 2: try { try decoder.decodeSingularStringField(value: &self.dbName) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.oldName) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.newName) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.newDbName) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.dbName.isEmpty {
+      try visitor.visitSingularStringField(value: self.dbName, fieldNumber: 2)
+    }
+    if !self.oldName.isEmpty {
+      try visitor.visitSingularStringField(value: self.oldName, fieldNumber: 3)
+    }
+    if !self.newName.isEmpty {
+      try visitor.visitSingularStringField(value: self.newName, fieldNumber: 4)
+    }
+    if !self.newDbName.isEmpty {
+      try visitor.visitSingularStringField(value: self.newDbName, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireRenameCollectionRequest, rhs: WireRenameCollectionRequest) -> Bool {
+    if lhs.dbName != rhs.dbName {return false}
+    if lhs.oldName != rhs.oldName {return false}
+    if lhs.newName != rhs.newName {return false}
+    if lhs.newDbName != rhs.newDbName {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension WireAliasRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".AliasRequest"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{4}\u{2}db_name\0\u{3}collection_name\0\u{1}alias\0")
@@ -3506,6 +3583,41 @@ nonisolated extension WireAliasRequest: SwiftProtobuf.Message, SwiftProtobuf._Me
   package static func ==(lhs: WireAliasRequest, rhs: WireAliasRequest) -> Bool {
     if lhs.dbName != rhs.dbName {return false}
     if lhs.collectionName != rhs.collectionName {return false}
+    if lhs.alias != rhs.alias {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireDropAliasRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".DropAliasRequest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{4}\u{2}db_name\0\u{1}alias\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 2: try { try decoder.decodeSingularStringField(value: &self.dbName) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.alias) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.dbName.isEmpty {
+      try visitor.visitSingularStringField(value: self.dbName, fieldNumber: 2)
+    }
+    if !self.alias.isEmpty {
+      try visitor.visitSingularStringField(value: self.alias, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireDropAliasRequest, rhs: WireDropAliasRequest) -> Bool {
+    if lhs.dbName != rhs.dbName {return false}
     if lhs.alias != rhs.alias {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
@@ -3551,8 +3663,8 @@ nonisolated extension WireListAliasesResponse: SwiftProtobuf.Message, SwiftProto
   }
 }
 
-nonisolated extension WireCreatePartitionRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = _protobuf_package + ".CreatePartitionRequest"
+nonisolated extension WirePartitionRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PartitionRequest"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{4}\u{2}db_name\0\u{3}collection_name\0\u{3}partition_name\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
@@ -3582,7 +3694,7 @@ nonisolated extension WireCreatePartitionRequest: SwiftProtobuf.Message, SwiftPr
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: WireCreatePartitionRequest, rhs: WireCreatePartitionRequest) -> Bool {
+  package static func ==(lhs: WirePartitionRequest, rhs: WirePartitionRequest) -> Bool {
     if lhs.dbName != rhs.dbName {return false}
     if lhs.collectionName != rhs.collectionName {return false}
     if lhs.partitionName != rhs.partitionName {return false}

@@ -182,7 +182,8 @@ struct ImportCommand: MilvaultCommand {
     let result = try await ImportJob(source: folder, repository: repository, options: settings, progress: console.meter).run()
     report(result, console)
     let entry = result.entry
-    let job = RestoreJob(target: try common.target(mayCreate: true), repository: repository, options: options, progress: console.meter)
+    let job = RestoreJob(
+      target: try common.target(mayCreate: true), repository: repository, options: options, progress: console.meter, repositoryStays: false)
     if plan { return try RestoreCommand.show(try await job.plan(entry), of: result, console) }
     let restored = try await job.run(entry)
     for one in restored { RestoreCommand.report(one, console) }

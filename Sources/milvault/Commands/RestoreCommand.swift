@@ -5,27 +5,39 @@ public import MilvaultKit
 
 extension RestoreVerify: ExpressibleByArgument {}
 extension AutoIDChoice: ExpressibleByArgument {}
-
-enum RestoreMode: String, ExpressibleByArgument, CaseIterable { case create }
+extension RestoreMode: ExpressibleByArgument {}
 
 struct RestoreCommand: MilvaultCommand {
   static let configuration = CommandConfiguration(
-    commandName: "restore", abstract: "Restore collections of a backup, under names that are not taken, and compare every row.",
+    commandName: "restore", abstract: "Restore collections of a backup, beside, into or in the place of what is there, and compare every row.",
     discussion: """
-      Databases, schemas, partitions, rows, indexes, load state and aliases are restored. A target that is there already is refused.
-      An index is not in a backup, its definition is: it is built anew. What fails on the way is dropped again, unless all rows are in: then it stays, and the error says how far it is proven.
+      Databases, schemas, partitions, rows, indexes, load state and aliases are restored. An index is not in a backup, its definition is: it is built anew.
+
+      --mode says what becomes of a collection that is there already:
+        create   nothing: it is refused (the default)
+        merge    the backup's rows come into it. Milvus does not update rows in place: where a key is there with another row, that is deleted in every partition
+                 before the backup's is inserted, and saved in the repository before that. Rows with other keys stay. An application that writes the same keys
+                 meanwhile can still leave two rows of one: all rows are looked at again at the end, and what is found is mended; the backup wins
+        fill     only rows whose keys are missing come into it
+        replace  it is restored beside the live one and proven, and then takes its name; the live one is kept as NAME_before_BACKUP. A server that cannot rename refuses
+
+      --plan says what each would do, in rows. `milvault rollback` undoes merge, fill and replace. A restore that was killed, or whose server died, is gone on with by --resume.
+      What fails otherwise is dropped again, unless all rows are in: then it stays, and the error says how far it is proven.
 
       EXAMPLES
         milvault restore latest
         milvault restore latest --plan
         milvault restore latest --collection docs --rename docs=docs_old
         milvault restore before-upgrade --suffix _restored --uri http://other:19530
+        milvault restore latest --collection docs --mode merge --plan
+        milvault restore latest --collection docs --mode replace
+        milvault restore --resume
       """)
 
   @OptionGroup(title: "Options of every command") var common: CommonOptions
 
-  @Argument(help: "The backup: an id, a unique beginning of one, a name, or latest.")
-  var backup: String
+  @Argument(help: "The backup: an id, a unique beginning of one, a name, or latest. With --resume the restore, by default the newest that is unfinished.")
+  var backup: String?
 
   @Option(
     name: [.customLong("collection")],
@@ -38,8 +50,17 @@ struct RestoreCommand: MilvaultCommand {
   @Option(help: "Put behind the name of every collection that --rename leaves as it is.")
   var suffix = ""
 
-  @Option(help: "What to do about the target: create (it must not be there).")
+  @Option(help: ArgumentHelp("A partition of the collections; may be repeated.", valueName: "name"))
+  var partition: [String] = []
+
+  @Option(help: "What becomes of a collection that is there: create (refuse it), merge, fill, replace.")
   var mode: RestoreMode = .create
+
+  @Flag(help: "With --mode replace: drop the old collection when the new one is proven and has its name. It cannot be rolled back then.")
+  var dropOld = false
+
+  @Flag(help: "Go on with a restore that was interrupted, by the options it was begun with.")
+  var resume = false
 
   @Flag(help: "Say what would happen, and write nothing.")
   var plan = false
@@ -63,6 +84,16 @@ struct RestoreCommand: MilvaultCommand {
 
   func validate() throws {
     guard (1...64).contains(streams) else { throw ValidationError("--streams takes 1 to 64") }
+    guard resume || backup != nil else { throw ValidationError("name a backup (latest for the newest), or --resume") }
+    if mode == .replace {
+      if verify == .none || noIndex { throw ValidationError("--mode replace puts nothing unproven in the place of a collection: leave --verify none and --no-index out") }
+      if !partition.isEmpty { throw ValidationError("--mode replace with --partition would lose the other partitions: use --mode merge") }
+    }
+    if dropOld, mode != .replace { throw ValidationError("--drop-old goes with --mode replace") }
+    if mode == .merge || mode == .fill {
+      if noIndex || noLoad { throw ValidationError("--no-index and --no-load are for collections that the restore makes, not for --mode \(mode.rawValue)") }
+      if autoID != nil { throw ValidationError("--auto-id is for collections that the restore makes, not for --mode \(mode.rawValue)") }
+    }
     if noIndex, verify != .none { throw ValidationError("--no-index leaves a collection that cannot be read back: add --verify none") }
   }
 
@@ -70,6 +101,9 @@ struct RestoreCommand: MilvaultCommand {
     var options = RestoreOptions()
     let database = try common.defaultDatabase()
     options.collections = try collections.map { try CollectionName($0, defaultDatabase: database) }
+    options.partitions = partition
+    options.mode = mode
+    options.dropsOld = dropOld
     options.renames = try Self.renames(renames, database: database)
     if !suffix.isEmpty { _ = try CollectionName("a\(suffix)") }
     options.suffix = suffix
@@ -100,6 +134,9 @@ struct RestoreCommand: MilvaultCommand {
     let rows: Int
     let verified: String
     let seconds: [String: Double]
+    let effect: RowEffect?
+    let kept: String?
+    let restore: String?
     let notes: [String]
 
     init(_ one: RestoredCollection) {
@@ -108,6 +145,9 @@ struct RestoreCommand: MilvaultCommand {
       rows = one.rows
       verified = one.verified.rawValue
       seconds = one.seconds
+      effect = one.effect
+      kept = one.kept
+      restore = one.restore
       notes = one.notes
     }
   }
@@ -123,6 +163,8 @@ struct RestoreCommand: MilvaultCommand {
       let target: String
       let rows: Int
       let bytes: Int
+      let mode: String
+      let effect: RowEffect?
       let steps: [String]
       let obstacles: [String]
     }
@@ -133,21 +175,41 @@ struct RestoreCommand: MilvaultCommand {
   }
 
   func work(_ console: Console) async throws -> Outcome {
-    let options = try options()
     let repository = try await common.repository()
-    let entry = try await repository.find(backup)
+    if resume { return try await goOn(repository, console) }
+    let options = try options()
+    let entry = try await repository.find(backup ?? "latest")
     let last = try await repository.checks(of: entry.manifest.id).last
     if last == nil { console.warning("backup \(entry.manifest.id) was never verified; `milvault verify \(entry.manifest.id)` does that") }
     if last?.passed == false { console.warning("the last verification of backup \(entry.manifest.id) found damage") }
     let job = RestoreJob(
       target: try common.target(mayCreate: true), repository: repository, options: options, progress: console.meter)
     if plan { return try Self.show(try await job.plan(entry), console) }
-    let restored = try await job.run(entry)
+    return try report(try await job.run(entry), of: entry, console)
+  }
+
+  /// Goes on with an interrupted restore: the one named, or the newest of this deployment.
+  private func goOn(_ repository: Repository, _ console: Console) async throws -> Outcome {
+    let target = try common.target()
+    let record: RestoreRecord
+    if let backup {
+      record = try await repository.findRestore(backup)
+      guard record.isUnfinished else { throw ValidationError("restore \(record.id) is \(record.stateWords): there is nothing to go on with") }
+    } else {
+      let label = try target.standingLabel()
+      let unfinished = try await repository.restores().filter { $0.isUnfinished && $0.deployment.label == label }
+      guard let newest = unfinished.last else { throw RestoreError.nothingToResume(target.uri, in: repository.store.location) }
+      record = newest
+    }
+    let entry = try await repository.find(record.backup)
+    console.note("going on with restore \(record.id) of backup \(record.backup), begun \(record.started.text)")
+    let job = RestoreJob(target: target, repository: repository, options: record.options, progress: console.meter)
+    return try report(try await job.resume(record, of: entry), of: entry, console)
+  }
+
+  private func report(_ restored: [RestoredCollection], of entry: CatalogEntry, _ console: Console) throws -> Outcome {
     for one in restored { Self.report(one, console) }
-    try console.answer(
-      Answer(
-        backup: entry.manifest.id,
-        collections: restored.map { Restored($0) }))
+    try console.answer(Answer(backup: entry.manifest.id, collections: restored.map { Restored($0) }))
     return .done
   }
 
@@ -156,6 +218,7 @@ struct RestoreCommand: MilvaultCommand {
     for collection in plan.collections {
       console.say(
         "\(collection.source) -> \(collection.target.text): \(Format.number(collection.rows)) rows, \(Format.bytes(collection.rowBytes))")
+      if let effect = collection.effect, collection.mode.isIntoLive { console.say("  \(effect.planWords)") }
       for step in collection.steps { console.say("  would \(step)") }
       for obstacle in collection.obstacles { console.say("  CANNOT: \(obstacle)") }
     }
@@ -165,7 +228,8 @@ struct RestoreCommand: MilvaultCommand {
         backup: imported == nil ? plan.backup : nil,
         collections: plan.collections.map {
           .init(
-            source: $0.source, target: $0.target.text, rows: $0.rows, bytes: $0.rowBytes, steps: $0.steps, obstacles: $0.obstacles)
+            source: $0.source, target: $0.target.text, rows: $0.rows, bytes: $0.rowBytes, mode: $0.mode.rawValue, effect: $0.effect,
+            steps: $0.steps, obstacles: $0.obstacles)
         }, imported: imported.map(ImportCommand.Read.init)))
     return plan.obstacles.isEmpty ? .done : .failed
   }
@@ -179,7 +243,21 @@ struct RestoreCommand: MilvaultCommand {
       case .none: "NOT VERIFIED"
       }
     console.say("\(one.source) -> \(one.target): \(Format.number(one.rows)) rows, \(proof); \(parts.joined(separator: " + "))")
+    if let effect = one.effect { console.say("  \(effect.doneWords)") }
+    if let kept = one.kept { console.say("  what was there is kept as \(kept)") }
+    if let restore = one.restore { console.say("  `milvault rollback \(restore)` undoes it") }
     for (stage, seconds) in one.seconds.sorted(by: { $0.key < $1.key }) { console.detail("\(one.target): \(stage) \(seconds) s") }
     for note in one.notes { console.note("\(one.target): \(note)") }
+  }
+}
+
+extension RowEffect {
+  /// What would be done, for a plan.
+  fileprivate var planWords: String {
+    "would insert \(Format.number(inserted + overwritten)) rows (\(Format.number(inserted)) whose keys are missing), delete \(Format.number(deleted)), keep \(Format.number(kept))"
+  }
+
+  fileprivate var doneWords: String {
+    "\(Format.number(inserted)) rows were missing, \(Format.number(overwritten)) took the place of others, \(Format.number(kept)) were there"
   }
 }

@@ -1,0 +1,187 @@
+import BackupRepository
+import MilvusClient
+import RowBatches
+import RowFormats
+
+/// Brings a backup's rows into a live collection: `merge`, where the backup wins, and `fill`, which adds only what is missing.
+///
+/// It goes in rounds. Each looks at every row of the backup, saves what stands in its way, and writes. A round that finds nothing to do proves
+/// the restore: rows that an application wrote meanwhile under the same keys, twice perhaps, are found by it and mended by the next.
+struct MergeJob: Sendable {
+  let client: MilvusClient
+  let connection: DeploymentConnection
+  let repository: Repository
+  let options: RestoreOptions
+  let progress: ProgressMeter
+  let plan: RestorePlan.Collection
+
+  private var backup: CollectionBackup { plan.backup }
+  private static let rounds = 4
+
+  /// What the restore would do now; writes nothing.
+  func look() async throws -> RowEffect {
+    let live = try await client.describeCollection(plan.target.name)
+    return try await whileLoaded {
+      var effect = RowEffect()
+      progress.begin("comparing \(plan.target.text)", total: backup.content.rows)
+      let partitions = try await livePartitions(live.schema)
+      let counts = try await client.canCount(live.schema)
+      for partition in backup.partitions {
+        for segment in try await repository.segments(of: partition) {
+          let merge = try await merge(
+            segment, of: partition, live: live.schema, partitions: partitions, counts: counts, own: [])
+          effect.add(try await merge.look(saves: false).effect)
+        }
+      }
+      return effect
+    }
+  }
+
+  /// - Parameters:
+  ///   - index: the collection's place in the journal.
+  func run(_ journal: RestoreJournal, index: Int) async throws -> RestoredCollection {
+    let live = try await client.describeCollection(plan.target.name)
+    let known = await journal.collection(index).live
+    if let known, known.fields != live.schema.fields { throw RestoreError.vanished(plan.target.text, restore: journal.id) }
+    try await journal.update(index) { [rows = backup.schema] in ($0.stage, $0.live, $0.rows) = (.writing, live.schema, rows) }
+    do {
+      return try await whileLoaded { try await run(journal, index: index, live: live.schema) }
+    } catch let error as RestoreError {
+      throw error
+    } catch {
+      // Rows of the backup are among the live ones by now, perhaps: that is not to be passed over.
+      throw RestoreError.interrupted(
+        plan.target.text, cause: error is CancellationError ? "stopped" : "\(error)", restore: journal.id)
+    }
+  }
+
+  private func run(_ journal: RestoreJournal, index: Int, live: CollectionSchema) async throws -> RestoredCollection {
+    let watch = Stopwatch()
+    var seconds: [String: Double] = [:]
+    for partition in backup.partitions where partition.name != PartitionBackup.all && live.partitionKey == nil {
+      let there = try await livePartitions(live)
+      guard !there.isEmpty, !there.contains(partition.name) else { continue }
+      try await unbroken { try await client.createPartition(partition.name, in: plan.target.name) }
+      try await client.load(plan.target.name)  // a new partition is not, though its collection is
+    }
+    let partitions = try await livePartitions(live)
+    let counts = try await client.canCount(live)
+    let fills = options.mode == .fill
+    var saved = fills ? try await journal.savedSegments(of: index) : [:]
+    var notes: [String] = []
+    for round in 1...Self.rounds {
+      let stage = round > 1 ? "comparing" : fills ? "filling" : "merging into"
+      progress.begin("\(stage) \(plan.target.text)", total: backup.content.rows * (round == 1 ? 2 : 1))
+      let effect = try await self.round(
+        round, journal, index: index, live: live, partitions: partitions, counts: counts, saved: &saved)
+      if round == 1 {
+        progress.begin("flushing \(plan.target.text)", unit: "")
+        try await unbroken { try await client.flush(plan.target.name) }
+        seconds["import"] = watch.seconds
+        if options.verify == .none { break }
+        continue
+      }
+      seconds["verify"] = watch.seconds - (seconds["import"] ?? 0)
+      if effect.isNothing { break }
+      guard round < Self.rounds else {
+        throw RestoreError.restless(plan.target.text, effect, restore: journal.id)
+      }
+      notes.append(
+        "someone else wrote to the same keys meanwhile: \(effect.inserted) rows were missing and \(effect.overwritten) were others or stood twice; that was mended"
+      )
+    }
+    if !counts { notes.append("this server cannot count: keys that stand twice in one partition cannot be found out") }
+    let rows = backup.content.rows
+    try await journal.update(index) {
+      $0.stage = .done
+      $0.effect.kept = max(0, rows - $0.effect.inserted - $0.effect.overwritten)
+    }
+    let effect = await journal.collection(index).effect
+    var restored = RestoredCollection(
+      source: backup.fullName, target: plan.target.text, rows: backup.content.rows, verified: options.verify == .none ? .none : .rows,
+      seconds: seconds, notes: notes)
+    restored.effect = effect
+    return restored
+  }
+
+  /// Looks at every row of the backup and writes what has to be.
+  /// - Parameter saved: where a fill saved what it did, by segment.
+  private func round(
+    _ round: Int, _ journal: RestoreJournal, index: Int, live: CollectionSchema, partitions: [String], counts: Bool,
+    saved: inout [SegmentPlace: [String]]
+  ) async throws -> RowEffect {
+    var total = RowEffect()
+    for (partitionNumber, partition) in backup.partitions.enumerated() {
+      for (segmentNumber, segment) in try await repository.segments(of: partition).enumerated() {
+        try Task.checkCancellation()
+        let place = SegmentPlace(partition: partitionNumber, segment: segmentNumber)
+        let own = try await inserted(saved[place] ?? [], journal, live: live)
+        let merge = try await merge(segment, of: partition, live: live, partitions: partitions, counts: counts, own: own)
+        let found = try await merge.look(saves: true)
+        total.add(found.effect)
+        guard !found.effect.isNothing else { continue }
+        var before: [SavedSegment.Before] = []
+        for (partition, layer) in found.before {
+          _ = try await layer.commit(to: repository, damaged: [])
+          before.append(.init(partition: partition, layer: layer.layer))
+        }
+        let key = try await journal.save(
+          SavedSegment(
+            collection: index, partition: partitionNumber, segment: segmentNumber, written: segment, before: before, effect: found.effect))
+        if options.mode == .fill { saved[place, default: []].append(key) }
+        try await merge.apply(found)
+        // What is mended later was counted here.
+        if round == 1 { try await journal.update(index) { $0.effect.add(found.effect) } }
+      }
+    }
+    return total
+  }
+
+  /// The keys that this restore inserted into a segment's range, as it saved them: they stood nowhere before.
+  private func inserted(_ saved: [String], _ journal: RestoreJournal, live: CollectionSchema) async throws -> Set<Key> {
+    guard let key = live.primaryKey else { return [] }
+    var keys: Set<Key> = []
+    for place in saved {
+      for before in try await repository.savedSegment(at: place, restore: journal.id).before {
+        let entries = try await repository.entries(of: before.layer, layout: live.layout, keyField: key.name, role: .delta)
+        while let next = try entries() { keys.formUnion(zip(next.keys, next.digests).compactMap { $1 == nil ? $0 : nil }) }
+      }
+    }
+    return keys
+  }
+
+  private func merge(
+    _ segment: Segment, of partition: PartitionBackup, live: CollectionSchema, partitions: [String], counts: Bool, own: Set<Key>
+  ) async throws -> SegmentMerge {
+    guard let key = live.primaryKey else { throw CaptureError.noPrimaryKey(collection: live.name) }
+    // A timestamp of now: what was written up to here is seen.
+    let timestamp = connection.capabilities.has(.timestamps) ? try await client.allocateTimestamp() : nil
+    let rows = LiveRows(
+      client: client, schema: live, key: key, dialect: connection.info.dialect, partitions: partitions, counts: counts,
+      consistency: timestamp.map { .upTo($0) } ?? .strong)
+    let target = partitions.isEmpty ? nil : partition.name == PartitionBackup.all ? "_default" : partition.name
+    let decider = RowDecider(
+      live: rows, mode: options.mode, partition: target, columns: Set(backup.schema.columns.map(\.name)),
+      byValue: backup.mayBeRewritten(by: connection), own: own)
+    return SegmentMerge(
+      repository: repository, decider: decider,
+      inserter: RowInserter(client: client, schema: live, dialect: connection.info.dialect),
+      fit: RowFit(backup.schema, into: live, takesKeys: true), backup: backup, segment: segment,
+      batchBytes: PageSize.bytes(for: connection.capabilities) * 2 / 3, streams: max(1, options.streams), progress: progress)
+  }
+
+  /// The live collection's partitions; none where they may not be named.
+  private func livePartitions(_ live: CollectionSchema) async throws -> [String] {
+    guard live.partitionKey == nil else { return [] }
+    do {
+      return try await client.listPartitions(of: plan.target.name)
+    } catch MilvusError.unsupported {
+      return []
+    }
+  }
+
+  private func whileLoaded<Result>(_ body: () async throws -> Result) async throws -> Result {
+    try await client.whileLoaded(
+      plan.target.name, state: try await client.loadState(of: plan.target.name), progress: progress, body)
+  }
+}

@@ -1,0 +1,126 @@
+public import BackupRepository
+
+/// Why a restore cannot be, or failed.
+public enum RestoreError: Error, Sendable {
+  case notInBackup(String, backup: String, has: [String])
+  /// The plan has obstacles; nothing was written.
+  case obstacles([String])
+  /// A collection of the target's name appeared after the plan was made.
+  case createdByOthers(String)
+  case unclearCreation(String, String)
+  case unclearInsert(String)
+  /// The server made another collection than it was asked for.
+  case schemaNotTaken(String, [String])
+  /// The rows are there; some indexes are not.
+  case indexesFailed(String, [String], proof: String)
+  /// The rows are there; something after them failed.
+  case unfinished(String, String, String)
+  /// What the repository holds is not what was backed up.
+  case damagedBackup(String)
+  /// Some collections are restored and stay; the next one failed.
+  case partly(done: [String], cause: any Error)
+  /// A failed restore left something behind.
+  case halfRestored(String, cause: any Error, String)
+  /// Read back, the rows are not those of the backup.
+  case different(collection: String, [String])
+  case noPartition(String, has: [String])
+  /// What this mode does has to be written down in the repository first.
+  case needsJournal(String)
+  /// It can be gone on with.
+  case interrupted(String, cause: String, restore: String)
+  /// What an interrupted restore made is gone, or another.
+  case vanished(String, restore: String)
+  /// A live collection changes under the same keys faster than it can be mended.
+  case restless(String, RowEffect, restore: String)
+  /// An earlier restore into the same collection is unfinished.
+  case unfinishedBefore(String, restore: String)
+  case nothingToResume(String, in: String)
+  case beingRestored(String, by: String)
+  /// The proven collection could not take its name.
+  case swapFailed(String, String, restore: String, state: String)
+  case noRestore(String, in: String)
+  /// It cannot be rolled back.
+  case cannotRollBack(String, String)
+}
+
+extension RestoreError: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .notInBackup(let name, let backup, let has): "backup \(backup) has no collection \(name); it has \(has.joined(separator: ", "))"
+    case .obstacles(let obstacles): "nothing was written. " + obstacles.joined(separator: "\n  ")
+    case .createdByOthers(let collection): "\(collection) was created meanwhile by someone else; it was left alone"
+    case .unclearCreation(let collection, let why):
+      "the server did not say whether \(collection) was created: \(why). If it is there and empty, drop it before you try again"
+    case .unclearInsert(let collection):
+      "the server did not say whether rows of \(collection) went in, and new keys make it impossible to tell; run the restore again"
+    case .schemaNotTaken(let collection, let losses):
+      "this server cannot hold \(collection) as it was: \(losses.joined(separator: "; ")). It was dropped again; restore into a server like the "
+        + "one it came from"
+    case .indexesFailed(let collection, let indexes, let proof):
+      "the rows of \(collection) were restored and kept (\(proof)), but the server refused \(indexes.count == 1 ? "an index" : "\(indexes.count) indexes"):\n  "
+        + indexes.joined(separator: "\n  ")
+        + "\nBuild others by hand, or drop the collection"
+    case .unfinished(let collection, let stage, let why):
+      "the rows of \(collection) are all in and were kept, NOT VERIFIED to the end: \(stage) failed: \(why)"
+    case .damagedBackup(let collection):
+      "the files of \(collection) are damaged: their rows are not those that were backed up. It was dropped again; `milvault verify` names the files"
+    case .partly(let done, let cause):
+      "\(cause is CancellationError ? "stopped" : "\(cause)"). Restored before that, and kept: \(done.joined(separator: ", "))"
+    case .halfRestored(let collection, let cause, let drop):
+      "\(cause is CancellationError ? "stopped" : "\(cause)"). \(collection) is half restored and could not be dropped (\(drop)): drop it by hand before you try again"
+    case .different(let collection, let findings):
+      "\(collection) was restored and is NOT what was backed up: \(findings.joined(separator: "; ")). It was left for you to look at"
+    case .noPartition(let name, let has):
+      "no collection that would be restored has a partition \(name)"
+        + (has.isEmpty ? "; a partition key spreads their rows" : "; they have \(has.joined(separator: ", "))")
+    case .needsJournal(let why):
+      "a restore into what is there already is written down in the repository first, so that it can be undone, and that cannot be written (\(why)). "
+        + "Make the repository writable, or restore beside the collection with --suffix _restored"
+    case .interrupted(let collection, let cause, let restore):
+      "the restore of \(collection) was interrupted: \(cause). `milvault restore --resume \(restore)` goes on with it, `milvault rollback \(restore)` undoes it"
+    case .vanished(let collection, let restore):
+      "\(collection) is not as restore \(restore) left it: it is gone, or another collection has its name, or its schema changed. "
+        + "`milvault rollback --discard \(restore)` forgets that restore"
+    case .restless(let collection, let effect, let restore):
+      "\(collection) is written to under the same keys: \(effect.inserted) rows of the backup are missing again and \(effect.overwritten) are others. "
+        + "Try `milvault restore --resume \(restore)` when it is quieter; `milvault rollback \(restore)` undoes the restore"
+    case .unfinishedBefore(let collection, let restore):
+      "nothing was written: restore \(restore) of \(collection) is unfinished. `milvault restore --resume \(restore)` goes on with it, `milvault rollback \(restore)` undoes it"
+    case .nothingToResume(let deployment, let place):
+      "no restore into \(deployment) in \(place) is unfinished. `milvault rollback --list` shows all that are kept"
+    case .beingRestored(let restore, let holder): "restore \(restore) is being worked on by \(holder). Wait for it to end"
+    case .swapFailed(let collection, let why, let restore, let state):
+      "the restored collection could not take the place of \(collection): \(why). \(state). `milvault restore --resume \(restore)` tries again, "
+        + "`milvault rollback \(restore)` undoes the restore"
+    case .noRestore(let name, let place):
+      "no restore \(name.isEmpty ? "that could be rolled back" : "\"\(name)\"") in \(place). `milvault rollback --list` shows those there are"
+    case .cannotRollBack(let restore, let why): "restore \(restore) cannot be rolled back: \(why)"
+    }
+  }
+
+  public var isDifference: Bool {
+    switch self {
+    case .different, .damagedBackup: true
+    case .halfRestored(_, let cause, _), .partly(_, let cause):
+      (cause as? RestoreError)?.isDifference ?? (cause as? RepositoryError)?.isDamage ?? false
+    default: false
+    }
+  }
+
+  /// Whether `resume` can go on from here.
+  var canBeResumed: Bool {
+    switch self {
+    case .interrupted, .restless, .swapFailed, .beingRestored: true
+    case .partly(_, let cause): (cause as? RestoreError)?.canBeResumed ?? false
+    default: false
+    }
+  }
+
+  /// Whether what was restored so far is worth more than nothing.
+  var keepsCollection: Bool {
+    switch self {
+    case .different, .indexesFailed, .unfinished, .interrupted: true
+    default: false
+    }
+  }
+}

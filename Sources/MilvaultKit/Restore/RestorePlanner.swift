@@ -1,0 +1,245 @@
+import BackupRepository
+import Foundation
+import MilvusClient
+import RowBatches
+
+/// Makes a plan by looking at the backup and asking the target.
+struct RestorePlanner: Sendable {
+  let connection: DeploymentConnection
+  let options: RestoreOptions
+  /// The restore's id, of which names are made.
+  let restore: String
+  /// How far it came before it was interrupted.
+  var resumed: RestoreRecord?
+
+  func plan(_ manifest: Manifest) async throws -> RestorePlan {
+    let chosen = try chosenCollections(of: manifest)
+    let databases = try await connection.existingDatabases()
+    var plan = RestorePlan(backup: manifest.id, collections: [], databases: [])
+    var targets: Set<CollectionName> = []
+    for backup in chosen {
+      var collection = try await planned(backup, of: manifest.id, databases: databases)
+      if !targets.insert(collection.target).inserted {
+        collection.obstacles.append(
+          "another collection of this restore would be \(collection.target.text) too; give one another name with --rename")
+      }
+      if !databases.contains(collection.target.database), connection.capabilities.has(.databases),
+        !plan.databases.contains(collection.target.database)
+      {
+        plan.databases.append(collection.target.database)
+      }
+      plan.collections.append(collection)
+    }
+    return plan
+  }
+
+  private func chosenCollections(of manifest: Manifest) throws -> [CollectionBackup] {
+    func find(_ name: CollectionName) throws -> CollectionBackup {
+      guard let found = manifest.collections.first(where: { $0.database == name.database && $0.name == name.name }) else {
+        throw RestoreError.notInBackup(name.text, backup: manifest.id, has: manifest.collections.map(\.fullName))
+      }
+      return found
+    }
+    let chosen = options.collections.isEmpty ? manifest.collections : try options.collections.map(find)
+    for name in options.renames.keys { _ = try find(name) }
+    return try inPart(chosen)
+  }
+
+  /// The collections with no partitions but those wanted.
+  private func inPart(_ collections: [CollectionBackup]) throws -> [CollectionBackup] {
+    guard !options.partitions.isEmpty else { return collections }
+    let all = Set(collections.flatMap { $0.partitions.map(\.name) })
+    if let missing = options.partitions.first(where: { !all.contains($0) }) {
+      throw RestoreError.noPartition(missing, has: all.subtracting([PartitionBackup.all]).sorted())
+    }
+    return collections.compactMap { collection in
+      var part = collection
+      part.partitions = collection.partitions.filter { options.partitions.contains($0.name) }
+      part.content = part.partitions.reduce(into: ContentDigest()) { $0.add($1.content) }
+      return part.partitions.isEmpty ? nil : part
+    }
+  }
+
+  private func planned(_ backup: CollectionBackup, of id: String, databases: [String]) async throws -> RestorePlan.Collection {
+    let source = CollectionName(database: backup.database, name: backup.name)
+    let target = options.renames[source] ?? CollectionName(database: backup.database, name: backup.name + options.suffix)
+    var schema = backup.schema
+    schema.name = target.name
+    var plan = RestorePlan.Collection(
+      source: backup.fullName, target: target, rows: backup.content.rows, rowBytes: backup.partitions.reduce(0) { $0 + $1.rowBytes },
+      steps: [], obstacles: [], mode: options.mode, schema: schema, backup: backup, aliases: [], makesNewKeys: false)
+    if !connection.capabilities.has(.databases), target.database != "default" {
+      plan.obstacles.append(
+        "this server has no databases; restore into the one it has with --rename \(backup.fullName)=default.\(backup.name)")
+      return plan
+    }
+    let known = resumed?.collections.first { $0.source == source }
+    if databases.contains(target.database) || !connection.capabilities.has(.databases) {
+      try await connection.withClient(for: target.database) { client in
+        if !options.mode.isIntoLive { try decideKeys(&plan) }
+        try await decideMode(&plan, of: id, known: known, client: client)
+        if plan.mode.isIntoLive { return }
+        for alias in backup.aliases where plan.replaced == nil {
+          if try await client.hasCollection(alias) {
+            plan.steps.append("leave alias \(alias) out: the target has a collection or alias of that name")
+          } else {
+            plan.aliases.append(alias)
+          }
+        }
+      }
+    } else if options.mode.isIntoLive {
+      plan.obstacles.append("there is no database \(target.database), so nothing to \(options.mode.rawValue) into; restore it with --mode create")
+    } else {
+      try decideKeys(&plan)
+      plan.mode = .create
+      plan.aliases = backup.aliases
+      plan.steps.insert("create database \(target.database)", at: 0)
+    }
+    dropOrphanedOutputs(&plan)
+    describe(&plan)
+    return plan
+  }
+
+  /// What the mode comes to, by what is there.
+  private func decideMode(
+    _ plan: inout RestorePlan.Collection, of backup: String, known: RestoreRecord.Collection?, client: MilvusClient
+  ) async throws {
+    let live: CollectionDescription?
+    do {
+      live = try await client.describeCollection(plan.target.name)
+    } catch MilvusError.collectionNotFound {
+      live = nil
+    }
+    if let known, known.stage != .waiting {
+      // What it came to was decided before the interruption.
+      plan.mode = known.mode
+      if let made = known.made { plan.schema.name = made }
+      if let live, known.mode == .replace, known.swap == nil { try await decideReplace(&plan, of: backup, live: live, client: client) }
+      return
+    }
+    switch (options.mode, live) {
+    case (.create, nil): break
+    case (.create, _?):
+      plan.obstacles.append(
+        "\(plan.target.text) is there already; restore beside it with --suffix _restored or --rename \(plan.source)=NEW, into it with "
+          + "--mode merge or fill, or put it in its place with --mode replace")
+    case (.replace, nil):
+      plan.mode = .create
+      plan.steps.append("find nothing to replace: \(plan.target.text) is not there")
+    case (.replace, let live?): try await decideReplace(&plan, of: backup, live: live, client: client)
+    case (.merge, nil), (.fill, nil):
+      plan.obstacles.append("\(plan.target.text) is not there, so there is nothing to \(options.mode.rawValue) into; restore it with --mode create")
+    case (.merge, let live?), (.fill, let live?): try await decideMerge(&plan, live: live, client: client)
+    }
+  }
+
+  private func decideReplace(_ plan: inout RestorePlan.Collection, of backup: String, live: CollectionDescription, client: MilvusClient) async throws {
+    let id = backup.replacingOccurrences(of: "-", with: "_")
+    let isByAlias = live.schema.name != plan.target.name
+    plan.schema.name = isByAlias ? "\(plan.target.name)_\(id)" : "\(plan.target.name)_restoring_\(restore.suffix(6))"
+    var kept = isByAlias ? live.schema.name : "\(plan.target.name)_before_\(id)"
+    var number = 2
+    while !isByAlias, try await client.hasCollection(kept) {
+      kept = "\(plan.target.name)_before_\(id)_\(number)"  // kept from an earlier restore of the same backup
+      number += 1
+    }
+    plan.replaced = ReplacedCollection(
+      description: live, kept: kept, rows: try await client.rowEstimate(of: live.schema.name), isByAlias: isByAlias)
+    if !isByAlias, try await !client.canRename() {
+      plan.obstacles.append(
+        "this server cannot rename collections, so \(plan.target.text) cannot be replaced under its name. Restore beside it with --suffix _restored "
+          + "and point the application there; or drop it yourself and restore with --mode create")
+    }
+  }
+
+  private func decideMerge(_ plan: inout RestorePlan.Collection, live: CollectionDescription, client: MilvusClient) async throws {
+    if live.schema.name != plan.target.name {
+      plan.steps.append("follow alias \(plan.target.name) to collection \(live.schema.name)")
+      plan.target.name = live.schema.name
+      plan.schema.name = live.schema.name
+    }
+    let takesKeys = !connection.capabilities.has(.segments)
+    plan.obstacles += RowFit(plan.backup.schema, into: live.schema, takesKeys: takesKeys).obstacles
+    guard try await client.loadState(of: live.schema.name) != .loaded else { return }
+    let indexes = try await client.listIndexes(of: live.schema.name)
+    if connection.capabilities.has(.segments), !indexes.contains(where: { live.schema.field($0.field)?.type.isVector == true }) {
+      plan.obstacles.append("\(plan.target.text) is not loaded and has no vector index, so its rows cannot be looked at; build an index first")
+    } else {
+      plan.steps.append("load \(plan.target.text) for as long as it takes: rows can be looked at only then")
+    }
+  }
+
+  /// Whether given keys can go in: Lite takes them into a collection with auto-id, standalone servers do not. No call tells; the rows are
+  /// read back at the end.
+  private func decideKeys(_ plan: inout RestorePlan.Collection) throws {
+    guard let index = plan.schema.fields.firstIndex(where: { $0.isPrimaryKey && $0.autoID }), connection.capabilities.has(.segments) else {
+      return
+    }
+    switch options.autoID {
+    case .keepKeys:
+      plan.schema.fields[index].autoID = false
+      plan.steps.append("create it without auto-id, so that the keys stay as they are (the server takes no given keys with auto-id)")
+    case .newKeys:
+      plan.makesNewKeys = true
+      plan.steps.append("let the server make new keys: those of the backup are lost, and rows are compared without them")
+    case nil:
+      plan.obstacles.append(
+        "its keys were made by the server (auto-id), and this server takes no given keys for such a collection. Choose: --auto-id keep-keys "
+          + "(the keys stay, the new collection has no auto-id) or --auto-id new-keys (auto-id stays, the rows get other keys)")
+    }
+  }
+
+  /// A field that a function made cannot be created where the function is not known.
+  private func dropOrphanedOutputs(_ plan: inout RestorePlan.Collection) {
+    let made = Set(plan.schema.functions.flatMap(\.outputFields))
+    for field in plan.schema.fields where field.isFunctionOutput && !made.contains(field.name) {
+      plan.steps.append("leave field \(field.name) out: a function made it that the source server did not describe")
+    }
+    plan.schema.fields.removeAll { $0.isFunctionOutput && !made.contains($0.name) }
+  }
+
+  private func describe(_ plan: inout RestorePlan.Collection) {
+    if plan.mode.isIntoLive { return describeMerge(&plan) }
+    let backup = plan.backup
+    plan.effect = RowEffect(inserted: backup.content.rows)
+    plan.steps.append("create collection \(plan.schema.name) with \(plan.schema.fields.count) fields, \(backup.shards) shards")
+    let extra = backup.partitions.map(\.name).filter { $0 != "_default" && $0 != PartitionBackup.all }
+    if !extra.isEmpty { plan.steps.append("create partitions \(extra.joined(separator: ", "))") }
+    plan.steps.append("insert \(backup.content.rows) rows and flush")
+    let fields = Set(plan.schema.fields.map(\.name))
+    for index in backup.indexes where fields.contains(index.field) {
+      plan.steps.append(
+        (options.buildIndexes ? "build" : "do not build (--no-index)") + " index \(index.name) on \(index.field) \(index.words)")
+    }
+    if backup.loadState == .loaded { plan.steps.append(options.load && options.buildIndexes ? "load it" : "leave it unloaded") }
+    describeProof(&plan)
+    guard let replaced = plan.replaced else {
+      for alias in plan.aliases { plan.steps.append("set alias \(alias)") }
+      return
+    }
+    let rows = replaced.rows.map { "about \($0) rows" } ?? "its rows"
+    if replaced.isByAlias {
+      plan.steps.append("let alias \(plan.target.name) stand for it instead of \(replaced.kept)")
+    } else {
+      plan.steps.append("rename \(plan.target.name) to \(replaced.kept), and \(plan.schema.name) to \(plan.target.name)")
+    }
+    plan.steps.append(
+      options.dropsOld ? "drop \(replaced.kept) with \(rows) (--drop-old)" : "keep \(replaced.kept) with \(rows), released; `milvault rollback` swaps back")
+  }
+
+  private func describeMerge(_ plan: inout RestorePlan.Collection) {
+    plan.steps.append(
+      plan.mode == .fill
+        ? "insert the rows whose keys are missing"
+        : "insert the rows whose keys are missing, and put the backup's rows in the place of those that differ; what is overwritten is saved in the repository first")
+    describeProof(&plan)
+  }
+
+  private func describeProof(_ plan: inout RestorePlan.Collection) {
+    switch options.verify {
+    case .none: plan.steps.append("verify nothing (--verify none)")
+    case .count where !plan.mode.isIntoLive: plan.steps.append("count the rows")
+    case .count, .rows: plan.steps.append(plan.mode.isIntoLive ? "look at all its rows again" : "read all rows back and compare them")
+    }
+  }
+}

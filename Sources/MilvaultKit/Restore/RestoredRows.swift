@@ -1,0 +1,86 @@
+import BackupRepository
+import MilvusClient
+import RowBatches
+import RowFormats
+
+/// What a partition of a restored collection should hold.
+struct ExpectedRows: Sendable {
+  /// The backup's partition.
+  var partition: PartitionBackup
+  var content: ContentDigest
+  /// The same with JSON by its value; nil where the server keeps its bytes.
+  var byValue: ContentDigest?
+}
+
+/// Reads a restored collection back and holds it against the backup.
+struct RestoredRows: Sendable {
+  let client: MilvusClient
+  let connection: DeploymentConnection
+  let plan: RestorePlan.Collection
+  let progress: ProgressMeter
+
+  /// - Returns: what a user should know of rows that are equal all the same.
+  /// - Throws: `RestoreError.different` if they are not those of the backup.
+  func compare(_ expected: [ExpectedRows], by verify: RestoreVerify) async throws -> [String] {
+    let timestamp = connection.capabilities.has(.timestamps) ? try await client.allocateTimestamp() : nil
+    let counts = try await client.canCount(plan.schema)
+    let capture = QueryCapture(
+      client: client, schema: plan.schema, consistency: timestamp.map { .upTo($0) } ?? .strong, dialect: connection.info.dialect,
+      counts: counts, pageBytes: PageSize.bytes(for: connection.capabilities), streams: 3)
+    progress.begin("reading \(plan.schema.name) back", total: plan.backup.content.rows)
+    var findings: [String] = []
+    var notes: [String] = []
+    for partition in expected {
+      let isAll = partition.partition.name == PartitionBackup.all || expected.count == 1
+      try await compare(
+        partition, in: isAll ? nil : partition.partition.name, by: verify, counts: counts, capture, findings: &findings, notes: &notes)
+    }
+    guard findings.isEmpty else { throw RestoreError.different(collection: plan.target.text, findings) }
+    return notes
+  }
+
+  private func compare(
+    _ expected: ExpectedRows, in partition: String?, by verify: RestoreVerify, counts: Bool, _ capture: QueryCapture,
+    findings: inout [String], notes: inout [String]
+  ) async throws {
+    let wanted = expected.partition.content
+    func requireRows(_ found: Int) {
+      if found != wanted.rows { findings.append("partition \(expected.partition.name) has \(found) rows instead of \(wanted.rows)") }
+    }
+    // A server that cannot count is counted by reading.
+    if verify == .count, counts { return requireRows(try await capture.count(partition: partition)) }
+    var content = ContentDigest()
+    var byValue = ContentDigest()
+    try await capture.read(partition: partition) { page in
+      let batch = page.rows.read
+      let compared = plan.makesNewKeys ? batch.dropping([plan.keyField]) : batch
+      content.add(ContentDigest(of: plan.makesNewKeys ? RowDigests(of: compared) : page.rows.digests))
+      if expected.byValue != nil { byValue.add(ContentDigest(of: RowDigests(of: try compared.withCanonicalJSON()))) }
+      progress.add(batch.count, bytes: batch.byteCount)
+      if let duplicate = page.duplicate {
+        findings.append("partition \(expected.partition.name) has keys that stand more than once, \(duplicate) for one")
+      }
+    }
+    requireRows(content.rows)
+    guard verify == .rows, content.rows == wanted.rows else { return }
+    guard content != expected.content || !plan.makesNewKeys && content != wanted else { return }
+    if byValue == expected.byValue {
+      notes.append(
+        "partition \(expected.partition.name): this server wrote JSON values anew (spaces, order of members, form of numbers); they are equal as values, everything else bit by bit"
+      )
+    } else {
+      findings.append("partition \(expected.partition.name) has \(content.rows) rows as it should, but not all with the values backed up")
+    }
+  }
+}
+
+extension QueryCapture {
+  /// How many rows the server counts in a partition (nil: the whole collection).
+  func count(partition: String?) async throws -> Int {
+    guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: schema.name) }
+    return try await client.count(
+      RowQuery(
+        schema: schema, partitions: partition.map { [$0] } ?? [], range: KeyRange(), key: key, fields: [key], consistency: consistency,
+        dialect: dialect))
+  }
+}
