@@ -102,10 +102,10 @@ public indirect enum ColumnValues: Sendable {
   }
 
   /// Values of one layout, one after the other, copied once.
-  static func joined(_ parts: [ColumnValues]) -> ColumnValues {
-    // Without values there may be no width yet.
-    let parts = parts.filter { $0.count > 0 }
-    guard let first = parts.first else { return .fixed(width: 0, Data()) }
+  static func joined(_ pieces: [ColumnValues]) -> ColumnValues {
+    // Without values there may be no width yet. No values are still of a layout: the elements of lists that are all empty.
+    let parts = pieces.filter { $0.count > 0 }
+    guard let first = parts.first else { return pieces.first ?? .fixed(width: 0, Data()) }
     guard parts.count > 1 else { return first }
     var all = Data()
     var ends = [0]

@@ -95,4 +95,16 @@ final class MemoryFile {
       #expect(throws: (any Error).self) { try MemoryFile.rows(torn, layout: layout) }
     }
   }
+
+  /// Found by a random schema: no elements at all are still of a layout, which a file of them needs.
+  @Test(arguments: [ScalarType.varchar, .bool, .int64, .double])
+  func listsThatAreAllEmptyStayListsOfTheirType(element: ScalarType) throws {
+    let layout = RowLayout([FieldLayout(name: "a", type: .array(element), nullable: true)])
+    let empty = try RowBatch(columns: [Column.nulls(name: "a", type: .array(element), rows: 2)], count: 2)
+    let joined = try RowBatch(joining: [empty, empty])
+    #expect(joined.column("a")?.defect(rows: 4) == nil)
+    let file = MemoryFile()
+    try file.write([empty, empty], layout: layout)
+    #expect(try MemoryFile.rows(file.bytes, layout: layout).count == 4)
+  }
 }

@@ -690,6 +690,21 @@ def content(name):
     print(json.dumps({"rows": len(rows), "sha256": hashlib.sha256("\n".join(f"{k}{v}" for k, v in sorted(rows.items(), key=repr)).encode()).hexdigest()}))
 
 
+def beside(live, copy):
+    """Holds a collection that a copy was merged into against the copy; and a digest of its rows with other keys."""
+    import hashlib
+    there, wanted = read(live), read(copy)
+    held = {}
+    for (partition, key) in wanted:
+        held.setdefault(key, set()).add(partition)
+    missing = [k for k in wanted if k not in there]
+    different = [k for k in wanted if k in there and there[k] != wanted[k]]
+    elsewhere = [k for k in there if k[1] in held and k[0] not in held[k[1]]]
+    others = sorted((f"{k}{v}" for k, v in there.items() if k[1] not in held))
+    print(json.dumps({"missing": len(missing), "different": len(different), "elsewhere": len(elsewhere), "others": len(others),
+                      "sha256": hashlib.sha256("\n".join(others).encode()).hexdigest(), "example": str((missing + different + elsewhere)[:1])}))
+
+
 def append(name, seconds):
     """Inserts growing keys, faster than anyone reads to the end."""
     c = Collection(name)
@@ -736,6 +751,8 @@ elif verb == "since_churn":
     since_churn(*rest)
 elif verb == "content":
     content(*rest)
+elif verb == "beside":
+    beside(*rest)
 elif verb == "append":
     append(*rest)
 elif verb == "run":

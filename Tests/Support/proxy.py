@@ -7,6 +7,9 @@
     overlook KEY          answers queries and counts between keys as if the row were not there, but not those without bounds
     misread N             takes the bound N in "at >= bound" for N more than it is
     lose-insert-answers N of every N inserts one is passed on and its answer lost
+    twice-inserts N       the Nth insert is passed on twice, as if an application wrote the same keys at that moment
+    refuse METHOD,N       the Nth call of a method is refused
+    stuck METHOD,N        the Nth call of a method is never answered, and not passed on
     slow-inserts SECONDS  passes every insert on so much later
     flaky PERCENT         so many of the calls fail with UNAVAILABLE before they reach the server; inserts do not
     rate-limit            every second call is turned away by a rate limiter
@@ -45,6 +48,12 @@ def answer(path, request, context):
         limited = rate_limited(method)
         if limited is not None:
             return limited
+    if fault in ("refuse", "stuck") and method == argument.split(",")[0]:
+        calls["named"] = calls.get("named", 0) + 1
+        if calls["named"] == int(argument.split(",")[1]):
+            if fault == "stuck":
+                time.sleep(3600)
+            return common_pb2.Status(error_code=1, code=65535, reason="the proxy refuses").SerializeToString()
     if fault == "slow-inserts" and method == "Insert":
         time.sleep(float(argument))
     if fault == "hide" and method == "Query":
@@ -64,6 +73,10 @@ def answer(path, request, context):
         reply = channel.unary_unary(path)(request, metadata=metadata, timeout=120)
     except grpc.RpcError as error:
         context.abort(error.code(), error.details())
+    if fault == "twice-inserts" and method == "Insert":
+        calls["insert"] += 1
+        if calls["insert"] == int(argument):
+            channel.unary_unary(path)(request, metadata=metadata, timeout=120)
     if fault == "lose-insert-answers" and method == "Insert":
         calls["insert"] += 1
         if calls["insert"] % int(argument) == 0:

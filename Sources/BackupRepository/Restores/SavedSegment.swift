@@ -26,14 +26,22 @@ public struct SavedSegment: Sendable, Codable {
   /// The backup's segment, whose rows took the place of these.
   public var written: Segment
   public var before: [Before]
+  /// The partition that the rows went into; nil where partitions cannot be told apart.
+  public var target: String?
+  /// Those of the keys that the backup holds in other partitions too: only what stands in this one was touched.
+  public var shared: [Key]
   public var effect: RowEffect
 
-  public init(collection: Int, partition: Int, segment: Int, written: Segment, before: [Before], effect: RowEffect) {
+  public init(
+    collection: Int, partition: Int, segment: Int, written: Segment, before: [Before], target: String?, shared: [Key], effect: RowEffect
+  ) {
     self.collection = collection
     self.partition = partition
     self.segment = segment
     self.written = written
     self.before = before
+    self.target = target
+    self.shared = shared
     self.effect = effect
   }
 

@@ -154,11 +154,11 @@ struct CollectionRestoreJob: Sendable {
         try? await client.release(schema.name)  // Lite has new collections loaded and keeps those without an index so
       }
     } catch RestoreError.unfinished(_, let stage, let why) where !failed.isEmpty {
-      throw RestoreError.indexesFailed(plan.target.text, failed.map(\.words), proof: "NOT VERIFIED: \(stage) failed: \(why)")
+      throw RestoreError.indexesFailed(plan.madeAs, failed.map(\.words), proof: "NOT VERIFIED: \(stage) failed: \(why)")
     }
     guard failed.isEmpty else {
       let proof = options.verify == .rows ? "every row was read back and is equal" : options.verify == .count ? "they were counted" : "NOT VERIFIED"
-      throw RestoreError.indexesFailed(plan.target.text, failed.map(\.words), proof: proof)
+      throw RestoreError.indexesFailed(plan.madeAs, failed.map(\.words), proof: proof)
     }
     // Last: an application that goes by an alias finds rows that were proven, and never loses what it then writes.
     for alias in plan.aliases { try await keeping("setting alias \(alias)") { try await setAlias(alias) } }

@@ -21,7 +21,9 @@ struct IndexBuild: Sendable {
   /// - Returns: those that the server did not build.
   func run(_ indexes: [IndexDefinition]) async throws -> [FailedIndex] {
     var failed: [FailedIndex] = []
-    for index in indexes {
+    // Built before an interruption.
+    let there = Set(indexes.isEmpty ? [] : try await client.listIndexes(of: collection).map(\.field))
+    for index in indexes where !there.contains(index.field) {
       do {
         try await create(index)
       } catch MilvusError.refused(_, _, let reason) {

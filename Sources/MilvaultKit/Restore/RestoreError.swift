@@ -26,6 +26,8 @@ public enum RestoreError: Error, Sendable {
   case noPartition(String, has: [String])
   /// What this mode does has to be written down in the repository first.
   case needsJournal(String)
+  /// What was to be overwritten is not in the files that were to save it.
+  case notSaved(String)
   /// It can be gone on with.
   case interrupted(String, cause: String, restore: String)
   /// What an interrupted restore made is gone, or another.
@@ -76,6 +78,8 @@ extension RestoreError: CustomStringConvertible {
     case .needsJournal(let why):
       "a restore into what is there already is written down in the repository first, so that it can be undone, and that cannot be written (\(why)). "
         + "Make the repository writable, or restore beside the collection with --suffix _restored"
+    case .notSaved(let collection):
+      "what the backup of \(collection) would overwrite changed while it was saved, or could not be saved whole; these rows were not touched. Try again"
     case .interrupted(let collection, let cause, let restore):
       "the restore of \(collection) was interrupted: \(cause). `milvault restore --resume \(restore)` goes on with it, `milvault rollback \(restore)` undoes it"
     case .vanished(let collection, let restore):

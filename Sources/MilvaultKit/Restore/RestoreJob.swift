@@ -165,7 +165,7 @@ public struct RestoreJob: Sendable {
   ) async throws -> RestoredCollection {
     if plan.mode.isIntoLive {
       var restored = try await merge(plan, client: client, connection: connection).run(journal, index: index)
-      restored.restore = journal.id
+      restored.restore = await journal.canRollBack ? journal.id : nil
       return restored
     }
     let swap = CollectionSwap(client: client, progress: progress, target: plan.target, journal: journal, index: index)

@@ -23,9 +23,13 @@ public struct RestorePlan: Sendable {
     var backup: CollectionBackup
     var aliases: [String]
     var makesNewKeys: Bool
+    /// All partitions that the backup has, of which `backup` may be a part.
+    var partitions: [PartitionBackup]
     /// What a `replace` takes the place of.
     var replaced: ReplacedCollection?
 
+    /// The collection for a message, with the name that it has until it takes the target's.
+    var madeAs: String { schema.name == target.name ? target.text : "\(target.text) (now \(schema.name))" }
     var keyField: String { backup.schema.primaryKey?.name ?? "" }
   }
 

@@ -18,7 +18,7 @@ struct RestorePlanner: Sendable {
     var plan = RestorePlan(backup: manifest.id, collections: [], databases: [])
     var targets: Set<CollectionName> = []
     for backup in chosen {
-      var collection = try await planned(backup, of: manifest.id, databases: databases)
+      var collection = try await planned(backup, of: manifest, databases: databases)
       if !targets.insert(collection.target).inserted {
         collection.obstacles.append(
           "another collection of this restore would be \(collection.target.text) too; give one another name with --rename")
@@ -60,14 +60,15 @@ struct RestorePlanner: Sendable {
     }
   }
 
-  private func planned(_ backup: CollectionBackup, of id: String, databases: [String]) async throws -> RestorePlan.Collection {
+  private func planned(_ backup: CollectionBackup, of manifest: Manifest, databases: [String]) async throws -> RestorePlan.Collection {
     let source = CollectionName(database: backup.database, name: backup.name)
     let target = options.renames[source] ?? CollectionName(database: backup.database, name: backup.name + options.suffix)
     var schema = backup.schema
     schema.name = target.name
     var plan = RestorePlan.Collection(
       source: backup.fullName, target: target, rows: backup.content.rows, rowBytes: backup.partitions.reduce(0) { $0 + $1.rowBytes },
-      steps: [], obstacles: [], mode: options.mode, schema: schema, backup: backup, aliases: [], makesNewKeys: false)
+      steps: [], obstacles: [], mode: options.mode, schema: schema, backup: backup, aliases: [], makesNewKeys: false,
+      partitions: manifest.collections.first { $0.database == backup.database && $0.name == backup.name }?.partitions ?? backup.partitions)
     if !connection.capabilities.has(.databases), target.database != "default" {
       plan.obstacles.append(
         "this server has no databases; restore into the one it has with --rename \(backup.fullName)=default.\(backup.name)")
@@ -77,7 +78,7 @@ struct RestorePlanner: Sendable {
     if databases.contains(target.database) || !connection.capabilities.has(.databases) {
       try await connection.withClient(for: target.database) { client in
         if !options.mode.isIntoLive { try decideKeys(&plan) }
-        try await decideMode(&plan, of: id, known: known, client: client)
+        try await decideMode(&plan, of: manifest.id, known: known, client: client)
         if plan.mode.isIntoLive { return }
         for alias in backup.aliases where plan.replaced == nil {
           if try await client.hasCollection(alias) {

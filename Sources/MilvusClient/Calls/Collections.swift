@@ -2,15 +2,18 @@ import MilvusProto
 
 extension MilvusClient {
   /// The collections of the connection's database, by name.
-  public func listCollections() async throws -> [String] {
+  public func listCollections() async throws -> [String] { try await showCollections().collectionNames.sorted() }
+
+  private func showCollections() async throws -> WireShowCollectionsResponse {
     var request = WireShowCollectionsRequest()
     request.dbName = database
     let message = request
     return try await call("ShowCollections", status: { $0.status }) {
       try await $0.showCollections(message, metadata: $1, options: $2)
-    }.collectionNames.sorted()
+    }
   }
 
+  /// - Parameter name: its name, or an alias; the description has the name.
   /// - Throws: `MilvusError.collectionNotFound` if there is none of that name or alias.
   public func describeCollection(_ name: String) async throws -> CollectionDescription {
     let request = collectionRequest(name)
@@ -19,6 +22,11 @@ extension MilvusClient {
     }
     var (schema, unknown) = CollectionSchema.from(answer.schema)
     if !answer.collectionName.isEmpty { schema.name = answer.collectionName }
+    if schema.name == name, answer.aliases.contains(name) {
+      // 2.2 and 2.3 call a collection by the alias that they were asked with.
+      let all = try await showCollections()
+      if let own = zip(all.collectionNames, all.collectionIds).first(where: { $1 == answer.collectionID })?.0 { schema.name = own }
+    }
     return CollectionDescription(
       id: answer.collectionID, schema: schema, aliases: answer.aliases.sorted(), shards: Int(answer.shardsNum),
       consistencyLevel: ConsistencyLevel(answer.consistencyLevel), properties: answer.properties.dictionary,

@@ -84,7 +84,7 @@ actor RestoreJournal {
 
   /// Whether there is anything of the restore that can be undone.
   var canRollBack: Bool {
-    record.collections.contains { $0.stage != .undone && ($0.mode.isIntoLive || $0.mode == .replace && $0.swap?.kept != nil) }
+    record.collections.contains { $0.stage != .undone && ($0.mode.isIntoLive && saved > 0 || $0.mode == .replace && $0.swap?.kept != nil) }
   }
 
   /// Ends the journal of a restore that failed, if it left nothing to go on with or to undo: then it is to be run anew.

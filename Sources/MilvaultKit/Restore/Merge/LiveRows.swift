@@ -28,11 +28,12 @@ struct LiveRows: Sendable {
   private static let keysAtOnce = 1000
   private static let keyBytesAtOnce = 1 << 19
 
-  /// All rows under the keys.
+  /// All rows under the keys, each partition's together.
+  /// - Parameter keys: in their order.
   /// - Throws: `CaptureError.unwritableKeys` if the server has no way to name one.
   func find(_ keys: [Key]) async throws -> [FoundRows] {
     if let key = keys.first(where: { !dialect.canWrite($0) }) { throw CaptureError.unwritableKeys(collection: schema.name, example: key) }
-    var found: [FoundRows] = []
+    var found: [String?: [RowBatch]] = [:]
     for part in Self.parts(of: keys) {
       var wanted = part
       if partitions.count > 1 {
@@ -43,10 +44,13 @@ struct LiveRows: Sendable {
       guard !wanted.isEmpty else { continue }
       for partition in partitions.count > 1 ? partitions.map(Optional.some) : [partitions.first] {
         let rows = try await rows(wanted, in: partitions.count > 1 ? partition : nil, fields: schema.columns)
-        if rows.count > 0 { found.append(FoundRows(partition: partition, keys: try rows.keys(field: key.name), rows: rows)) }
+        if rows.count > 0 { found[partition, default: []].append(rows) }
       }
     }
-    return found
+    return try found.map { partition, parts in
+      let rows = try RowBatch(joining: parts)
+      return FoundRows(partition: partition, keys: try rows.keys(field: key.name), rows: rows)
+    }
   }
 
   /// The rows under the keys in one partition (nil: in all), one a key, in key order.

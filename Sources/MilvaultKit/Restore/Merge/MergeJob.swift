@@ -26,10 +26,11 @@ struct MergeJob: Sendable {
       progress.begin("comparing \(plan.target.text)", total: backup.content.rows)
       let partitions = try await livePartitions(live.schema)
       let counts = try await client.canCount(live.schema)
+      let shared = try await SharedKeys.find(in: plan, repository: repository)
       for partition in backup.partitions {
         for segment in try await repository.segments(of: partition) {
           let merge = try await merge(
-            segment, of: partition, live: live.schema, partitions: partitions, counts: counts, own: [])
+            segment, of: partition, live: live.schema, partitions: partitions, counts: counts, shared: shared)
           effect.add(try await merge.look(saves: false).effect)
         }
       }
@@ -66,6 +67,7 @@ struct MergeJob: Sendable {
     }
     let partitions = try await livePartitions(live)
     let counts = try await client.canCount(live)
+    let shared = partitions.isEmpty ? [:] : try await SharedKeys.find(in: plan, repository: repository)
     let fills = options.mode == .fill
     var saved = fills ? try await journal.savedSegments(of: index) : [:]
     var notes: [String] = []
@@ -73,7 +75,8 @@ struct MergeJob: Sendable {
       let stage = round > 1 ? "comparing" : fills ? "filling" : "merging into"
       progress.begin("\(stage) \(plan.target.text)", total: backup.content.rows * (round == 1 ? 2 : 1))
       let effect = try await self.round(
-        round, journal, index: index, live: live, partitions: partitions, counts: counts, saved: &saved)
+        round, journal, index: index, live: live, partitions: partitions, counts: counts, shared: shared,
+        saved: &saved)
       if round == 1 {
         progress.begin("flushing \(plan.target.text)", unit: "")
         try await unbroken { try await client.flush(plan.target.name) }
@@ -108,7 +111,7 @@ struct MergeJob: Sendable {
   /// - Parameter saved: where a fill saved what it did, by segment.
   private func round(
     _ round: Int, _ journal: RestoreJournal, index: Int, live: CollectionSchema, partitions: [String], counts: Bool,
-    saved: inout [SegmentPlace: [String]]
+    shared: [Key: Set<String>], saved: inout [SegmentPlace: [String]]
   ) async throws -> RowEffect {
     var total = RowEffect()
     for (partitionNumber, partition) in backup.partitions.enumerated() {
@@ -116,7 +119,7 @@ struct MergeJob: Sendable {
         try Task.checkCancellation()
         let place = SegmentPlace(partition: partitionNumber, segment: segmentNumber)
         let own = try await inserted(saved[place] ?? [], journal, live: live)
-        let merge = try await merge(segment, of: partition, live: live, partitions: partitions, counts: counts, own: own)
+        let merge = try await merge(segment, of: partition, live: live, partitions: partitions, counts: counts, shared: shared, own: own)
         let found = try await merge.look(saves: true)
         total.add(found.effect)
         guard !found.effect.isNothing else { continue }
@@ -127,7 +130,8 @@ struct MergeJob: Sendable {
         }
         let key = try await journal.save(
           SavedSegment(
-            collection: index, partition: partitionNumber, segment: segmentNumber, written: segment, before: before, effect: found.effect))
+            collection: index, partition: partitionNumber, segment: segmentNumber, written: segment, before: before,
+            target: merge.decider.partition, shared: found.touched.filter { shared[$0] != nil }.sorted(), effect: found.effect))
         if options.mode == .fill { saved[place, default: []].append(key) }
         try await merge.apply(found)
         // What is mended later was counted here.
@@ -151,7 +155,8 @@ struct MergeJob: Sendable {
   }
 
   private func merge(
-    _ segment: Segment, of partition: PartitionBackup, live: CollectionSchema, partitions: [String], counts: Bool, own: Set<Key>
+    _ segment: Segment, of partition: PartitionBackup, live: CollectionSchema, partitions: [String], counts: Bool, shared: [Key: Set<String>],
+    own: Set<Key> = []
   ) async throws -> SegmentMerge {
     guard let key = live.primaryKey else { throw CaptureError.noPrimaryKey(collection: live.name) }
     // A timestamp of now: what was written up to here is seen.
@@ -162,7 +167,7 @@ struct MergeJob: Sendable {
     let target = partitions.isEmpty ? nil : partition.name == PartitionBackup.all ? "_default" : partition.name
     let decider = RowDecider(
       live: rows, mode: options.mode, partition: target, columns: Set(backup.schema.columns.map(\.name)),
-      byValue: backup.mayBeRewritten(by: connection), own: own)
+      byValue: backup.mayBeRewritten(by: connection), shared: shared, own: own)
     return SegmentMerge(
       repository: repository, decider: decider,
       inserter: RowInserter(client: client, schema: live, dialect: connection.info.dialect),

@@ -9,6 +9,8 @@ struct RowDecisions: Sendable {
   var absent: [Key] = []
   /// Keys that stand somewhere and are to be taken away, in key order.
   var standing: [Key] = []
+  /// Those of them that are not to be taken away everywhere, by the partitions to take them from: the backup holds them in others too.
+  var inPartitions: [String: [Key]] = [:]
   /// The rows that stand under those.
   var before: [FoundRows] = []
   /// Rows of others that are to be put back as they stood, instead of the backup's: a key that a fill inserted and someone else too.
@@ -26,6 +28,8 @@ struct RowDecider: Sendable {
   let columns: Set<String>
   /// Whether JSON is compared by its value, since the server writes it anew.
   let byValue: Bool
+  /// Keys that the backup holds in more partitions than this one.
+  var shared: [Key: Set<String>] = [:]
   /// Keys that this restore inserted before: a second row under one of them is someone else's.
   var own: Set<Key> = []
 
@@ -55,7 +59,15 @@ struct RowDecider: Sendable {
     var decisions = RowDecisions()
     var kept: [Int: [Int]] = [:]
     for key in keys {
-      guard let standing = copies[key] else {
+      var standing = copies[key] ?? []
+      if let holders = shared[key] {
+        // What stands in the backup's other partitions is looked at when their turn comes.
+        standing.removeAll { copy in
+          guard let name = found[copy.found].partition, name != partition else { return false }
+          return mode == .fill || holders.contains(name)
+        }
+      }
+      guard !standing.isEmpty else {
         decisions.absent.append(key)
         decisions.effect.inserted += 1
         continue
@@ -67,6 +79,9 @@ struct RowDecider: Sendable {
         continue
       }
       decisions.standing.append(key)
+      if shared[key] != nil {
+        for name in Set(standing.compactMap { found[$0.found].partition }) { decisions.inPartitions[name, default: []].append(key) }
+      }
       decisions.effect.overwritten += 1
       decisions.effect.deleted += standing.count + (crowded.contains(key) ? 1 : 0)
       if mode == .fill, let others = standing.first(where: { !$0.isEqual }) { kept[others.found, default: []].append(others.row) }
@@ -74,7 +89,11 @@ struct RowDecider: Sendable {
     decisions.keepers = kept.map { found[$0.key].picking($0.value.sorted()) }
     let standing = Set(decisions.standing)
     decisions.before = found.compactMap { part in
-      let rows = part.keys.indices.filter { standing.contains(part.keys[$0]) }
+      let taken = part.partition.map { Set(decisions.inPartitions[$0] ?? []) } ?? []
+      let rows = part.keys.indices.filter { place in
+        let key = part.keys[place]
+        return standing.contains(key) && (shared[key] == nil || taken.contains(key))
+      }
       return rows.isEmpty ? nil : part.picking(rows)
     }
     return decisions

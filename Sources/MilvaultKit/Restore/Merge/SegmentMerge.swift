@@ -19,8 +19,11 @@ struct SegmentMerge: Sendable {
   struct Found: Sendable {
     var absent: Set<Key> = []
     var standing: Set<Key> = []
+    var inPartitions: [String: Set<Key>] = [:]
     var keepers: [FoundRows] = []
     var effect = RowEffect()
+    /// All keys that something is done about.
+    var touched: Set<Key> { absent.union(standing) }
     /// The files of what stands there, waiting to be committed; none for a look alone.
     var before: [(partition: String?, layer: FinishedLayer)] = []
   }
@@ -51,6 +54,7 @@ struct SegmentMerge: Sendable {
       guard saves else { return }
       found.absent.formUnion(decisions.absent)
       found.standing.formUnion(decisions.standing)
+      for (name, keys) in decisions.inPartitions { found.inPartitions[name, default: []].formUnion(keys) }
       found.keepers += decisions.keepers
       // What stood nowhere is told beside the partition's own rows. Batches come in key order, and so do their entries.
       var own = KeyedEntries(keys: decisions.absent, digests: decisions.absent.map { _ in nil }, rows: decider.live.schema.layout.empty)
@@ -63,6 +67,10 @@ struct SegmentMerge: Sendable {
     }
     found.before = try writers.map { ($0.key, try $0.value.finish()) }
     writers = [:]
+    // Every key that will be touched is saved, as a row or as one that stood nowhere: else nothing may be touched.
+    let rows = found.before.reduce(0) { $0 + $1.layer.layer.content.rows }
+    let gone = found.before.reduce(0) { $0 + $1.layer.layer.deletes }
+    guard !saves || rows >= found.standing.count && gone == found.absent.count else { throw RestoreError.notSaved(backup.fullName) }
     return found
   }
 
@@ -72,9 +80,13 @@ struct SegmentMerge: Sendable {
     let kept = Set(found.keepers.flatMap(\.keys))
     try await orderedParallelMap(try rows(), width: streams) { batch in
       let keys = try batch.rows.keys(field: decider.live.key.name)
-      let standing = keys.filter(found.standing.contains)
       // In every partition: a key that lives in another one would stand twice.
-      if !standing.isEmpty { try await inserter.delete(standing, from: nil) }
+      let everywhere = keys.filter { found.standing.contains($0) && decider.shared[$0] == nil }
+      if !everywhere.isEmpty { try await inserter.delete(everywhere, from: nil) }
+      for (name, taken) in found.inPartitions {
+        let there = keys.filter(taken.contains)
+        if !there.isEmpty { try await inserter.delete(there, from: name) }
+      }
       let written = keys.indices.filter {
         (found.absent.contains(keys[$0]) || found.standing.contains(keys[$0])) && !kept.contains(keys[$0])
       }

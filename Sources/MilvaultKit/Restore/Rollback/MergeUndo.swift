@@ -40,6 +40,9 @@ struct MergeUndo: Sendable {
     var before: [Key: [Before]] = [:]
     /// The rows that were put there.
     var written: [Key: RowDigest] = [:]
+    /// The keys that the backup holds in other partitions too, and the partition that this is about.
+    var shared: Set<Key> = []
+    var target: String?
     /// The columns that those have.
     var columns: Set<String> = []
   }
@@ -67,7 +70,10 @@ struct MergeUndo: Sendable {
     for from in stride(from: 0, to: keys.count, by: Self.keysAtOnce) {
       let part = Array(keys[from..<min(from + Self.keysAtOnce, keys.count)])
       let decided = try await decide(part, known: known, rows: rows)
-      if !decided.taken.isEmpty { try await inserter.delete(decided.taken, from: nil) }
+      let everywhere = decided.taken.filter { !known.shared.contains($0) }
+      let here = decided.taken.filter(known.shared.contains)
+      if !everywhere.isEmpty { try await inserter.delete(everywhere, from: nil) }
+      if !here.isEmpty { try await inserter.delete(here, from: known.target) }
       back.formUnion(decided.back)
       result.removed += decided.taken.count { known.before[$0]?.isEmpty ?? true }
       result.left += decided.left.count
@@ -107,6 +113,9 @@ struct MergeUndo: Sendable {
       let whole = try digest(part.rows)
       let compared = try digest(part.rows.keeping(known.columns))
       for (row, key) in part.keys.enumerated() {
+        // What stands in the backup's other partitions was not touched.
+        let isElse = known.shared.contains(key) && part.partition != known.target
+        if isElse, known.before[key]?.contains(where: { $0.partition == part.partition }) != true { continue }
         copies[key, default: []].append(Before(partition: part.partition, digest: whole.digests[row]))
         digests[key, default: []].append(compared.digests[row])
       }
@@ -135,6 +144,8 @@ struct MergeUndo: Sendable {
 
   private func known(_ saved: SavedSegment, layout: RowLayout, live: CollectionSchema, key: FieldSchema) async throws -> Known {
     var known = Known()
+    known.shared = Set(saved.shared)
+    known.target = saved.target
     for before in saved.before {
       let entries = try await repository.entries(of: before.layer, layout: live.layout, keyField: key.name, role: .delta)
       while let next = try entries() {

@@ -1,0 +1,293 @@
+import Foundation
+import MilvaultKit
+import Testing
+
+extension RealServers {
+  /// Restores into live collections: the backup's rows come in, the others stay, and what was overwritten comes back.
+  @Suite struct Merges {
+    /// What pymilvus sees of a collection that a copy was merged into.
+    private struct Beside: Decodable {
+      let missing: Int
+      let different: Int
+      let elsewhere: Int
+      let others: Int
+      let sha256: String
+      let example: String
+    }
+
+    private func beside(_ filled: Filled, _ suffix: String = "_copy") async throws -> Beside {
+      let line = try await filled.server.pymilvus("beside", filled.name, filled.name + suffix).split(separator: "\n").last ?? ""
+      return try JSONDecoder().decode(Beside.self, from: Data(line.utf8))
+    }
+
+    private struct Plan: Decodable {
+      struct Collection: Decodable {
+        struct Effect: Decodable, Equatable {
+          var inserted: Int
+          var overwritten: Int
+          var kept: Int
+          var deleted: Int
+        }
+        let effect: Effect?
+      }
+      let collections: [Collection]
+    }
+
+    private func planned(_ filled: Filled, _ mode: String) async throws -> Plan.Collection.Effect? {
+      let plan = try await filled.restore("--mode", mode, "--plan", "--json")
+      #expect(plan.exitCode == 0, "\(plan)")
+      return try JSONDecoder().decode(Plan.self, from: Data(plan.output.utf8)).collections.first?.effect
+    }
+
+    /// A collection that was backed up, restored beside itself by pymilvus's measure, and changed since.
+    private func changed(_ scenario: String, on generation: MilvusGeneration, share: String = "0.2") async throws -> Filled {
+      let filled = try await Filled(scenario, on: generation)
+      let backup = try await filled.backup()
+      #expect(backup.exitCode == 0, "\(backup)")
+      let copy = try await filled.restore("--suffix", "_copy")
+      #expect(copy.exitCode == 0, "\(copy)")
+      if scenario == "changing" { try await filled.server.pymilvus("change", filled.name, "7", share) }
+      return filled
+    }
+
+    @Test(arguments: MilvusGeneration.allCases)
+    func aMergeBringsTheBackupsRowsInAndRollbackTakesThemBack(_ generation: MilvusGeneration) async throws {
+      let filled = try await changed("changing", on: generation)
+      let before = try await filled.content()
+      let others = try await beside(filled)
+      #expect(others.missing > 100 && others.different > 500 && others.others > 50, "\(others)")
+      let plan = try await planned(filled, "merge")
+      #expect(plan == .init(inserted: others.missing, overwritten: others.different, kept: 4500 - others.missing - others.different, deleted: others.different))
+      #expect(try await filled.content() == before, "a plan writes nothing")
+
+      let merge = try await filled.restore("--mode", "merge")
+      #expect(merge.exitCode == 0 && merge.output.contains("rollback"), "\(merge)")
+      let after = try await beside(filled)
+      #expect(after.missing == 0 && after.different == 0 && after.elsewhere == 0, "\(after)")
+      #expect(after.others == others.others && after.sha256 == others.sha256, "rows that the backup has not are as they were")
+
+      let again = try await filled.restore("--mode", "merge")
+      #expect(again.exitCode == 0 && again.output.contains("0 rows were missing, 0 took the place"), "\(again)")
+      #expect(!again.output.contains("rollback"), "what did nothing cannot be undone: \(again)")
+
+      let verify = try await filled.milvault("verify", "--all")
+      #expect(verify.exitCode == 0, "\(verify)")
+      try await Task.sleep(for: .milliseconds(1200))
+      let prune = try await filled.milvault(["prune", "--grace", "1s"], environment: ["MILVAULT_LOCK_LIMIT": "1"])
+      #expect(prune.exitCode == 0, "\(prune)")
+      let rollback = try await filled.milvault("rollback", "--uri", filled.server.uri)
+      #expect(rollback.exitCode == 0, "\(rollback)")
+      #expect(try await filled.content() == before, "\(rollback)")
+      let none = try await filled.milvault("rollback", "--uri", filled.server.uri)
+      #expect(none.exitCode == 1 && none.errors.contains("no restore"), "\(none)")
+      try await filled.drop("_copy")
+    }
+
+    @Test(arguments: MilvusGeneration.allCases)
+    func aFillAddsOnlyWhatIsMissing(_ generation: MilvusGeneration) async throws {
+      let filled = try await changed("changing", on: generation)
+      let before = try await filled.content()
+      let others = try await beside(filled)
+      #expect(try await planned(filled, "fill") == .init(inserted: others.missing, overwritten: 0, kept: 4500 - others.missing, deleted: 0))
+      let fill = try await filled.restore("--mode", "fill")
+      #expect(fill.exitCode == 0, "\(fill)")
+      let after = try await beside(filled)
+      #expect(after.missing == 0 && after.different == others.different && after.sha256 == others.sha256, "\(after)")
+      let rollback = try await filled.milvault("rollback", "--uri", filled.server.uri)
+      #expect(rollback.exitCode == 0, "\(rollback)")
+      #expect(try await filled.content() == before, "\(rollback)")
+      try await filled.drop("_copy")
+    }
+
+    /// Every type, JSON and null flags too: rows that are there are known to be equal, and those that were deleted come back as they were.
+    @Test(arguments: MilvusGeneration.allCases)
+    func everyTypeIsComparedAndComesBack(_ generation: MilvusGeneration) async throws {
+      let filled = try await changed("everything", on: generation)
+      #expect(try await planned(filled, "merge") == .init(inserted: 0, overwritten: 0, kept: 500, deleted: 0))
+      let whole = try await filled.content()
+      try await filled.server.pymilvus("run", "Collection('\(filled.name)').delete(f'id in {list(range(-100, 50))}')")
+      let merge = try await filled.restore("--mode", "merge")
+      #expect(merge.exitCode == 0 && merge.output.contains("150 rows were missing, 0 took the place of others, 350 were there"), "\(merge)")
+      #expect(try await filled.content() == whole)
+      try await filled.drop("_copy")
+    }
+
+    /// A key may stand in any partition, and in several: after a merge it stands where the backup has it, and nowhere else.
+    @Test(arguments: MilvusGeneration.allCases.filter { $0 != .lite2 })
+    func aKeyIsTakenAwayInEveryPartition(_ generation: MilvusGeneration) async throws {
+      let filled = try await changed("partitions", on: generation)
+      try await filled.server.pymilvus(
+        "run",
+        """
+        c = Collection('\(filled.name)')
+        c.delete(f'id in {list(range(500, 540))}')
+        c.insert([list(range(500, 540)), list(unit(40, 4))], partition_name='p2')
+        c.insert([list(range(10, 30)), list(unit(20, 4))], partition_name='p1')
+        c.delete('id in [1400, 1401]')
+        c.insert([[9000, 9001], list(unit(2, 4))], partition_name='p2')
+        """)
+      let before = try await filled.content()
+      let merge = try await filled.restore("--mode", "merge")
+      #expect(merge.exitCode == 0, "\(merge)")
+      let after = try await beside(filled)
+      #expect(after.missing == 0 && after.different == 0 && after.elsewhere == 0 && after.others == 2, "\(after)")
+      let rollback = try await filled.milvault("rollback", "--uri", filled.server.uri)
+      #expect(rollback.exitCode == 0, "\(rollback)")
+      #expect(try await filled.content() == before, "\(rollback)")
+      try await filled.drop("_copy")
+    }
+
+    @Test func onePartitionAloneIsMerged() async throws {
+      let filled = try await changed("partitions", on: .standalone23)
+      try await filled.server.pymilvus(
+        "run", "c = Collection('\(filled.name)'); c.delete(f'id in {list(range(0, 10)) + list(range(600, 620))}')")
+      let merge = try await filled.restore("--mode", "merge", "--partition", "p1")
+      #expect(merge.exitCode == 0 && merge.output.contains("20 rows were missing"), "\(merge)")
+      #expect(try await beside(filled).missing == 10)
+      let unknown = try await filled.restore("--mode", "merge", "--partition", "p9")
+      #expect(unknown.exitCode == 1 && unknown.errors.contains("p9") && unknown.errors.contains("p1, p2"), "\(unknown)")
+      try await filled.drop("_copy")
+    }
+
+    /// An application that writes the same keys at the same moment leaves two rows of one; the look at the end finds and mends that.
+    @Test(arguments: [MilvusGeneration.standalone23, .lite2], ["merge", "fill"])
+    func rowsThatSomeoneElseWroteMeanwhileAreMended(_ generation: MilvusGeneration, _ mode: String) async throws {
+      let filled = try await changed("changing", on: generation)
+      let others = try await beside(filled)
+      let proxy = try FaultyMilvus(filled.server, fault: "twice-inserts", "1")
+      let merge = try await filled.restore("--mode", mode, uri: proxy.uri)
+      #expect(merge.exitCode == 0 && merge.errors.contains("that was mended"), "\(merge)")
+      let after = try await beside(filled)
+      #expect(after.missing == 0 && after.different == (mode == "merge" ? 0 : others.different) && after.sha256 == others.sha256, "\(after)")
+      let count = try await filled.server.pymilvus(
+        "run", "print('n', Collection('\(filled.name)').query('id >= 0', output_fields=['count(*)'], consistency_level='Strong')[0]['count(*)'])")
+      #expect(count.contains("n \(4500 + after.others)"), "a key stands twice: \(count)")
+      try await filled.drop("_copy")
+    }
+
+    @Test func lostAnswersToInsertsMakeNoDuplicates() async throws {
+      let filled = try await changed("changing", on: .lite2)
+      let proxy = try FaultyMilvus(filled.server, fault: "lose-insert-answers", "2")
+      let merge = try await filled.restore("--mode", "merge", uri: proxy.uri)
+      #expect(merge.exitCode == 0 && !merge.errors.contains("mended"), "\(merge)")
+      let after = try await beside(filled)
+      #expect(after.missing == 0 && after.different == 0, "\(after)")
+      try await filled.drop("_copy")
+    }
+
+    /// What somebody wrote after the merge is not the merge's to undo.
+    @Test func aRollbackLeavesWhatOthersChangedSince() async throws {
+      let filled = try await changed("changing", on: .standalone23)
+      let merge = try await filled.restore("--mode", "merge")
+      #expect(merge.exitCode == 0, "\(merge)")
+      // Of all rows every third is written anew since.
+      try await filled.server.pymilvus(
+        "run",
+        """
+        c = Collection('\(filled.name)')
+        keys = [k * 8019 for k in range(0, 4500, 3)]
+        c.delete(f'id in {keys}'); c.insert(changing_rows(keys, 99))
+        """)
+      let rollback = try await filled.milvault("rollback", "--uri", filled.server.uri)
+      #expect(rollback.exitCode == 0 && rollback.errors.contains("changed by somebody else since"), "\(rollback)")
+      let newest = try await filled.server.pymilvus(
+        "run",
+        "print('n', len(Collection('\(filled.name)').query('t0 like \"%v99\"' if False else 'id >= 0', output_fields=['t0'], limit=16000, consistency_level='Strong')), sum(r['t0'].endswith('v99') for r in Collection('\(filled.name)').query('id >= 0', output_fields=['t0'], limit=16000, consistency_level='Strong')))"
+      )
+      #expect(newest.contains(" 1500"), "rows written since were lost: \(newest)")
+      try await filled.drop("_copy")
+    }
+
+    /// Killed at any moment: gone on with, it is what it would have been; rolled back, as if nothing had been.
+    @Test(arguments: [MilvusGeneration.lite3, .standalone23])
+    func aMergeKilledAtAnyMomentIsGoneOnWithOrUndone(_ generation: MilvusGeneration) async throws {
+      let filled = try await changed("changing", on: generation, share: "0.6")
+      let others = try await beside(filled)
+      let before = try await filled.content()
+      var unfinished = 0
+      for round in 0..<(Project.isSoak ? 60 : 6) {
+        let process = try filled.startRestore("--mode", "merge")
+        try await Task.sleep(for: .milliseconds(Int.random(in: 100...(generation.isLite ? 1200 : 3000))))
+        process.signal(SIGKILL)
+        _ = await process.wait()
+        let list = try await filled.milvault("rollback", "--list")
+        if list.output.contains("unfinished") {
+          unfinished += 1
+          let refused = try await filled.restore("--mode", "merge")
+          #expect(refused.exitCode == 1 && refused.errors.contains("--resume"), "\(refused)")
+        }
+        if round % 2 == 0, list.output.contains("unfinished") {
+          let resumed = try await run(
+            Project.milvault, ["restore", "--resume", "--repo", filled.repository, "--uri", filled.server.uri], folder: filled.scratch.folder)
+          #expect(resumed.exitCode == 0, "\(resumed)")
+          let after = try await beside(filled)
+          #expect(after.missing == 0 && after.different == 0 && after.sha256 == others.sha256, "\(after)")
+        }
+        let rollback = try await filled.milvault("rollback", "--uri", filled.server.uri)
+        #expect(rollback.exitCode == 0 || rollback.errors.contains("no restore"), "\(rollback)")
+        try #require(try await filled.content() == before, "round \(round): \(rollback)")
+      }
+      #expect(unfinished > 0, "no round was interrupted")
+      try await filled.drop("_copy")
+    }
+
+    @Test func whatDoesNotFitIsRefusedBeforeAnythingIsWritten() async throws {
+      let filled = try await Filled("uniform", on: .standalone23)
+      let backup = try await filled.backup()
+      #expect(backup.exitCode == 0, "\(backup)")
+      let missing = try await filled.restore("--mode", "merge", "--suffix", "_none")
+      #expect(missing.exitCode == 1 && missing.errors.contains("--mode create"), "\(missing)")
+      let other = TestServer.name("other")
+      try await filled.server.pymilvus(
+        "run",
+        "c = create('\(other)', [FieldSchema('id', DataType.INT64, is_primary=True), FieldSchema('t', DataType.INT64), vector_field(4)]); index_and_load(c)"
+      )
+      let fit = try await filled.restore("--mode", "merge", "--rename", "\(filled.name)=\(other)")
+      #expect(fit.exitCode == 1 && fit.errors.contains("field t is int64 there") && fit.errors.contains("field v"), "\(fit)")
+      for arguments in [["--mode", "merge", "--no-index", "--verify", "none"], ["--mode", "fill", "--auto-id", "new-keys"], ["--drop-old"]] {
+        let wrong = try await filled.milvault(["restore", "latest", "--uri", filled.server.uri] + arguments)
+        #expect(wrong.exitCode == 64, "\(arguments): \(wrong)")
+      }
+      try await filled.server.pymilvus("drop", other)
+      try await filled.drop()
+    }
+
+    /// A field that came later has its default, or null, in the rows of the backup.
+    @Test func fieldsThatTheBackupLacksAreFilledIn() async throws {
+      let source = try await TestServer(.lite3)
+      let scratch = try Scratch()
+      let repository = try await scratch.repository()
+      let (old, new) = (TestServer.name("old"), TestServer.name("new"))
+      try await source.pymilvus(
+        "run",
+        """
+        c = create('\(old)', [FieldSchema('id', DataType.INT64, is_primary=True), vector_field()])
+        c.insert([{'id': i, 'v': [0.5] * 8} for i in range(10)]); index_and_load(c)
+        c = create('\(new)', [FieldSchema('id', DataType.INT64, is_primary=True), vector_field(), FieldSchema('n', DataType.INT64, nullable=True), FieldSchema('d', DataType.INT32, default_value=7)])
+        index_and_load(c)
+        """)
+      let backup = try await milvault("backup", "--repo", repository, "--uri", source.uri, "--collection", old, folder: scratch.folder)
+      #expect(backup.exitCode == 0, "\(backup)")
+      let merge = try await milvault(
+        "restore", "latest", "--repo", repository, "--uri", source.uri, "--rename", "\(old)=\(new)", "--mode", "merge", folder: scratch.folder)
+      #expect(merge.exitCode == 0, "\(merge)")
+      let rows = try await source.pymilvus(
+        "run", "print(set((r['n'], r['d']) for r in Collection('\(new)').query('id >= 0', output_fields=['n', 'd'], limit=100)))")
+      #expect(rows.contains("{(None, 7)}"), "\(rows)")
+      try await source.pymilvus("drop", old)
+      try await source.pymilvus("drop", new)
+    }
+
+    @Test func aRepositoryThatCannotBeWrittenIsRefused() async throws {
+      let filled = try await changed("changing", on: .lite3)
+      let before = try await filled.content()
+      // As root every folder can be written; a file in its place cannot.
+      try FileManager.default.removeItem(atPath: "\(filled.repository)/restores")
+      try Data().write(to: URL(fileURLWithPath: "\(filled.repository)/restores"))
+      let merge = try await filled.restore("--mode", "merge")
+      #expect(merge.exitCode == 1 && merge.errors.contains("--suffix _restored"), "\(merge)")
+      #expect(try await filled.content() == before)
+      try await filled.drop("_copy")
+    }
+  }
+}

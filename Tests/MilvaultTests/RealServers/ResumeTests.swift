@@ -1,0 +1,128 @@
+import Foundation
+import MilvaultKit
+import Testing
+
+extension RealServers {
+  /// Restores that were killed, or whose server died, go on where they stopped.
+  @Suite struct Resumes {
+    private func resume(_ filled: Filled, _ uri: String? = nil) async throws -> Finished {
+      try await filled.milvault("restore", "--resume", "--uri", uri ?? filled.server.uri)
+    }
+
+    @Test(arguments: MilvusGeneration.allCases)
+    func aRestoreKilledAtAnyMomentGoesOn(_ generation: MilvusGeneration) async throws {
+      let filled = try await Filled("segments", on: generation)
+      let backup = try await filled.backup()
+      #expect(backup.exitCode == 0, "\(backup)")
+      let original = try await filled.content()
+      var unfinished = 0
+      for round in 0..<(Project.isSoak ? 40 : 4) {
+        let suffix = "_\(round)"
+        let process = try filled.startRestore("--suffix", suffix)
+        try await Task.sleep(for: .milliseconds(Int.random(in: 100...(generation.isLite ? 1000 : 3000))))
+        process.signal(SIGKILL)
+        _ = await process.wait()
+        let list = try await filled.milvault("rollback", "--list")
+        if list.output.contains("unfinished") {
+          unfinished += 1
+          if round == 1 {
+            let rollback = try await filled.milvault("rollback", "--uri", filled.server.uri)
+            #expect(rollback.exitCode == 0, "\(rollback)")
+            let has = try await filled.server.pymilvus("run", "print(utility.has_collection('\(filled.name)\(suffix)'))")
+            #expect(has.contains("False"), "an unfinished restore that is rolled back leaves no collection")
+            continue
+          }
+          let refused = try await filled.restore("--suffix", suffix)
+          #expect(refused.exitCode == 1 && refused.errors.contains("--resume"), "\(refused)")
+          let resumed = try await resume(filled)
+          #expect(resumed.exitCode == 0 && resumed.output.contains("every row read back and equal"), "\(resumed)")
+        }
+        let comparison = try await filled.server.compare(filled.name, filled.name + suffix)
+        #expect(comparison.differences.isEmpty && comparison.rows == original.rows, "\(comparison)")
+        try await filled.server.pymilvus("drop", filled.name + suffix)
+      }
+      #expect(unfinished > 0, "no round was interrupted")
+      let nothing = try await resume(filled)
+      #expect(nothing.exitCode == 1 && nothing.errors.contains("no restore into"), "\(nothing)")
+      try await filled.drop()
+    }
+
+    /// The server loses its life in the middle, and comes back with what it had written down.
+    @Test func aServerThatDiedAndCameBackIsGoneOnWith() async throws {
+      let filled = try await Filled("segments", on: .standalone23)
+      let backup = try await filled.backup()
+      #expect(backup.exitCode == 0, "\(backup)")
+      let rows = try await filled.content().rows
+      try await filled.drop()
+      await TestServers.shared.stop(filled.server.kind)
+      let config = filled.scratch.path("here.yaml")
+      try Data("milvus: { label: here }\n".utf8).write(to: URL(fileURLWithPath: config))
+      let server = EmbeddedMilvus(EmbeddedInstallation(.standalone23), data: filled.scratch.path("server"), keepsData: true)
+      let name = filled.name
+      try await server.run { running in
+        let restore = try RunningProcess(
+          Project.milvault, ["restore", "latest", "--repo", filled.repository, "--uri", running.uri, "--config", config],
+          environment: ["MILVAULT_TIMEOUT": "5"], folder: filled.scratch.folder)
+        // When its first segment is in.
+        while restore.isRunning, Self.segmentsIn(filled.repository) == 0 { try await Task.sleep(for: .milliseconds(10)) }
+        kill(running.launcher, SIGKILL)
+        let finished = await restore.wait()
+        #expect(finished.exitCode == 1 && finished.errors.contains("milvault restore --resume"), "\(finished)")
+      }
+      try await server.run { running in
+        let resumed = try await filled.milvault("restore", "--resume", "--uri", running.uri, "--config", config)
+        #expect(resumed.exitCode == 0 && resumed.output.contains("every row read back and equal"), "\(resumed)")
+        let count = try await filled.server.pymilvus(
+          "run", "print('n', Collection('\(name)').query('id > -10000000', output_fields=['count(*)'], consistency_level='Strong')[0]['count(*)'])",
+          uri: running.uri)
+        #expect(count.contains("n \(rows)"), "\(count)")
+      }
+    }
+
+    /// Segments that a restore's journal says are in.
+    private static func segmentsIn(_ repository: String) -> Int {
+      let folder = "\(repository)/restores"
+      guard let id = try? FileManager.default.contentsOfDirectory(atPath: folder).first,
+        let text = try? String(contentsOfFile: "\(folder)/\(id)/restore.json", encoding: .utf8),
+        let match = text.firstMatch(of: #/"done" : ([0-9]+)/#)
+      else { return 0 }
+      return Int(match.1) ?? 0
+    }
+
+    @Test func anotherDeploymentIsNotGoneOnWith() async throws {
+      let filled = try await Filled("segments", on: .lite3)
+      let backup = try await filled.backup()
+      #expect(backup.exitCode == 0, "\(backup)")
+      let slow = try FaultyMilvus(filled.server, fault: "slow-inserts", "60")
+      let process = try filled.startRestore("--suffix", "_r", uri: slow.uri)
+      while process.isRunning, try await filled.milvault("rollback", "--list").output.contains("no restore") {}
+      process.signal(SIGKILL)
+      _ = await process.wait()
+      let other = try await TestServer(.lite2)
+      let id = try #require(try FileManager.default.contentsOfDirectory(atPath: "\(filled.repository)/restores").first)
+      let resumed = try await filled.milvault("restore", id, "--resume", "--uri", other.uri)
+      #expect(resumed.exitCode == 1 && resumed.errors.contains(slow.uri), "\(resumed)")
+      let rollback = try await filled.milvault("rollback", id, "--uri", other.uri)
+      #expect(rollback.exitCode == 1 && rollback.errors.contains("--uri"), "\(rollback)")
+      let discard = try await filled.milvault("rollback", "--discard", id)
+      #expect(discard.exitCode == 0, "\(discard)")
+      let list = try await filled.milvault("rollback", "--list", "--json")
+      #expect(list.output.contains("\"restores\" : [\n\n  ]"), "\(list)")
+      try await filled.drop("_r")
+    }
+
+    /// An index that the server refuses does not undo the rows, nor the other indexes.
+    @Test func aRefusedIndexIsToldAndTheRowsStay() async throws {
+      let filled = try await Filled("uniform", on: .lite3)  // with HNSW, which Lite 2.5 has not
+      let backup = try await filled.backup()
+      #expect(backup.exitCode == 0, "\(backup)")
+      let other = try await TestServer(.lite2)
+      let restore = try await filled.restore(uri: other.uri)
+      #expect(restore.exitCode == 1 && restore.errors.contains("HNSW") && restore.errors.contains("were restored and kept"), "\(restore)")
+      let count = try await other.pymilvus("run", "c = Collection('\(filled.name)'); print('n', c.query('id >= 0', output_fields=['count(*)'])[0]['count(*)'])")
+      #expect(count.contains("n 30900"), "\(count)")
+      try await other.pymilvus("drop", filled.name)
+      try await filled.drop()
+    }
+  }
+}
