@@ -126,8 +126,7 @@ struct CollectionRestoreJob: Sendable {
       return expected
     }
     try await journal.update(index) { $0.stage = .written }
-    let fields = Set(schema.fields.map(\.name))
-    let indexes = backup.indexes.filter { fields.contains($0.field) }
+    let indexes = plan.indexes.map(\.definition)
     var failed: [FailedIndex] = []
     if options.buildIndexes {
       failed = try await keeping("building its indexes") {
@@ -137,7 +136,7 @@ struct CollectionRestoreJob: Sendable {
       }
     }
     let staysLoaded = options.load && options.buildIndexes && backup.loadState == .loaded
-    var notes: [String] = []
+    var notes = options.buildIndexes ? plan.indexes.filter { $0.instead != nil }.map { "built \($0.words)" } : []
     do {
       if staysLoaded || options.verify != .none {
         try await keeping("loading it") { try await timed("load") { try await load(staysLoaded: staysLoaded) } }
@@ -145,7 +144,7 @@ struct CollectionRestoreJob: Sendable {
       if options.verify != .none {
         try await keeping("reading them back") {
           try await timed("verify") {
-            notes = try await RestoredRows(client: client, connection: connection, plan: plan, progress: progress)
+            notes += try await RestoredRows(client: client, connection: connection, plan: plan, progress: progress)
               .compare(expected, by: options.verify)
           }
         }

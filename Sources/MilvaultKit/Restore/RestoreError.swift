@@ -61,7 +61,7 @@ extension RestoreError: CustomStringConvertible {
     case .indexesFailed(let collection, let indexes, let proof):
       "the rows of \(collection) were restored and kept (\(proof)), but the server refused \(indexes.count == 1 ? "an index" : "\(indexes.count) indexes"):\n  "
         + indexes.joined(separator: "\n  ")
-        + "\nBuild others by hand, or drop the collection"
+        + "\n`milvault reindex` with --index builds others"
     case .unfinished(let collection, let stage, let why):
       "the rows of \(collection) are all in and were kept, NOT VERIFIED to the end: \(stage) failed: \(why)"
     case .damagedBackup(let collection):

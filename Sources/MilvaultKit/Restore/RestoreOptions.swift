@@ -44,6 +44,8 @@ public struct RestoreOptions: Sendable, Codable {
   /// Put behind the name of every collection that `renames` leaves as it is.
   public var suffix = ""
   public var buildIndexes = true
+  /// Indexes to build instead of the backup's.
+  public var indexes: [IndexChoice] = []
   public var load = true
   public var verify: RestoreVerify = .rows
   /// What becomes of auto-id keys where the target does not take them; nil refuses such a collection.

@@ -22,6 +22,8 @@ public struct RestorePlan: Sendable {
     var schema: CollectionSchema
     var backup: CollectionBackup
     var aliases: [String]
+    /// The indexes that it gets.
+    var indexes: [PlannedIndex] = []
     var makesNewKeys: Bool
     /// All partitions that the backup has, of which `backup` may be a part.
     var partitions: [PartitionBackup]
@@ -39,6 +41,21 @@ public struct RestorePlan: Sendable {
   public var databases: [String]
 
   public var obstacles: [String] { collections.flatMap { collection in collection.obstacles.map { "\(collection.source): \($0)" } } }
+}
+
+/// An index that a restore builds.
+struct PlannedIndex: Sendable {
+  var definition: IndexDefinition
+  /// The backup's, where that is another one.
+  var instead: IndexDefinition?
+  /// Why.
+  var because = ""
+
+  /// For a plan.
+  var words: String {
+    let index = "index \(definition.name) on \(definition.field) \(definition.words)"
+    return instead.map { "\(index) instead of \($0.words): \(because)" } ?? index
+  }
 }
 
 /// A live collection that another takes the place of.

@@ -33,7 +33,7 @@ struct RestorePlanner: Sendable {
     return plan
   }
 
-  private func chosenCollections(of manifest: Manifest) throws -> [CollectionBackup] {
+  func chosenCollections(of manifest: Manifest) throws -> [CollectionBackup] {
     func find(_ name: CollectionName) throws -> CollectionBackup {
       guard let found = manifest.collections.first(where: { $0.database == name.database && $0.name == name.name }) else {
         throw RestoreError.notInBackup(name.text, backup: manifest.id, has: manifest.collections.map(\.fullName))
@@ -62,7 +62,7 @@ struct RestorePlanner: Sendable {
 
   private func planned(_ backup: CollectionBackup, of manifest: Manifest, databases: [String]) async throws -> RestorePlan.Collection {
     let source = CollectionName(database: backup.database, name: backup.name)
-    let target = options.renames[source] ?? CollectionName(database: backup.database, name: backup.name + options.suffix)
+    let target = options.target(of: backup)
     var schema = backup.schema
     schema.name = target.name
     var plan = RestorePlan.Collection(
@@ -97,8 +97,46 @@ struct RestorePlanner: Sendable {
       plan.steps.insert("create database \(target.database)", at: 0)
     }
     dropOrphanedOutputs(&plan)
+    if !plan.mode.isIntoLive { decideIndexes(&plan) }
     describe(&plan)
     return plan
+  }
+
+  /// The backup's indexes, as far as the target builds them and nobody wants others.
+  func decideIndexes(_ plan: inout RestorePlan.Collection) {
+    let backup = plan.backup
+    let support = IndexSupport(version: MilvusVersion(connection.info))
+    let names = [backup.name, backup.fullName]
+    let choices = options.indexes.filter { choice in choice.collection.map(names.contains) ?? true }
+    for field in plan.schema.fields {
+      let index = backup.indexes.first { $0.field == field.name }
+      if let choice = choices.last(where: { $0.field == field.name }) {
+        if let definition = choice.definition(instead: index) {
+          plan.indexes.append(PlannedIndex(definition: definition, instead: index, because: "it was asked for (--index)"))
+        } else if let index {
+          plan.steps.append("leave index \(index.name) on \(field.name) out (--index)")
+        }
+        continue
+      }
+      guard let index else { continue }
+      switch support.fate(of: index, on: field) {
+      case .asItIs: plan.indexes.append(PlannedIndex(definition: index))
+      case .instead(let other):
+        plan.indexes.append(
+          PlannedIndex(
+            definition: other, instead: index,
+            because: "this server builds no \(index.type.isEmpty ? "index of its own choice" : index.type) there; --index \(field.name)=TYPE chooses another"))
+      case .otherMetric(let metric, let has):
+        plan.obstacles.append(
+          "index \(index.name) on \(field.name) measures by \(metric), which this server has not (it has \(has.joined(separator: " and "))). Choose: "
+            + "--index \(field.name)=HNSW,IP,M=16,efConstruction=200 (the same order, if all vectors have length 1), another, or --index \(field.name)=none")
+      case .none:
+        plan.steps.append("leave index \(index.name) on \(field.name) \(index.words) out: this server has nothing like it")
+      }
+    }
+    for choice in choices where plan.schema.field(choice.field) == nil && choice.collection != nil {
+      plan.obstacles.append("it has no field \(choice.field) (--index)")
+    }
   }
 
   /// What the mode comes to, by what is there.
@@ -207,10 +245,8 @@ struct RestorePlanner: Sendable {
     let extra = backup.partitions.map(\.name).filter { $0 != "_default" && $0 != PartitionBackup.all }
     if !extra.isEmpty { plan.steps.append("create partitions \(extra.joined(separator: ", "))") }
     plan.steps.append("insert \(backup.content.rows) rows and flush")
-    let fields = Set(plan.schema.fields.map(\.name))
-    for index in backup.indexes where fields.contains(index.field) {
-      plan.steps.append(
-        (options.buildIndexes ? "build" : "do not build (--no-index)") + " index \(index.name) on \(index.field) \(index.words)")
+    for index in plan.indexes {
+      plan.steps.append((options.buildIndexes ? "build " : "do not build (--no-index) ") + index.words)
     }
     if backup.loadState == .loaded { plan.steps.append(options.load && options.buildIndexes ? "load it" : "leave it unloaded") }
     describeProof(&plan)

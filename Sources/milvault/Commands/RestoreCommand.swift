@@ -65,8 +65,10 @@ struct RestoreCommand: MilvaultCommand {
   @Flag(help: "Say what would happen, and write nothing.")
   var plan = false
 
-  @Flag(help: "Build no indexes; the collection is not loaded then. Needs --verify none.")
+  @Flag(help: "Build no indexes; the collection is not loaded then. Needs --verify none. `milvault reindex` builds them later.")
   var noIndex = false
+
+  @OptionGroup var indexOptions: IndexOptions
 
   @Flag(help: "Leave collections unloaded.")
   var noLoad = false
@@ -89,6 +91,7 @@ struct RestoreCommand: MilvaultCommand {
       if verify == .none || noIndex { throw ValidationError("--mode replace puts nothing unproven in the place of a collection: leave --verify none and --no-index out") }
       if !partition.isEmpty { throw ValidationError("--mode replace with --partition would lose the other partitions: use --mode merge") }
     }
+    _ = try indexOptions.choices()
     if dropOld, mode != .replace { throw ValidationError("--drop-old goes with --mode replace") }
     if mode == .merge || mode == .fill {
       if noIndex || noLoad { throw ValidationError("--no-index and --no-load are for collections that the restore makes, not for --mode \(mode.rawValue)") }
@@ -104,6 +107,7 @@ struct RestoreCommand: MilvaultCommand {
     options.partitions = partition
     options.mode = mode
     options.dropsOld = dropOld
+    options.indexes = try indexOptions.choices()
     options.renames = try Self.renames(renames, database: database)
     if !suffix.isEmpty { _ = try CollectionName("a\(suffix)") }
     options.suffix = suffix

@@ -281,6 +281,20 @@ extension RealServers {
         let refused = try await milvault(
           "backup", "--repo", "\(mount)/repository", "--uri", server.uri, "--collection", name, folder: scratch.folder)
         expect(refused, exit: 1, says: "may not be written")
+        let beside = try await milvault(
+          "restore", "latest", "--repo", "\(mount)/repository", "--uri", server.uri, "--suffix", "_r", folder: scratch.folder)
+        #expect(beside.exitCode == 0, "a restore needs no right to write: \(beside)")
+        try await server.pymilvus("run", "Collection('\(name)').delete('id in [1, 2]')")
+        // What it would overwrite could not be saved.
+        for mode in ["merge", "fill", "replace"] {
+          let into = try await milvault(
+            "restore", "latest", "--repo", "\(mount)/repository", "--uri", server.uri, "--mode", mode, folder: scratch.folder)
+          expect(into, exit: 1, says: "written down in the repository first", "--suffix _restored")
+        }
+        let count = try await server.pymilvus(
+          "run", "print('n', Collection('\(name)').query('id >= 0', output_fields=['count(*)'], consistency_level='Strong')[0]['count(*)'])")
+        #expect(count.contains("n 30898"), "\(count)")
+        try await server.pymilvus("drop", "\(name)_r")
       }
       _ = try await run(URL(fileURLWithPath: "/bin/umount"), [mount])
       try await server.pymilvus("drop", name)

@@ -277,17 +277,5 @@ extension RealServers {
       try await source.pymilvus("drop", old)
       try await source.pymilvus("drop", new)
     }
-
-    @Test func aRepositoryThatCannotBeWrittenIsRefused() async throws {
-      let filled = try await changed("changing", on: .lite3)
-      let before = try await filled.content()
-      // As root every folder can be written; a file in its place cannot.
-      try FileManager.default.removeItem(atPath: "\(filled.repository)/restores")
-      try Data().write(to: URL(fileURLWithPath: "\(filled.repository)/restores"))
-      let merge = try await filled.restore("--mode", "merge")
-      #expect(merge.exitCode == 1 && merge.errors.contains("--suffix _restored"), "\(merge)")
-      #expect(try await filled.content() == before)
-      try await filled.drop("_copy")
-    }
   }
 }

@@ -36,6 +36,8 @@ extension RealServers {
           #expect(refused.exitCode == 1 && refused.errors.contains("--resume"), "\(refused)")
           let resumed = try await resume(filled)
           #expect(resumed.exitCode == 0 && resumed.output.contains("every row read back and equal"), "\(resumed)")
+        } else if try await filled.server.pymilvus("run", "print(utility.has_collection('\(filled.name)\(suffix)'))").contains("False") {
+          continue  // killed before it did anything
         }
         let comparison = try await filled.server.compare(filled.name, filled.name + suffix)
         #expect(comparison.differences.isEmpty && comparison.rows == original.rows, "\(comparison)")
@@ -109,20 +111,6 @@ extension RealServers {
       let list = try await filled.milvault("rollback", "--list", "--json")
       #expect(list.output.contains("\"restores\" : [\n\n  ]"), "\(list)")
       try await filled.drop("_r")
-    }
-
-    /// An index that the server refuses does not undo the rows, nor the other indexes.
-    @Test func aRefusedIndexIsToldAndTheRowsStay() async throws {
-      let filled = try await Filled("uniform", on: .lite3)  // with HNSW, which Lite 2.5 has not
-      let backup = try await filled.backup()
-      #expect(backup.exitCode == 0, "\(backup)")
-      let other = try await TestServer(.lite2)
-      let restore = try await filled.restore(uri: other.uri)
-      #expect(restore.exitCode == 1 && restore.errors.contains("HNSW") && restore.errors.contains("were restored and kept"), "\(restore)")
-      let count = try await other.pymilvus("run", "c = Collection('\(filled.name)'); print('n', c.query('id >= 0', output_fields=['count(*)'])[0]['count(*)'])")
-      #expect(count.contains("n 30900"), "\(count)")
-      try await other.pymilvus("drop", filled.name)
-      try await filled.drop()
     }
   }
 }

@@ -1,0 +1,90 @@
+public import BackupRepository
+import MilvusClient
+
+/// What became of one collection's indexes.
+public struct Reindexed: Sendable {
+  public var target: String
+  /// The indexes that were built, in words, and those that were there.
+  public var built: [String]
+  public var there: [String]
+  public var loaded: Bool
+  public var seconds: [String: Double]
+}
+
+/// Builds the indexes of a backup on collections that were restored without them.
+public struct ReindexJob: Sendable {
+  let target: DeploymentTarget
+  let repository: Repository
+  let options: RestoreOptions
+  let progress: ProgressMeter
+
+  public init(target: DeploymentTarget, repository: Repository, options: RestoreOptions, progress: ProgressMeter = ProgressMeter()) {
+    self.target = target
+    self.repository = repository
+    self.options = options
+    self.progress = progress
+  }
+
+  /// - Throws: `RestoreError.indexesFailed` if the server refuses some; the others are built.
+  public func run(_ entry: CatalogEntry) async throws -> [Reindexed] {
+    try await target.withConnection(progress: progress) { connection in
+      let planner = RestorePlanner(connection: connection, options: options, restore: "")
+      var done: [Reindexed] = []
+      for plan in try planner.plannedIndexes(entry.manifest) {
+        guard plan.obstacles.isEmpty else { throw RestoreError.obstacles(plan.obstacles) }
+        done.append(
+          try await connection.withClient(for: plan.target.database) { client in try await build(plan, client: client) })
+      }
+      return done
+    }
+  }
+
+  private func build(_ plan: RestorePlan.Collection, client: MilvusClient) async throws -> Reindexed {
+    let name = try await client.describeCollection(plan.target.name).schema.name
+    let there = try await client.listIndexes(of: name)
+    let missing = plan.indexes.filter { planned in !there.contains { $0.field == planned.definition.field } }
+    let rows = try await client.rowEstimate(of: name) ?? plan.rows
+    let watch = Stopwatch()
+    let failed = try await IndexBuild(client: client, collection: name, rows: rows, progress: progress).run(missing.map(\.definition))
+    var result = Reindexed(
+      target: plan.target.text,
+      built: missing.filter { one in !failed.contains { $0.index.field == one.definition.field } }.map(\.words),
+      there: there.map { "index \($0.name) on \($0.field) \($0.words)" }, loaded: false, seconds: ["index": watch.seconds])
+    guard failed.isEmpty else {
+      throw RestoreError.indexesFailed(plan.target.text, failed.map(\.words), proof: "they were not looked at now")
+    }
+    if options.load, plan.backup.loadState == .loaded {
+      let loading = Stopwatch()
+      progress.begin("loading \(name)", unit: "%")
+      do {
+        try await client.load(name, replicas: plan.backup.replicas ?? 1)
+      } catch MilvusError.refused where (plan.backup.replicas ?? 1) > 1 {
+        try await client.load(name)
+      }
+      result.loaded = true
+      result.seconds["load"] = loading.seconds
+    }
+    return result
+  }
+}
+
+extension RestorePlanner {
+  /// What indexes the chosen collections get under the names that they were restored as.
+  func plannedIndexes(_ manifest: Manifest) throws -> [RestorePlan.Collection] {
+    try chosenCollections(of: manifest).map { backup in
+      var plan = RestorePlan.Collection(
+        source: backup.fullName, target: options.target(of: backup), rows: backup.content.rows, rowBytes: 0, steps: [], obstacles: [],
+        mode: .create, schema: backup.schema, backup: backup, aliases: [], makesNewKeys: false, partitions: backup.partitions)
+      decideIndexes(&plan)
+      return plan
+    }
+  }
+}
+
+extension RestoreOptions {
+  /// The name that a collection is restored as.
+  func target(of backup: CollectionBackup) -> CollectionName {
+    renames[CollectionName(database: backup.database, name: backup.name)]
+      ?? CollectionName(database: backup.database, name: backup.name + suffix)
+  }
+}
