@@ -44,6 +44,7 @@ bench: build
 	Benchmarks/export
 	Benchmarks/change
 	Benchmarks/since
+	Benchmarks/merge
 
 install: build
 	@Scripts/install "$(PREFIX)"

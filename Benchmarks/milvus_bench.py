@@ -4,6 +4,8 @@
     milvus_bench.py URI export NAME FILE         iterate, then pandas to Parquet: the script of the tutorials
     milvus_bench.py URI insert NAME ROWS DIM BATCH
     milvus_bench.py URI drop NAME
+    milvus_bench.py URI part NAME ROWS DIM SHARE SEED    a share of those rows' keys, with other vectors
+    milvus_bench.py URI put NAME FILE            delete and insert the rows of a Parquet file
     milvus_bench.py URI change NAME ROWS DIM SHARE PATTERN SEED [at]    other vectors for a share of the rows: scattered, or one run of keys (clustered)
 """
 import sys
@@ -45,6 +47,25 @@ if verb == "fill":
     c.create_index("v", {"index_type": "FLAT", "metric_type": "L2", "params": {}})
     c.load()
     print(c.num_entities)
+elif verb == "part":
+    count, dim, share, seed = int(rest[0]), int(rest[1]), float(rest[2]), int(rest[3])
+    keys = np.sort(np.random.default_rng(seed).choice(count, int(count * share), replace=False))
+    c = make(dim)
+    for part in (keys[i:i + 5000] for i in range(0, len(keys), 5000)):
+        _, texts, v = rows(10**9 * seed + int(part[0]), len(part), dim)
+        c.insert([part.tolist(), texts, list(v)])
+    c.flush()
+    c.create_index("v", {"index_type": "FLAT", "metric_type": "L2", "params": {}})
+    c.load()
+elif verb == "put":
+    import pandas
+    table = pandas.read_parquet(rest[0])
+    c = Collection(name)
+    for start in range(0, len(table), 1000):
+        part = table[start:start + 1000]
+        c.delete(f"id in {part['id'].tolist()}", consistency_level="Strong")
+        c.insert([part["id"].tolist(), part["text"].tolist(), list(part["v"])])
+    c.flush()
 elif verb == "change":
     count, dim, share, seed = int(rest[0]), int(rest[1]), float(rest[2]), int(rest[4])
     random = np.random.default_rng(seed)

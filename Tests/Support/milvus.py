@@ -671,7 +671,7 @@ def change(name, seed, share):
     print(json.dumps({"changed": len(changed), "deleted": len(gone), "inserted": len(new)}))
 
 
-def churn(name, seconds):
+def churn(name, seconds, pause=0.1):
     """Changes a few rows at a time, all the time."""
     c = Collection(name)
     keys = [row["id"] for row in c.query("id >= 0", output_fields=["id"], limit=10000, consistency_level="Strong")]
@@ -680,7 +680,7 @@ def churn(name, seconds):
         version += 1
         picked = sorted(int(k) for k in random.choice(keys, 4, replace=False))
         c.upsert(changing_rows(picked, version))
-        time.sleep(0.1)
+        time.sleep(float(pause))
 
 
 def content(name):

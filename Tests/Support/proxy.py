@@ -7,7 +7,7 @@
     overlook KEY          answers queries and counts between keys as if the row were not there, but not those without bounds
     misread N             takes the bound N in "at >= bound" for N more than it is
     lose-insert-answers N of every N inserts one is passed on and its answer lost
-    twice-inserts N       the Nth insert is passed on twice, as if an application wrote the same keys at that moment
+    twice-inserts N       with the Nth insert an application inserts the same keys with other vectors, just before it
     refuse METHOD,N       the Nth call of a method is refused
     stuck METHOD,N        the Nth call of a method is never answered, and not passed on
     slow-inserts SECONDS  passes every insert on so much later
@@ -76,7 +76,12 @@ def answer(path, request, context):
     if fault == "twice-inserts" and method == "Insert":
         calls["insert"] += 1
         if calls["insert"] == int(argument):
-            channel.unary_unary(path)(request, metadata=metadata, timeout=120)
+            theirs = milvus_pb2.InsertRequest.FromString(request)
+            for field in theirs.fields_data:
+                if field.WhichOneof("field") == "vectors":
+                    vector = field.vectors.float_vector.data
+                    vector[:] = [-x for x in vector]
+            channel.unary_unary(path)(theirs.SerializeToString(), metadata=metadata, timeout=120)
     if fault == "lose-insert-answers" and method == "Insert":
         calls["insert"] += 1
         if calls["insert"] % int(argument) == 0:

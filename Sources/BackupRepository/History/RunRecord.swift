@@ -39,6 +39,8 @@ public struct RunRecord: Sendable, Codable {
 extension Repository {
   /// Whether a restore into a collection ended since then, or one failed of which nobody knows how far it came.
   package func hasRestored(into collection: String, since: Timestamp) async throws -> Bool {
+    // One that is under way, or was killed, has no record yet.
+    if try await store.list("restores/").contains(where: { $0.modified >= since.date }) { return true }
     for object in try await store.list("history/") where object.key.contains("-restore-") || object.key.contains("-rollback-") {
       guard let run = try? JSONDecoder().decode(RunRecord.self, from: try await store.read(object.key)) else { return true }
       if run.finished >= since, run.outcome != .done || run.collections.contains(collection) { return true }

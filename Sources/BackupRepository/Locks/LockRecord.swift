@@ -16,6 +16,8 @@ public struct LockRecord: Sendable, Hashable, Codable {
   public var verb: String
   public var host: String
   public var process: Int32
+  /// The space of process numbers that `process` belongs to: two containers may have one host name. nil where the system has one only.
+  public var processSpace: String?
   public var started: Timestamp
   /// Seconds after which its holder is taken for dead, if it was not rewritten.
   public var limitSeconds: Double
@@ -26,9 +28,12 @@ public struct LockRecord: Sendable, Hashable, Codable {
     self.verb = verb
     host = ProcessInfo.processInfo.hostName
     process = ProcessInfo.processInfo.processIdentifier
+    processSpace = Self.ownProcessSpace
     started = .now
     limitSeconds = limit
   }
+
+  static var ownProcessSpace: String? { try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/pid") }
 
   package var key: String { "locks/\(id).json" }
 
@@ -52,7 +57,7 @@ public struct StandingLock: Sendable {
   /// Whether its holder is another process, and may be alive.
   var isOthers: Bool {
     guard !isStale, let record else { return !isStale }
-    guard record.host == ProcessInfo.processInfo.hostName else { return true }
+    guard record.host == ProcessInfo.processInfo.hostName, record.processSpace == LockRecord.ownProcessSpace else { return true }
     if record.process == ProcessInfo.processInfo.processIdentifier { return false }
     return kill(record.process, 0) == 0 || errno != ESRCH
   }

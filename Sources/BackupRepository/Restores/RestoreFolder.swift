@@ -4,6 +4,8 @@ import ObjectStorage
 // What restores keep in a repository: `restores/<id>/restore.json`, how far one is, rewritten as it goes on; and beside it what it overwrote.
 // While the folder is there, a restore can be resumed or rolled back, and prune leaves the files alone that this needs.
 
+private struct FormatVersion: Decodable { let formatVersion: Int? }
+
 extension Repository {
   private static func folder(_ restore: String) -> String { "restores/\(restore)/" }
   private static func recordKey(_ restore: String) -> String { folder(restore) + "restore.json" }
@@ -38,6 +40,9 @@ extension Repository {
       bytes = try await store.read(key)
     } catch StorageError.notFound {
       throw RepositoryError.damaged(place(key), "it is missing (`milvault rollback --discard \(restore)` gives up what this restore saved)")
+    }
+    if let version = (try? JSONDecoder().decode(FormatVersion.self, from: bytes))?.formatVersion, version > Self.formatVersion {
+      throw RepositoryError.newerFormat(place(key), version: version)
     }
     do {
       return try JSONDecoder().decode(type, from: bytes)

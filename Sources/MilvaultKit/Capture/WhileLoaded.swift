@@ -4,7 +4,9 @@ extension MilvusClient {
   /// Loads a collection that is not loaded for as long as `body` takes.
   /// - Parameter state: its state before.
   /// - Throws: `CaptureError.notLoadable` if the server refuses to load it.
-  func whileLoaded<Result>(_ name: String, state: LoadState, progress: ProgressMeter, _ body: () async throws -> Result) async throws -> Result {
+  func whileLoaded<Result>(_ name: String, state: LoadState, progress: ProgressMeter, _ body: () async throws -> Result) async throws
+    -> Result
+  {
     guard state != .loaded else { return try await body() }
     progress.begin("loading \(name)", unit: "%")
     do {

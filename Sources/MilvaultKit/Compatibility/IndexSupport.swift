@@ -54,14 +54,17 @@ struct IndexSupport: Sendable {
     "HNSW": ["HNSW_SQ", "AUTOINDEX", "IVF_FLAT", "FLAT"], "HNSW_SQ": ["HNSW", "AUTOINDEX", "IVF_SQ8", "IVF_FLAT", "FLAT"],
     "HNSW_PQ": ["HNSW", "AUTOINDEX", "IVF_PQ", "IVF_FLAT", "FLAT"], "HNSW_PRQ": ["HNSW", "AUTOINDEX", "IVF_PQ", "IVF_FLAT", "FLAT"],
     "DISKANN": ["HNSW", "AUTOINDEX", "IVF_FLAT", "FLAT"], "ANNOY": ["HNSW", "AUTOINDEX", "IVF_FLAT", "FLAT"],
-    "GPU_CAGRA": ["HNSW", "AUTOINDEX", "IVF_FLAT", "FLAT"], "AUTOINDEX": ["HNSW", "IVF_FLAT", "FLAT", "SPARSE_INVERTED_INDEX", "INVERTED", ""],
-    "IVF_FLAT": ["AUTOINDEX", "FLAT"], "IVF_SQ8": ["IVF_FLAT", "AUTOINDEX", "FLAT"], "IVF_PQ": ["IVF_SQ8", "IVF_FLAT", "AUTOINDEX", "FLAT"],
+    "GPU_CAGRA": ["HNSW", "AUTOINDEX", "IVF_FLAT", "FLAT"],
+    "AUTOINDEX": ["HNSW", "IVF_FLAT", "FLAT", "SPARSE_INVERTED_INDEX", "INVERTED", ""],
+    "IVF_FLAT": ["AUTOINDEX", "FLAT"], "IVF_SQ8": ["IVF_FLAT", "AUTOINDEX", "FLAT"],
+    "IVF_PQ": ["IVF_SQ8", "IVF_FLAT", "AUTOINDEX", "FLAT"],
     "IVF_RABITQ": ["IVF_SQ8", "IVF_FLAT", "AUTOINDEX", "FLAT"], "SCANN": ["IVF_SQ8", "IVF_FLAT", "AUTOINDEX", "FLAT"],
     "GPU_IVF_FLAT": ["IVF_FLAT", "AUTOINDEX", "FLAT"], "GPU_IVF_PQ": ["IVF_PQ", "IVF_FLAT", "AUTOINDEX", "FLAT"],
     "GPU_BRUTE_FORCE": ["FLAT"], "BRUTE_FORCE": ["FLAT"], "FLAT": ["BIN_FLAT", "AUTOINDEX"],
     "BIN_IVF_FLAT": ["BIN_FLAT"], "SPARSE_WAND": ["SPARSE_INVERTED_INDEX"], "SPARSE_INVERTED_INDEX": ["SPARSE_WAND"],
     "INVERTED": ["STL_SORT", "Trie", ""], "BITMAP": ["INVERTED", "STL_SORT", "Trie", ""], "STL_SORT": ["INVERTED", ""],
-    "Trie": ["INVERTED", ""], "MARISA-TRIE": ["Trie", "INVERTED", ""], "NGRAM": ["INVERTED", "Trie", ""], "": ["INVERTED"], "RHNSW_FLAT": ["HNSW", "AUTOINDEX", "IVF_FLAT", "FLAT"],
+    "Trie": ["INVERTED", ""], "MARISA-TRIE": ["Trie", "INVERTED", ""], "NGRAM": ["INVERTED", "Trie", ""], "": ["INVERTED"],
+    "RHNSW_FLAT": ["HNSW", "AUTOINDEX", "IVF_FLAT", "FLAT"],
   ]
 
   /// The metrics of a server's float vectors; nil where that was not measured.

@@ -74,6 +74,10 @@ struct CollectionRestoreJob: Sendable {
     default:
       let found = try await made.find(id: await journal.collection(index).madeID ?? 0)
       guard let found else { throw RestoreError.vanished(plan.target.text, restore: journal.id) }
+      // Without numbers its rows have to tell that nobody else made it since.
+      if found.id == 0, !(try await made.holdsOnly(rowsOf: backup, connection: connection, repository: repository)) {
+        throw RestoreError.vanished(plan.target.text, restore: journal.id)
+      }
       guard plan.makesNewKeys, stage == .writing else { return found }
       // Rows without keys of ours cannot be told from those that are still to come.
       try await made.drop(found)
@@ -136,7 +140,9 @@ struct CollectionRestoreJob: Sendable {
       }
     }
     let staysLoaded = options.load && options.buildIndexes && backup.loadState == .loaded
-    var notes = options.buildIndexes ? plan.indexes.filter { $0.instead != nil }.map { "built \($0.words)" } : []
+    var notes =
+      options.buildIndexes
+      ? plan.indexes.filter { $0.instead != nil }.map { "built \($0.words)" } + plan.indexesLeftOut.map { "left out \($0)" } : []
     do {
       if staysLoaded || options.verify != .none {
         try await keeping("loading it") { try await timed("load") { try await load(staysLoaded: staysLoaded) } }
@@ -156,7 +162,8 @@ struct CollectionRestoreJob: Sendable {
       throw RestoreError.indexesFailed(plan.madeAs, failed.map(\.words), proof: "NOT VERIFIED: \(stage) failed: \(why)")
     }
     guard failed.isEmpty else {
-      let proof = options.verify == .rows ? "every row was read back and is equal" : options.verify == .count ? "they were counted" : "NOT VERIFIED"
+      let proof =
+        options.verify == .rows ? "every row was read back and is equal" : options.verify == .count ? "they were counted" : "NOT VERIFIED"
       throw RestoreError.indexesFailed(plan.madeAs, failed.map(\.words), proof: proof)
     }
     // Last: an application that goes by an alias finds rows that were proven, and never loses what it then writes.
@@ -180,10 +187,10 @@ struct CollectionRestoreJob: Sendable {
     do {
       return try await body()
     } catch let error as MilvusError {
-      guard error.isUnclear, await journal.canResume else { throw RestoreError.unfinished(plan.target.text, stage, "\(error)") }
-      throw RestoreError.interrupted(plan.target.text, cause: "\(stage) failed: \(error)", restore: journal.id)
+      guard error.isUnclear, await journal.canResume else { throw RestoreError.unfinished(plan.madeAs, stage, "\(error)") }
+      throw RestoreError.interrupted(plan.madeAs, cause: "\(stage) failed: \(error)", restore: journal.id)
     } catch let error as CaptureError {
-      throw RestoreError.unfinished(plan.target.text, stage, "\(error)")
+      throw RestoreError.unfinished(plan.madeAs, stage, "\(error)")
     }
   }
 

@@ -22,12 +22,12 @@ struct IndexBuild: Sendable {
   func run(_ indexes: [IndexDefinition]) async throws -> [FailedIndex] {
     var failed: [FailedIndex] = []
     // Built before an interruption.
-    let there = Set(indexes.isEmpty ? [] : try await client.listIndexes(of: collection).map(\.field))
-    for index in indexes where !there.contains(index.field) {
+    let there = indexes.isEmpty ? [] : try await client.listIndexes(of: collection)
+    for index in indexes.missing(from: there) {
       do {
         try await create(index)
-      } catch MilvusError.refused(_, _, let reason) {
-        failed.append(FailedIndex(index: index, why: reason))
+      } catch let error as MilvusError where !error.isUnclear {
+        failed.append(FailedIndex(index: index, why: "\(error)"))
       }
     }
     let asked = indexes.count - failed.count
@@ -64,6 +64,17 @@ struct IndexBuild: Sendable {
       if try await !client.listIndexes(of: collection).contains(where: { $0.field == index.field }) {
         try await client.createIndex(index, on: collection)
       }
+    }
+  }
+}
+
+extension [IndexDefinition] {
+  /// Those that are not among others. Servers may name them anew: one alone on its field is told by that.
+  func missing(from there: [IndexDefinition]) -> [IndexDefinition] {
+    filter { index in
+      let same = there.filter { $0.field == index.field }
+      let isAlone = count { $0.field == index.field } == 1
+      return isAlone ? same.isEmpty : !same.contains { $0.name == index.name }
     }
   }
 }

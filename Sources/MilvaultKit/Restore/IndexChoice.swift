@@ -84,5 +84,7 @@ public struct IndexChoiceError: Error, CustomStringConvertible {
 
   init(_ what: String, _ why: String) { (self.what, self.why) = (what, why) }
 
-  public var description: String { "--index \(what): \(why). Give FIELD=TYPE[,METRIC][,name=value…], as in v=HNSW,COSINE,M=16,efConstruction=200, or v=none" }
+  public var description: String {
+    "--index \(what): \(why). Give FIELD=TYPE[,METRIC][,name=value…], as in v=HNSW,COSINE,M=16,efConstruction=200, or v=none"
+  }
 }

@@ -1,4 +1,6 @@
+import BackupRepository
 import MilvusClient
+import RowBatches
 
 /// A collection that a restore made: found again by its number, and dropped only if it is still that one.
 struct MadeCollection: Sendable {
@@ -50,5 +52,32 @@ struct MadeCollection: Sendable {
         attempt += 1
       }
     }
+  }
+
+  /// Whether all its rows are a backup's: what is to be known where a server gives no numbers, by which a collection could be told from one
+  /// that somebody else made under its name.
+  func holdsOnly(rowsOf backup: CollectionBackup, connection: DeploymentConnection, repository: Repository) async throws -> Bool {
+    guard backup.schema.losses(in: schema).isEmpty || backup.schema.primaryKey?.autoID == true else { return false }
+    if try await client.rowEstimate(of: schema.name) == 0 { return true }
+    guard try await client.loadState(of: schema.name) == .loaded else { return false }
+    let capture = QueryCapture(
+      client: client, schema: schema, consistency: .strong, dialect: connection.info.dialect, counts: try await client.canCount(schema),
+      pageBytes: PageSize.bytes(for: connection.capabilities), streams: 2)
+    let keyType = try backup.keyLayout().type
+    for partition in backup.partitions {
+      let name = partition.name == PartitionBackup.all || backup.partitions.count == 1 ? nil : partition.name
+      var walk = KeyWalk(
+        partition: partition.name, segments: try await repository.segments(of: partition), repository: repository, keyType: keyType)
+      _ = try await walk.advance()
+      var isOwn = true
+      try await capture.read(partition: name) { page in
+        for key in page.rows.keys where isOwn {
+          while let next = walk.key, next < key { _ = try await walk.advance() }
+          isOwn = walk.key == key
+        }
+      }
+      guard isOwn else { return false }
+    }
+    return true
   }
 }

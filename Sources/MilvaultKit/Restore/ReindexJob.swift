@@ -29,12 +29,21 @@ public struct ReindexJob: Sendable {
   public func run(_ entry: CatalogEntry) async throws -> [Reindexed] {
     try await target.withConnection(progress: progress) { connection in
       let planner = RestorePlanner(connection: connection, options: options, restore: "")
+      let plans = try planner.plannedIndexes(entry.manifest)
+      let unused = options.indexes.first { choice in !plans.contains { $0.takes(choice) } }
+      let obstacles = plans.flatMap(\.obstacles) + (unused.map { ["no collection has the field \($0.field) (--index)"] } ?? [])
+      guard obstacles.isEmpty else { throw RestoreError.obstacles(obstacles) }
       var done: [Reindexed] = []
-      for plan in try planner.plannedIndexes(entry.manifest) {
-        guard plan.obstacles.isEmpty else { throw RestoreError.obstacles(plan.obstacles) }
-        done.append(
-          try await connection.withClient(for: plan.target.database) { client in try await build(plan, client: client) })
+      var failure: RestoreError?
+      for plan in plans {
+        do {
+          done.append(
+            try await connection.withClient(for: plan.target.database) { client in try await build(plan, client: client) })
+        } catch let error as RestoreError {
+          failure = failure ?? error  // the other collections get theirs
+        }
       }
+      if let failure { throw failure }
       return done
     }
   }
@@ -42,7 +51,8 @@ public struct ReindexJob: Sendable {
   private func build(_ plan: RestorePlan.Collection, client: MilvusClient) async throws -> Reindexed {
     let name = try await client.describeCollection(plan.target.name).schema.name
     let there = try await client.listIndexes(of: name)
-    let missing = plan.indexes.filter { planned in !there.contains { $0.field == planned.definition.field } }
+    let names = Set(plan.indexes.map(\.definition).missing(from: there))
+    let missing = plan.indexes.filter { names.contains($0.definition) }
     let rows = try await client.rowEstimate(of: name) ?? plan.rows
     let watch = Stopwatch()
     let failed = try await IndexBuild(client: client, collection: name, rows: rows, progress: progress).run(missing.map(\.definition))

@@ -26,8 +26,19 @@ public enum RestoreError: Error, Sendable {
   case noPartition(String, has: [String])
   /// What this mode does has to be written down in the repository first.
   case needsJournal(String)
+  /// Rows read from a segment's files are not those that were backed up.
+  case damagedSegment(String, files: [String])
+  /// The same, when some of the backup's rows are in a live collection already.
+  case damagedMidway(String, files: [String], restore: String)
+  /// The server refused rows whose keys had been taken away for them.
+  case rowsRefused(String, String, restore: String)
+  /// Someone else inserted rows under keys that a fill inserted.
+  case crowded(String, Int, String, restore: String)
+  /// A rollback did not come to its end.
+  case rollbackInterrupted(String, String)
   /// What was to be overwritten is not in the files that were to save it.
   case notSaved(String)
+  case tooManySharedKeys(String, Int)
   /// It can be gone on with.
   case interrupted(String, cause: String, restore: String)
   /// What an interrupted restore made is gone, or another.
@@ -78,15 +89,28 @@ extension RestoreError: CustomStringConvertible {
     case .needsJournal(let why):
       "a restore into what is there already is written down in the repository first, so that it can be undone, and that cannot be written (\(why)). "
         + "Make the repository writable, or restore beside the collection with --suffix _restored"
+    case .damagedSegment(let collection, let files):
+      "files of \(collection) are damaged: their rows are not those that were backed up (\(files.first ?? ""), …). Nothing was written; `milvault verify` names the files"
+    case .damagedMidway(let what, let files, let restore):
+      "files of the backup are damaged: \(what)\(files.isEmpty ? "" : " (\(files[0]), …)"). Rows before them are in already: `milvault rollback \(restore)` undoes that; `milvault verify` names the files"
+    case .rowsRefused(let collection, let why, let restore):
+      "\(collection) does not take rows of the backup: \(why). The rows whose place they were to take were put back; what went in before is undone by `milvault rollback \(restore)`"
+    case .crowded(let collection, let count, let example, let restore):
+      "someone else inserted \(count) keys into \(collection) at the moment that the fill did, \(example) for one: they stand twice now, and which row is whose cannot be told. "
+        + "Nothing of theirs was touched; `milvault rollback \(restore)` leaves those keys alone and undoes the rest"
+    case .rollbackInterrupted(let restore, let why):
+      "the rollback was interrupted: \(why). Rows may be missing that it has not put back yet: run `milvault rollback \(restore)` again"
+    case .tooManySharedKeys(let collection, let most):
+      "more than \(most) keys of \(collection) stand in several partitions, too many for a merge; nothing was written. Restore beside it with --suffix _restored"
     case .notSaved(let collection):
-      "what the backup of \(collection) would overwrite changed while it was saved, or could not be saved whole; these rows were not touched. Try again"
+      "what the backup of \(collection) would overwrite changed while it was saved, or could not be saved whole; these rows were not touched. `milvault restore --resume` tries again"
     case .interrupted(let collection, let cause, let restore):
       "the restore of \(collection) was interrupted: \(cause). `milvault restore --resume \(restore)` goes on with it, `milvault rollback \(restore)` undoes it"
     case .vanished(let collection, let restore):
       "\(collection) is not as restore \(restore) left it: it is gone, or another collection has its name, or its schema changed. "
         + "`milvault rollback --discard \(restore)` forgets that restore"
     case .restless(let collection, let effect, let restore):
-      "\(collection) is written to under the same keys: \(effect.inserted) rows of the backup are missing again and \(effect.overwritten) are others. "
+      "\(collection) does not hold still: \(effect.inserted) rows of the backup are missing again and \(effect.overwritten) are others, since someone writes to the same keys, or the server changes values. "
         + "Try `milvault restore --resume \(restore)` when it is quieter; `milvault rollback \(restore)` undoes the restore"
     case .unfinishedBefore(let collection, let restore):
       "nothing was written: restore \(restore) of \(collection) is unfinished. `milvault restore --resume \(restore)` goes on with it, `milvault rollback \(restore)` undoes it"
@@ -104,7 +128,7 @@ extension RestoreError: CustomStringConvertible {
 
   public var isDifference: Bool {
     switch self {
-    case .different, .damagedBackup: true
+    case .different, .damagedBackup, .damagedSegment, .damagedMidway: true
     case .halfRestored(_, let cause, _), .partly(_, let cause):
       (cause as? RestoreError)?.isDifference ?? (cause as? RepositoryError)?.isDamage ?? false
     default: false
@@ -114,7 +138,7 @@ extension RestoreError: CustomStringConvertible {
   /// Whether `resume` can go on from here.
   var canBeResumed: Bool {
     switch self {
-    case .interrupted, .restless, .swapFailed, .beingRestored: true
+    case .interrupted, .restless, .swapFailed, .beingRestored, .crowded, .rowsRefused, .damagedMidway, .notSaved: true
     case .partly(_, let cause): (cause as? RestoreError)?.canBeResumed ?? false
     default: false
     }

@@ -77,8 +77,8 @@ public struct RestoreJob: Sendable {
   public func run(_ entry: CatalogEntry) async throws -> [RestoredCollection] {
     let id = Repository.newRestoreID()
     return try await recorded(entry.manifest, as: id) { connection in
-      try await refuseUnfinished(entry.manifest, on: connection)
       let plan = try await RestorePlanner(connection: connection, options: options, restore: id).plan(entry.manifest)
+      try await refuseUnfinished(plan, on: connection, except: id)
       guard plan.obstacles.isEmpty else { throw RestoreError.obstacles(plan.obstacles) }
       // Damage shows before the first row is written.
       try await requireFiles(plan)
@@ -86,6 +86,13 @@ public struct RestoreJob: Sendable {
         id: id, backup: entry.manifest.id, deployment: connection.manifestEntry, options: options,
         collections: plan.collections.map { .init($0) })
       let journal = try await RestoreJournal.begin(record, in: repository, isKept: staysThere)
+      do {
+        // Of two that begin at the same moment at least one sees the other.
+        try await refuseUnfinished(plan, on: connection, except: id)
+      } catch {
+        try await journal.remove()
+        throw error
+      }
       return try await restore(plan, journal: journal, to: connection)
     }
   }
@@ -99,7 +106,8 @@ public struct RestoreJob: Sendable {
       // Read again: what it says is true only now that nobody else works on it.
       let record = try await repository.restore(record.id, as: RestoreRecord.self)
       guard connection.manifestEntry.label == record.deployment.label else {
-        throw RestoreError.nothingToResume(connection.address, in: "\(repository.store.location) (\(record.id) went to \(record.deployment.uri))")
+        throw RestoreError.nothingToResume(
+          connection.address, in: "\(repository.store.location) (\(record.id) went to \(record.deployment.uri))")
       }
       let planner = RestorePlanner(connection: connection, options: record.options, restore: record.id, resumed: record)
       let plan = try await planner.plan(entry.manifest)
@@ -197,13 +205,12 @@ public struct RestoreJob: Sendable {
   }
 
   /// Two restores into one collection would not know of each other.
-  private func refuseUnfinished(_ manifest: Manifest, on connection: DeploymentConnection) async throws {
-    let names = options.collections.isEmpty ? manifest.collections.map { CollectionName(database: $0.database, name: $0.name) } : options.collections
-    let targets = Set(names.map { options.renames[$0] ?? CollectionName(database: $0.database, name: $0.name + options.suffix) })
-    for id in try await repository.restoreIDs() {
-      guard let record = try? await repository.restore(id, as: RestoreRecord.self) else { continue }
-      guard record.isUnfinished, record.deployment.label == connection.manifestEntry.label else { continue }
-      guard let one = record.collections.first(where: { $0.isUnfinished && targets.contains($0.target) }) else { continue }
+  private func refuseUnfinished(_ plan: RestorePlan, on connection: DeploymentConnection, except own: String) async throws {
+    let targets = Set(plan.collections.map(\.target))
+    for id in try await repository.restoreIDs() where id != own {
+      let record = try await repository.restore(id, as: RestoreRecord.self)
+      guard record.deployment.label == connection.manifestEntry.label else { continue }
+      guard let one = record.collections.first(where: { $0.isInTheWay && targets.contains($0.target) }) else { continue }
       throw RestoreError.unfinishedBefore(one.target.text, restore: id)
     }
   }

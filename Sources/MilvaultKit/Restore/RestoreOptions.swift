@@ -55,3 +55,26 @@ public struct RestoreOptions: Sendable, Codable {
 
   public init() {}
 }
+
+extension RestoreOptions {
+  /// What an earlier milvault wrote may lack members, which are then as by default.
+  public init(from decoder: any Decoder) throws {
+    self.init()
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    func read<Value: Decodable>(_ key: CodingKeys, _ value: inout Value) throws {
+      value = try container.decodeIfPresent(Value.self, forKey: key) ?? value
+    }
+    try read(.collections, &collections)
+    try read(.partitions, &partitions)
+    try read(.mode, &mode)
+    try read(.dropsOld, &dropsOld)
+    try read(.renames, &renames)
+    try read(.suffix, &suffix)
+    try read(.buildIndexes, &buildIndexes)
+    try read(.indexes, &indexes)
+    try read(.load, &load)
+    try read(.verify, &verify)
+    autoID = try container.decodeIfPresent(AutoIDChoice.self, forKey: .autoID)
+    try read(.streams, &streams)
+  }
+}

@@ -24,11 +24,18 @@ public struct RestorePlan: Sendable {
     var aliases: [String]
     /// The indexes that it gets.
     var indexes: [PlannedIndex] = []
+    /// Those of the backup's that it does not get, and why.
+    var indexesLeftOut: [String] = []
     var makesNewKeys: Bool
     /// All partitions that the backup has, of which `backup` may be a part.
     var partitions: [PartitionBackup]
     /// What a `replace` takes the place of.
     var replaced: ReplacedCollection?
+
+    /// Whether an index that a user chose is for a field of this collection.
+    func takes(_ choice: IndexChoice) -> Bool {
+      (choice.collection.map([backup.name, backup.fullName].contains) ?? true) && schema.field(choice.field) != nil
+    }
 
     /// The collection for a message, with the name that it has until it takes the target's.
     var madeAs: String { schema.name == target.name ? target.text : "\(target.text) (now \(schema.name))" }

@@ -30,6 +30,10 @@ struct RestorePlanner: Sendable {
       }
       plan.collections.append(collection)
     }
+    for choice in options.indexes where !plan.collections.contains(where: { $0.takes(choice) }) && !plan.collections.isEmpty {
+      let name = [choice.collection, choice.field].compactMap { $0 }.joined(separator: ".")
+      plan.collections[0].obstacles.append("no collection of this restore has the field \(name) (--index)")
+    }
     return plan
   }
 
@@ -89,7 +93,8 @@ struct RestorePlanner: Sendable {
         }
       }
     } else if options.mode.isIntoLive {
-      plan.obstacles.append("there is no database \(target.database), so nothing to \(options.mode.rawValue) into; restore it with --mode create")
+      plan.obstacles.append(
+        "there is no database \(target.database), so nothing to \(options.mode.rawValue) into; restore it with --mode create")
     } else {
       try decideKeys(&plan)
       plan.mode = .create
@@ -106,37 +111,39 @@ struct RestorePlanner: Sendable {
   func decideIndexes(_ plan: inout RestorePlan.Collection) {
     let backup = plan.backup
     let support = IndexSupport(version: MilvusVersion(connection.info))
-    let names = [backup.name, backup.fullName]
-    let choices = options.indexes.filter { choice in choice.collection.map(names.contains) ?? true }
-    for field in plan.schema.fields {
-      let index = backup.indexes.first { $0.field == field.name }
-      if let choice = choices.last(where: { $0.field == field.name }) {
-        if let definition = choice.definition(instead: index) {
-          plan.indexes.append(PlannedIndex(definition: definition, instead: index, because: "it was asked for (--index)"))
-        } else if let index {
-          plan.steps.append("leave index \(index.name) on \(field.name) out (--index)")
-        }
+    let choices = options.indexes.filter { plan.takes($0) }
+    for choice in Set(choices.map(\.field)).sorted().compactMap({ field in choices.last { $0.field == field } }) {
+      guard plan.schema.field(choice.field) != nil else { continue }
+      let index = backup.indexes.first { $0.field == choice.field }
+      if let definition = choice.definition(instead: index) {
+        plan.indexes.append(PlannedIndex(definition: definition, instead: index, because: "it was asked for (--index)"))
+      } else if let index {
+        plan.indexesLeftOut.append("index \(index.name) on \(index.field) (--index)")
+      }
+    }
+    for index in backup.indexes where !choices.contains(where: { $0.field == index.field }) {
+      guard let field = plan.schema.columns.first(where: { $0.name == index.field }) ?? plan.schema.field(index.field) else {
+        plan.indexesLeftOut.append("index \(index.name) on \(index.field), a field that is left out")
         continue
       }
-      guard let index else { continue }
       switch support.fate(of: index, on: field) {
       case .asItIs: plan.indexes.append(PlannedIndex(definition: index))
       case .instead(let other):
         plan.indexes.append(
           PlannedIndex(
             definition: other, instead: index,
-            because: "this server builds no \(index.type.isEmpty ? "index of its own choice" : index.type) there; --index \(field.name)=TYPE chooses another"))
+            because:
+              "this server builds no \(index.type.isEmpty ? "index of its own choice" : index.type) there; --index \(field.name)=TYPE chooses another"
+          ))
       case .otherMetric(let metric, let has):
         plan.obstacles.append(
           "index \(index.name) on \(field.name) measures by \(metric), which this server has not (it has \(has.joined(separator: " and "))). Choose: "
-            + "--index \(field.name)=HNSW,IP,M=16,efConstruction=200 (the same order, if all vectors have length 1), another, or --index \(field.name)=none")
-      case .none:
-        plan.steps.append("leave index \(index.name) on \(field.name) \(index.words) out: this server has nothing like it")
+            + "--index \(field.name)=HNSW,IP,M=16,efConstruction=200 (the same order, if all vectors have length 1), another, or --index \(field.name)=none"
+        )
+      case .none: plan.indexesLeftOut.append("index \(index.name) on \(field.name) \(index.words): this server has nothing like it")
       }
     }
-    for choice in choices where plan.schema.field(choice.field) == nil && choice.collection != nil {
-      plan.obstacles.append("it has no field \(choice.field) (--index)")
-    }
+    for index in plan.indexesLeftOut { plan.steps.append("leave out \(index)") }
   }
 
   /// What the mode comes to, by what is there.
@@ -152,8 +159,10 @@ struct RestorePlanner: Sendable {
     if let known, known.stage != .waiting {
       // What it came to was decided before the interruption.
       plan.mode = known.mode
-      if let made = known.made { plan.schema.name = made }
+      plan.target = known.target
+      plan.schema.name = known.target.name
       if let live, known.mode == .replace, known.swap == nil { try await decideReplace(&plan, of: backup, live: live, client: client) }
+      if let made = known.made { plan.schema.name = made }
       return
     }
     switch (options.mode, live) {
@@ -167,23 +176,34 @@ struct RestorePlanner: Sendable {
       plan.steps.append("find nothing to replace: \(plan.target.text) is not there")
     case (.replace, let live?): try await decideReplace(&plan, of: backup, live: live, client: client)
     case (.merge, nil), (.fill, nil):
-      plan.obstacles.append("\(plan.target.text) is not there, so there is nothing to \(options.mode.rawValue) into; restore it with --mode create")
+      plan.obstacles.append(
+        "\(plan.target.text) is not there, so there is nothing to \(options.mode.rawValue) into; restore it with --mode create")
     case (.merge, let live?), (.fill, let live?): try await decideMerge(&plan, live: live, client: client)
     }
   }
 
-  private func decideReplace(_ plan: inout RestorePlan.Collection, of backup: String, live: CollectionDescription, client: MilvusClient) async throws {
+  private func decideReplace(_ plan: inout RestorePlan.Collection, of backup: String, live: CollectionDescription, client: MilvusClient)
+    async throws
+  {
     let id = backup.replacingOccurrences(of: "-", with: "_")
     let isByAlias = live.schema.name != plan.target.name
-    plan.schema.name = isByAlias ? "\(plan.target.name)_\(id)" : "\(plan.target.name)_restoring_\(restore.suffix(6))"
-    var kept = isByAlias ? live.schema.name : "\(plan.target.name)_before_\(id)"
-    var number = 2
-    while !isByAlias, try await client.hasCollection(kept) {
-      kept = "\(plan.target.name)_before_\(id)_\(number)"  // kept from an earlier restore of the same backup
-      number += 1
+    // Names that an earlier restore of the same backup left are passed over.
+    func free(_ name: String) async throws -> String {
+      var (found, number) = (name, 2)
+      while try await client.hasCollection(found) {
+        found = "\(name)_\(number)"
+        number += 1
+      }
+      return found
     }
+    plan.schema.name =
+      isByAlias ? try await free("\(plan.target.name)_\(id)") : "\(plan.target.name)_restoring_\(restore.suffix(6))"
+    let kept = isByAlias ? live.schema.name : try await free("\(plan.target.name)_before_\(id)")
     plan.replaced = ReplacedCollection(
       description: live, kept: kept, rows: try await client.rowEstimate(of: live.schema.name), isByAlias: isByAlias)
+    for name in [kept, plan.schema.name] where name.utf8.count > 255 {
+      plan.obstacles.append("\(name) would be longer than the 255 characters that a name may have; restore beside it with --rename")
+    }
     if !isByAlias, try await !client.canRename() {
       plan.obstacles.append(
         "this server cannot rename collections, so \(plan.target.text) cannot be replaced under its name. Restore beside it with --suffix _restored "
@@ -202,7 +222,8 @@ struct RestorePlanner: Sendable {
     guard try await client.loadState(of: live.schema.name) != .loaded else { return }
     let indexes = try await client.listIndexes(of: live.schema.name)
     if connection.capabilities.has(.segments), !indexes.contains(where: { live.schema.field($0.field)?.type.isVector == true }) {
-      plan.obstacles.append("\(plan.target.text) is not loaded and has no vector index, so its rows cannot be looked at; build an index first")
+      plan.obstacles.append(
+        "\(plan.target.text) is not loaded and has no vector index, so its rows cannot be looked at; build an index first")
     } else {
       plan.steps.append("load \(plan.target.text) for as long as it takes: rows can be looked at only then")
     }
@@ -261,14 +282,17 @@ struct RestorePlanner: Sendable {
       plan.steps.append("rename \(plan.target.name) to \(replaced.kept), and \(plan.schema.name) to \(plan.target.name)")
     }
     plan.steps.append(
-      options.dropsOld ? "drop \(replaced.kept) with \(rows) (--drop-old)" : "keep \(replaced.kept) with \(rows), released; `milvault rollback` swaps back")
+      options.dropsOld
+        ? "drop \(replaced.kept) with \(rows) (--drop-old)" : "keep \(replaced.kept) with \(rows), released; `milvault rollback` swaps back"
+    )
   }
 
   private func describeMerge(_ plan: inout RestorePlan.Collection) {
     plan.steps.append(
       plan.mode == .fill
         ? "insert the rows whose keys are missing"
-        : "insert the rows whose keys are missing, and put the backup's rows in the place of those that differ; what is overwritten is saved in the repository first")
+        : "insert the rows whose keys are missing, and put the backup's rows in the place of those that differ; what is overwritten is saved in the repository first"
+    )
     describeProof(&plan)
   }
 

@@ -35,7 +35,7 @@ struct RestoredRows: Sendable {
       try await compare(
         partition, in: isAll ? nil : partition.partition.name, by: verify, counts: counts, capture, findings: &findings, notes: &notes)
     }
-    guard findings.isEmpty else { throw RestoreError.different(collection: plan.target.text, findings) }
+    guard findings.isEmpty else { throw RestoreError.different(collection: plan.madeAs, findings) }
     return notes
   }
 

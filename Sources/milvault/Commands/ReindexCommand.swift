@@ -62,7 +62,8 @@ struct ReindexCommand: MilvaultCommand {
     options.load = !noLoad
     options.indexes = try indexOptions.choices()
     let entry = try await repository.find(backup)
-    let done = try await ReindexJob(target: try common.target(), repository: repository, options: options, progress: console.meter).run(entry)
+    let done = try await ReindexJob(target: try common.target(), repository: repository, options: options, progress: console.meter).run(
+      entry)
     for one in done {
       for index in one.built { console.say("\(one.target): built \(index)") }
       for index in one.there { console.say("\(one.target): there already: \(index)") }

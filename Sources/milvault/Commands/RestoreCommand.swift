@@ -9,7 +9,8 @@ extension RestoreMode: ExpressibleByArgument {}
 
 struct RestoreCommand: MilvaultCommand {
   static let configuration = CommandConfiguration(
-    commandName: "restore", abstract: "Restore collections of a backup, beside, into or in the place of what is there, and compare every row.",
+    commandName: "restore",
+    abstract: "Restore collections of a backup, beside, into or in the place of what is there, and compare every row.",
     discussion: """
       Databases, schemas, partitions, rows, indexes, load state and aliases are restored. An index is not in a backup, its definition is: it is built anew.
 
@@ -17,7 +18,8 @@ struct RestoreCommand: MilvaultCommand {
         create   nothing: it is refused (the default)
         merge    the backup's rows come into it. Milvus does not update rows in place: where a key is there with another row, that is deleted in every partition
                  before the backup's is inserted, and saved in the repository before that. Rows with other keys stay. An application that writes the same keys
-                 meanwhile can still leave two rows of one: all rows are looked at again at the end, and what is found is mended; the backup wins
+                 meanwhile can still leave two rows of one: all rows are looked at again at the end, and what is found is mended; the backup wins. What it writes to a key
+                 between our look at it and our write, some seconds at most, is overwritten without being saved
         fill     only rows whose keys are missing come into it
         replace  it is restored beside the live one and proven, and then takes its name; the live one is kept as NAME_before_BACKUP. A server that cannot rename refuses
 
@@ -36,7 +38,10 @@ struct RestoreCommand: MilvaultCommand {
 
   @OptionGroup(title: "Options of every command") var common: CommonOptions
 
-  @Argument(help: "The backup: an id, a unique beginning of one, a name, or latest. With --resume the restore, by default the newest that is unfinished.")
+  @Argument(
+    help:
+      "The backup: an id, a unique beginning of one, a name, or latest. With --resume the restore, by default the newest that is unfinished."
+  )
   var backup: String?
 
   @Option(
@@ -87,14 +92,30 @@ struct RestoreCommand: MilvaultCommand {
   func validate() throws {
     guard (1...64).contains(streams) else { throw ValidationError("--streams takes 1 to 64") }
     guard resume || backup != nil else { throw ValidationError("name a backup (latest for the newest), or --resume") }
+    if resume {
+      let others: [(String, Bool)] = [
+        ("--plan", plan), ("--collection", !collections.isEmpty), ("--rename", !renames.isEmpty), ("--suffix", !suffix.isEmpty),
+        ("--partition", !partition.isEmpty), ("--mode", mode != .create), ("--drop-old", dropOld), ("--no-index", noIndex),
+        ("--no-load", noLoad), ("--verify", verify != .rows), ("--auto-id", autoID != nil),
+        ("--index", try !indexOptions.choices().isEmpty),
+      ]
+      if let given = others.first(where: \.1) {
+        throw ValidationError("--resume goes on by the options that the restore was begun with: leave \(given.0) out")
+      }
+      return
+    }
     if mode == .replace {
-      if verify == .none || noIndex { throw ValidationError("--mode replace puts nothing unproven in the place of a collection: leave --verify none and --no-index out") }
+      if verify == .none || noIndex {
+        throw ValidationError("--mode replace puts nothing unproven in the place of a collection: leave --verify none and --no-index out")
+      }
       if !partition.isEmpty { throw ValidationError("--mode replace with --partition would lose the other partitions: use --mode merge") }
     }
     _ = try indexOptions.choices()
     if dropOld, mode != .replace { throw ValidationError("--drop-old goes with --mode replace") }
     if mode == .merge || mode == .fill {
-      if noIndex || noLoad { throw ValidationError("--no-index and --no-load are for collections that the restore makes, not for --mode \(mode.rawValue)") }
+      if noIndex || noLoad {
+        throw ValidationError("--no-index and --no-load are for collections that the restore makes, not for --mode \(mode.rawValue)")
+      }
       if autoID != nil { throw ValidationError("--auto-id is for collections that the restore makes, not for --mode \(mode.rawValue)") }
     }
     if noIndex, verify != .none { throw ValidationError("--no-index leaves a collection that cannot be read back: add --verify none") }
@@ -198,7 +219,9 @@ struct RestoreCommand: MilvaultCommand {
     let record: RestoreRecord
     if let backup {
       record = try await repository.findRestore(backup)
-      guard record.isUnfinished else { throw ValidationError("restore \(record.id) is \(record.stateWords): there is nothing to go on with") }
+      guard record.isUnfinished else {
+        throw ValidationError("restore \(record.id) is \(record.stateWords): there is nothing to go on with")
+      }
     } else {
       let label = try target.standingLabel()
       let unfinished = try await repository.restores().filter { $0.isUnfinished && $0.deployment.label == label }
@@ -243,6 +266,7 @@ struct RestoreCommand: MilvaultCommand {
     let proof =
       switch one.verified {
       case .rows: "every row read back and equal"
+      case .count where one.effect != nil: "every key looked up again and there"
       case .count: "rows counted"
       case .none: "NOT VERIFIED"
       }

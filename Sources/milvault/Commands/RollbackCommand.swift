@@ -8,7 +8,7 @@ struct RollbackCommand: MilvaultCommand {
     commandName: "rollback", abstract: "Undo a restore that merged, filled or replaced, or one that is unfinished.",
     discussion: """
       A merge or fill saved in the repository what it was about to overwrite: those rows are put back, and the rows it added are taken away. Rows that somebody
-      else changed since are left as they are, and counted. A replaced collection gets its name back; the restored one is kept under another, since it may
+      else changed or deleted since are left as they are, and counted (exit code 2). A replaced collection gets its name back; the restored one is kept under another, since it may
       have been written to. What an unfinished restore made is dropped.
 
       What restores saved takes room in the repository until it is rolled back or given up with --discard; prune leaves it alone.
@@ -71,12 +71,12 @@ struct RollbackCommand: MilvaultCommand {
     } else {
       let label = try target.standingLabel()
       let records = try await repository.restores(unreadable: { console.warning("\($0): \($1)") }).filter { $0.deployment.label == label }
-      guard let newest = records.last else { throw RestoreError.noRestore("", in: repository.store.location) }
+      guard let newest = records.last(where: { !$0.isUndone }) else { throw RestoreError.noRestore("", in: repository.store.location) }
       record = newest
     }
     console.note("rolling back restore \(record.id) of backup \(record.backup), begun \(record.started.text)")
     let undone = try await RollbackJob(target: target, repository: repository, progress: console.meter).run(record)
-    for one in undone { report(one, console) }
+    for one in undone { report(one, of: record.id, console) }
     if undone.isEmpty { console.say("it had done nothing yet") }
     try console.answer(
       Undone(
@@ -86,16 +86,18 @@ struct RollbackCommand: MilvaultCommand {
             target: $0.target, mode: $0.mode.rawValue, putBack: $0.putBack, removed: $0.removed, left: $0.left, example: $0.example,
             restored: $0.restored)
         }))
-    return .done
+    return undone.contains { $0.left > 0 } ? .damage : .done
   }
 
-  private func report(_ one: RolledBack, _ console: Console) {
+  private func report(_ one: RolledBack, of restore: String, _ console: Console) {
+    for partition in one.partitionsMade { console.note("\(one.target): partition \(partition), which the restore made, is still there") }
     switch one.mode {
     case .merge, .fill:
       console.say("\(one.target): \(Format.number(one.putBack)) rows put back, \(Format.number(one.removed)) taken away")
       if one.left > 0 {
         console.warning(
-          "\(Format.number(one.left)) keys of \(one.target) were changed by somebody else since, \(one.example ?? "") for one, and were left as they are")
+          "\(Format.number(one.left)) keys of \(one.target) were changed or deleted by somebody else since, \(one.example ?? "") for one, and were left as they are; "
+            + "what stood there before is kept until `milvault rollback --discard \(restore)`")
       }
     case .create: console.say("\(one.target): what the unfinished restore made was dropped")
     case .replace:
@@ -109,9 +111,15 @@ struct RollbackCommand: MilvaultCommand {
 
   private func show(_ repository: Repository, _ console: Console) async throws -> Outcome {
     let records = try await repository.restores(unreadable: { console.warning("\($0): \($1)") })
-    if records.isEmpty { console.say("no restore is kept in \(repository.store.location)") } else { console.say("restore, of backup, mode, state, collections") }
+    if records.isEmpty {
+      console.say("no restore is kept in \(repository.store.location)")
+    } else {
+      console.say("restore, of backup, mode, state, collections")
+    }
     for line in Format.table(
-      records.map { [$0.id, $0.backup, $0.options.mode.rawValue, $0.stateWords, $0.collections.map(\.target.text).joined(separator: ", ")] })
+      records.map {
+        [$0.id, $0.backup, $0.options.mode.rawValue, $0.stateWords, $0.collections.map(\.target.text).joined(separator: ", ")]
+      })
     {
       console.say(line)
     }

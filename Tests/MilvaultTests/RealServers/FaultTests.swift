@@ -292,7 +292,8 @@ extension RealServers {
           expect(into, exit: 1, says: "written down in the repository first", "--suffix _restored")
         }
         let count = try await server.pymilvus(
-          "run", "print('n', Collection('\(name)').query('id >= 0', output_fields=['count(*)'], consistency_level='Strong')[0]['count(*)'])")
+          "run", "print('n', Collection('\(name)').query('id >= 0', output_fields=['count(*)'], consistency_level='Strong')[0]['count(*)'])"
+        )
         #expect(count.contains("n 30898"), "\(count)")
         try await server.pymilvus("drop", "\(name)_r")
       }

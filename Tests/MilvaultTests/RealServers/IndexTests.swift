@@ -25,7 +25,8 @@ extension RealServers {
       #expect(backup.exitCode == 0, "\(backup)")
       let other = try await TestServer(.lite2)
       let plan = try await filled.restore("--plan", uri: other.uri)
-      #expect(plan.output.contains("would build index v on v (index_type AUTOINDEX, metric_type L2) instead of (index_type HNSW"), "\(plan)")
+      #expect(
+        plan.output.contains("would build index v on v (index_type AUTOINDEX, metric_type L2) instead of (index_type HNSW"), "\(plan)")
       let nearest = try await filled.restore(uri: other.uri)
       #expect(nearest.exitCode == 0 && nearest.errors.contains("built index v on v (index_type AUTOINDEX"), "\(nearest)")
       #expect(try await indexes(other, filled.name).contains("('v', 'AUTOINDEX', 'L2'"))
@@ -48,7 +49,8 @@ extension RealServers {
       #expect(backup.exitCode == 0, "\(backup)")
       let text = generation == .lite3 ? "t=INVERTED" : "t=Trie"
       let restore = try await filled.restore("--suffix", "_r", "--index", "v=HNSW,NOSUCHMETRIC,M=8,efConstruction=64", "--index", text)
-      #expect(restore.exitCode == 1 && restore.errors.contains("were restored and kept") && restore.errors.contains("NOSUCHMETRIC"), "\(restore)")
+      #expect(
+        restore.exitCode == 1 && restore.errors.contains("were restored and kept") && restore.errors.contains("NOSUCHMETRIC"), "\(restore)")
       #expect(restore.errors.contains("milvault reindex"), "\(restore)")
       let some = try await indexes(filled.server, "\(filled.name)_r")
       #expect(some.contains("('t'") && !some.contains("('v'"), "\(some)")
@@ -60,7 +62,7 @@ extension RealServers {
       try await filled.drop("_r")
     }
 
-    @Test(arguments: MilvusGeneration.allCases)
+    @Test(arguments: MilvusGeneration.usual)
     func indexesThatWereLeftOutAreBuiltLater(_ generation: MilvusGeneration) async throws {
       let filled = try await Filled("uniform", on: generation)
       let backup = try await filled.backup()

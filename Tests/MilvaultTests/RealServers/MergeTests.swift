@@ -57,7 +57,11 @@ extension RealServers {
       let others = try await beside(filled)
       #expect(others.missing > 100 && others.different > 500 && others.others > 50, "\(others)")
       let plan = try await planned(filled, "merge")
-      #expect(plan == .init(inserted: others.missing, overwritten: others.different, kept: 4500 - others.missing - others.different, deleted: others.different))
+      #expect(
+        plan
+          == .init(
+            inserted: others.missing, overwritten: others.different, kept: 4500 - others.missing - others.different,
+            deleted: others.different))
       #expect(try await filled.content() == before, "a plan writes nothing")
 
       let merge = try await filled.restore("--mode", "merge")
@@ -83,7 +87,7 @@ extension RealServers {
       try await filled.drop("_copy")
     }
 
-    @Test(arguments: MilvusGeneration.allCases)
+    @Test(arguments: MilvusGeneration.usual)
     func aFillAddsOnlyWhatIsMissing(_ generation: MilvusGeneration) async throws {
       let filled = try await changed("changing", on: generation)
       let before = try await filled.content()
@@ -100,7 +104,7 @@ extension RealServers {
     }
 
     /// Every type, JSON and null flags too: rows that are there are known to be equal, and those that were deleted come back as they were.
-    @Test(arguments: MilvusGeneration.allCases)
+    @Test(arguments: MilvusGeneration.usual)
     func everyTypeIsComparedAndComesBack(_ generation: MilvusGeneration) async throws {
       let filled = try await changed("everything", on: generation)
       #expect(try await planned(filled, "merge") == .init(inserted: 0, overwritten: 0, kept: 500, deleted: 0))
@@ -113,7 +117,8 @@ extension RealServers {
     }
 
     /// A key may stand in any partition, and in several: after a merge it stands where the backup has it, and nowhere else.
-    @Test(arguments: MilvusGeneration.allCases.filter { $0 != .lite2 })
+    /// Not on Lite 3, whose answers for one partition hold rows that were replaced or deleted long ago.
+    @Test(arguments: MilvusGeneration.usual.filter { !$0.isLite })
     func aKeyIsTakenAwayInEveryPartition(_ generation: MilvusGeneration) async throws {
       let filled = try await changed("partitions", on: generation)
       try await filled.server.pymilvus(
@@ -137,6 +142,44 @@ extension RealServers {
       try await filled.drop("_copy")
     }
 
+    @Test(arguments: MilvusGeneration.usualWithNames)
+    func aPartitionThatIsGoneIsMadeAgain(_ generation: MilvusGeneration) async throws {
+      let filled = try await changed("partitions", on: generation)
+      try await filled.server.pymilvus(
+        "run", "c = Collection('\(filled.name)'); c.release(); c.drop_partition('p1'); c.load()")
+      let merge = try await filled.restore("--mode", "merge")
+      #expect(merge.exitCode == 0 && merge.output.contains("1 000 rows were missing"), "\(merge)")
+      let after = try await beside(filled)
+      #expect(after.missing == 0 && after.different == 0 && after.elsewhere == 0, "\(after)")
+      try await filled.drop("_copy")
+    }
+
+    /// A partition key spreads rows over partitions that nobody names.
+    @Test(arguments: MilvusGeneration.usualWithNames)
+    func rowsThatAPartitionKeySpreadsAreMerged(_ generation: MilvusGeneration) async throws {
+      let filled = try await changed("properties", on: generation)
+      let whole = try await filled.content()
+      try await filled.server.pymilvus("run", "Collection('\(filled.name)').delete(f'id in {list(range(0, 100))}')")
+      let before = try await filled.content()
+      let merge = try await filled.restore("--mode", "merge")
+      #expect(merge.exitCode == 0 && merge.output.contains("100 rows were missing"), "\(merge)")
+      #expect(try await filled.content() == whole)
+      let rollback = try await filled.milvault("rollback", "--uri", filled.server.uri)
+      #expect(rollback.exitCode == 0, "\(rollback)")
+      #expect(try await filled.content() == before)
+      try await filled.drop("_copy")
+    }
+
+    /// Where the server makes the keys and takes none, rows cannot be put under theirs.
+    @Test func keysThatTheServerMakesAreNotMerged() async throws {
+      let filled = try await Filled("autoid", on: .standalone23)
+      let backup = try await filled.backup()
+      #expect(backup.exitCode == 0, "\(backup)")
+      let merge = try await filled.restore("--mode", "merge")
+      #expect(merge.exitCode == 1 && merge.errors.contains("made by the server"), "\(merge)")
+      try await filled.drop()
+    }
+
     @Test func onePartitionAloneIsMerged() async throws {
       let filled = try await changed("partitions", on: .standalone23)
       try await filled.server.pymilvus(
@@ -150,19 +193,53 @@ extension RealServers {
     }
 
     /// An application that writes the same keys at the same moment leaves two rows of one; the look at the end finds and mends that.
-    @Test(arguments: [MilvusGeneration.standalone23, .lite2], ["merge", "fill"])
-    func rowsThatSomeoneElseWroteMeanwhileAreMended(_ generation: MilvusGeneration, _ mode: String) async throws {
+    @Test(arguments: [MilvusGeneration.standalone23, .lite2])
+    func rowsThatSomeoneElseWroteMeanwhileAreMended(_ generation: MilvusGeneration) async throws {
       let filled = try await changed("changing", on: generation)
+      let before = try await filled.content()
       let others = try await beside(filled)
       let proxy = try FaultyMilvus(filled.server, fault: "twice-inserts", "1")
-      let merge = try await filled.restore("--mode", mode, uri: proxy.uri)
+      let config = filled.scratch.path("here.yaml")
+      try Data("milvus: { label: here }\n".utf8).write(to: URL(fileURLWithPath: config))
+      let merge = try await filled.restore("--mode", "merge", "--config", config, uri: proxy.uri)
       #expect(merge.exitCode == 0 && merge.errors.contains("that was mended"), "\(merge)")
       let after = try await beside(filled)
-      #expect(after.missing == 0 && after.different == (mode == "merge" ? 0 : others.different) && after.sha256 == others.sha256, "\(after)")
-      let count = try await filled.server.pymilvus(
-        "run", "print('n', Collection('\(filled.name)').query('id >= 0', output_fields=['count(*)'], consistency_level='Strong')[0]['count(*)'])")
-      #expect(count.contains("n \(4500 + after.others)"), "a key stands twice: \(count)")
+      #expect(after.missing == 0 && after.different == 0 && after.sha256 == others.sha256, "\(after)")
+      #expect(try await count(filled) == 4500 + after.others, "a key stands twice")
+      // What could be seen of the application's rows is what rollback leaves there; all else is as it was.
+      let rollback = try await filled.milvault("rollback", "--uri", filled.server.uri, "--config", config)
+      #expect(rollback.exitCode == 0, "\(rollback)")
+      #expect(try await count(filled) >= before.rows, "\(rollback)")
+      let again = try await beside(filled)
+      #expect(again.sha256 == others.sha256 && again.missing <= others.missing, "\(again)")
       try await filled.drop("_copy")
+    }
+
+    /// A fill inserts a key and someone else does too: whose row is whose cannot be told, so nothing is taken away.
+    @Test func aFillTakesNothingOfOthersAway() async throws {
+      let filled = try await changed("changing", on: .standalone23)
+      let others = try await beside(filled)
+      let proxy = try FaultyMilvus(filled.server, fault: "twice-inserts", "1")
+      let config = filled.scratch.path("here.yaml")
+      try Data("milvus: { label: here }\n".utf8).write(to: URL(fileURLWithPath: config))
+      let fill = try await filled.restore("--mode", "fill", "--config", config, uri: proxy.uri)
+      let after = try await beside(filled)
+      // Either theirs is returned, and stays alone; or ours is, and both stay and it is said.
+      if fill.exitCode == 0 {
+        #expect(after.missing == 0 && after.different > others.different, "\(fill) \(after)")
+        #expect(try await count(filled) == 4500 + after.others)
+      } else {
+        #expect(fill.errors.contains("stand twice now"), "\(fill)")
+        #expect(try await count(filled) > 4500 + after.others, "a row of somebody else's is gone")
+      }
+      try await filled.drop("_copy")
+    }
+
+    private func count(_ filled: Filled) async throws -> Int {
+      let text = try await filled.server.pymilvus(
+        "run",
+        "print('n', Collection('\(filled.name)').query('id >= 0', output_fields=['count(*)'], consistency_level='Strong')[0]['count(*)'])")
+      return text.split(separator: " ").last.flatMap { Int($0.trimmingCharacters(in: .whitespacesAndNewlines)) } ?? -1
     }
 
     @Test func lostAnswersToInsertsMakeNoDuplicates() async throws {
@@ -175,26 +252,83 @@ extension RealServers {
       try await filled.drop("_copy")
     }
 
-    /// What somebody wrote after the merge is not the merge's to undo.
-    @Test func aRollbackLeavesWhatOthersChangedSince() async throws {
-      let filled = try await changed("changing", on: .standalone23)
+    /// What somebody wrote or deleted after the merge is not the merge's to undo; all else is.
+    @Test(arguments: [MilvusGeneration.standalone23, .lite3])
+    func aRollbackLeavesWhatOthersChangedSince(_ generation: MilvusGeneration) async throws {
+      let filled = try await changed("changing", on: generation)
       let merge = try await filled.restore("--mode", "merge")
       #expect(merge.exitCode == 0, "\(merge)")
-      // Of all rows every third is written anew since.
-      try await filled.server.pymilvus(
-        "run",
-        """
+      // Of all rows every third is written anew since, and a few are deleted.
+      let since = """
         c = Collection('\(filled.name)')
-        keys = [k * 8019 for k in range(0, 4500, 3)]
-        c.delete(f'id in {keys}'); c.insert(changing_rows(keys, 99))
-        """)
+        keys, gone = [k * 8019 for k in range(0, 4500, 3)], [k * 8019 for k in range(1, 4500, 90)]
+        c.delete(f'id in {keys + gone}'); c.insert(changing_rows(keys, 99))
+        """
+      try await filled.server.pymilvus("run", since)
       let rollback = try await filled.milvault("rollback", "--uri", filled.server.uri)
-      #expect(rollback.exitCode == 0 && rollback.errors.contains("changed by somebody else since"), "\(rollback)")
-      let newest = try await filled.server.pymilvus(
-        "run",
-        "print('n', len(Collection('\(filled.name)').query('t0 like \"%v99\"' if False else 'id >= 0', output_fields=['t0'], limit=16000, consistency_level='Strong')), sum(r['t0'].endswith('v99') for r in Collection('\(filled.name)').query('id >= 0', output_fields=['t0'], limit=16000, consistency_level='Strong')))"
-      )
-      #expect(newest.contains(" 1500"), "rows written since were lost: \(newest)")
+      #expect(rollback.exitCode == 2 && rollback.errors.contains("changed or deleted by somebody else since"), "\(rollback)")
+      // The same as if there had been no merge: the changes before it, and those since.
+      let expected = "\(filled.name)_expected"
+      try await filled.server.pymilvus("fill", "changing", expected)
+      try await filled.server.pymilvus("change", expected, "7", "0.2")
+      try await filled.server.pymilvus("run", since.replacingOccurrences(of: filled.name, with: expected))
+      let texts = """
+        def texts(name):
+            c = Collection(name)
+            return {r['id']: r['t0'] for r in c.query('id >= 0', output_fields=['t0'], limit=16000, consistency_level='Strong')}
+        a, b = texts('\(filled.name)'), texts('\(expected)')
+        print('same', a == b, len(a), len(b), [k for k in b if a.get(k) != b[k]][:5], [k for k in a if k not in b][:5])
+        """
+      let same = try await filled.server.pymilvus("run", texts)
+      #expect(same.contains("same True"), "\(same) \(rollback)")
+      let kept = try await filled.milvault("rollback", "--list")
+      #expect(kept.output.contains("rolled back"), "what could not be put back is kept: \(kept)")
+      try await filled.drop("_copy", "_expected")
+    }
+
+    /// Rows that the server does not take do not cost those whose place they were to take.
+    @Test func aRefusedRowPutsBackWhatWasTakenAwayForIt() async throws {
+      let filled = try await changed("changing", on: .standalone23)
+      let before = try await filled.content()
+      let proxy = try FaultyMilvus(filled.server, fault: "refuse", "Insert,2")
+      let config = filled.scratch.path("here.yaml")
+      try Data("milvus: { label: here }\n".utf8).write(to: URL(fileURLWithPath: config))
+      let merge = try await filled.restore("--mode", "merge", "--config", config, uri: proxy.uri)
+      #expect(merge.exitCode == 1 && merge.errors.contains("were put back") && merge.errors.contains("rollback"), "\(merge)")
+      let rollback = try await filled.milvault("rollback", "--uri", filled.server.uri, "--config", config)
+      #expect(rollback.exitCode == 0, "\(rollback)")
+      #expect(try await filled.content() == before, "\(rollback)")
+      try await filled.drop("_copy")
+    }
+
+    /// A file with other rows of the same number: found before anything of it is written.
+    @Test func rowsThatWereSwappedInTheRepositoryAreNotMerged() async throws {
+      let filled = try await changed("changing", on: .lite3)
+      try await filled.server.pymilvus("change", filled.name, "8", "1.0")
+      let before = try await filled.content()
+      let next = try await filled.backup("--kind", "full")
+      #expect(next.exitCode == 0, "\(next)")
+      // The first backup's row files get the bytes of the second's, and the names stay.
+      let files = try FileManager.default.subpathsOfDirectory(atPath: "\(filled.repository)/data").filter { $0.hasSuffix("rows.parquet") }
+        .map { URL(fileURLWithPath: "\(filled.repository)/data/\($0)") }
+      let sized = Dictionary(grouping: files) { (try? Data(contentsOf: $0).count) ?? 0 }
+      var swapped = 0
+      for same in sized.values where same.count == 2 {
+        let (a, b) = (try Data(contentsOf: same[0]), try Data(contentsOf: same[1]))
+        try b.write(to: same[0])
+        try a.write(to: same[1])
+        swapped += 1
+      }
+      guard swapped > 0 else { return print("SKIPPED swapped rows: no two files have one size") }
+      let list = try await filled.milvault("list", "--json")
+      let first = try #require(list.output.firstMatch(of: #/"id" : "([^"]+)"/#).map { String($0.1) })
+      let merge = try await filled.milvault("restore", first, "--mode", "merge", "--uri", filled.server.uri)
+      #expect(merge.exitCode == 2 && merge.errors.contains("damaged"), "\(merge)")
+      if merge.errors.contains("rollback") {
+        let rollback = try await filled.milvault("rollback", "--uri", filled.server.uri)
+        #expect(rollback.exitCode == 0, "\(rollback)")
+      }
+      #expect(try await filled.content() == before)
       try await filled.drop("_copy")
     }
 
@@ -205,7 +339,7 @@ extension RealServers {
       let others = try await beside(filled)
       let before = try await filled.content()
       var unfinished = 0
-      for round in 0..<(Project.isSoak ? 60 : 6) {
+      for round in 0..<(Project.isSoak ? 60 : 4) {
         let process = try filled.startRestore("--mode", "merge")
         try await Task.sleep(for: .milliseconds(Int.random(in: 100...(generation.isLite ? 1200 : 3000))))
         process.signal(SIGKILL)
@@ -218,7 +352,8 @@ extension RealServers {
         }
         if round % 2 == 0, list.output.contains("unfinished") {
           let resumed = try await run(
-            Project.milvault, ["restore", "--resume", "--repo", filled.repository, "--uri", filled.server.uri], folder: filled.scratch.folder)
+            Project.milvault, ["restore", "--resume", "--repo", filled.repository, "--uri", filled.server.uri],
+            folder: filled.scratch.folder)
           #expect(resumed.exitCode == 0, "\(resumed)")
           let after = try await beside(filled)
           #expect(after.missing == 0 && after.different == 0 && after.sha256 == others.sha256, "\(after)")
@@ -244,7 +379,9 @@ extension RealServers {
       )
       let fit = try await filled.restore("--mode", "merge", "--rename", "\(filled.name)=\(other)")
       #expect(fit.exitCode == 1 && fit.errors.contains("field t is int64 there") && fit.errors.contains("field v"), "\(fit)")
-      for arguments in [["--mode", "merge", "--no-index", "--verify", "none"], ["--mode", "fill", "--auto-id", "new-keys"], ["--drop-old"]] {
+      for arguments in [
+        ["--mode", "merge", "--no-index", "--verify", "none"], ["--mode", "fill", "--auto-id", "new-keys"], ["--drop-old"],
+      ] {
         let wrong = try await filled.milvault(["restore", "latest", "--uri", filled.server.uri] + arguments)
         #expect(wrong.exitCode == 64, "\(arguments): \(wrong)")
       }
@@ -269,7 +406,8 @@ extension RealServers {
       let backup = try await milvault("backup", "--repo", repository, "--uri", source.uri, "--collection", old, folder: scratch.folder)
       #expect(backup.exitCode == 0, "\(backup)")
       let merge = try await milvault(
-        "restore", "latest", "--repo", repository, "--uri", source.uri, "--rename", "\(old)=\(new)", "--mode", "merge", folder: scratch.folder)
+        "restore", "latest", "--repo", repository, "--uri", source.uri, "--rename", "\(old)=\(new)", "--mode", "merge",
+        folder: scratch.folder)
       #expect(merge.exitCode == 0, "\(merge)")
       let rows = try await source.pymilvus(
         "run", "print(set((r['n'], r['d']) for r in Collection('\(new)').query('id >= 0', output_fields=['n', 'd'], limit=100)))")

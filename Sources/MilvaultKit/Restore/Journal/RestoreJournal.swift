@@ -83,9 +83,7 @@ actor RestoreJournal {
   }
 
   /// Whether there is anything of the restore that can be undone.
-  var canRollBack: Bool {
-    record.collections.contains { $0.stage != .undone && ($0.mode.isIntoLive && saved > 0 || $0.mode == .replace && $0.swap?.kept != nil) }
-  }
+  var canRollBack: Bool { record.collections.contains { $0.canBeUndone && (!$0.mode.isIntoLive || saved > 0) } }
 
   /// Ends the journal of a restore that failed, if it left nothing to go on with or to undo: then it is to be run anew.
   func endIfNothingIsLeft(because error: any Error) async {

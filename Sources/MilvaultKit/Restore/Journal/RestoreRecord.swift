@@ -40,6 +40,8 @@ public struct RestoreRecord: Sendable, Codable {
     public var aliases: [String]
     public var oldWasLoaded: Bool
     public var oldReplicas: Int
+    /// Whether the names, or the alias, were changed over.
+    public var isSwapped: Bool
   }
 
   public struct Collection: Sendable, Codable {
@@ -49,8 +51,9 @@ public struct RestoreRecord: Sendable, Codable {
     /// What is done: a `replace` of nothing is a `create`.
     public var mode: RestoreMode
     public var stage: Stage
-    /// The name it is made under, and its number: create and replace.
+    /// The name it is made under: create and replace.
     public var made: String?
+    /// The number of the collection that was made, or of the live one that rows go into; 0 where the server gives none.
     public var madeID: Int64?
     /// By the backup's partitions.
     public var progress: [Progress]
@@ -58,10 +61,15 @@ public struct RestoreRecord: Sendable, Codable {
     /// The live collection as it was, and the schema of the backup's rows: merge and fill.
     public var live: CollectionSchema?
     public var rows: CollectionSchema?
+    /// Partitions that a merge made in the live collection.
+    public var partitionsMade: [String]?
     public var effect: RowEffect
 
     /// Whether it can be gone on with.
     public var isUnfinished: Bool { ![.done, .undoing, .undone].contains(stage) }
+
+    /// Whether another restore into the same collection has to wait for its end.
+    var isInTheWay: Bool { isUnfinished || stage == .undoing }
   }
 
   public var formatVersion = 1

@@ -23,6 +23,9 @@ struct LiveRows: Sendable {
   /// Whether the server counts: only then a key that stands twice in one partition is found out.
   let counts: Bool
   let consistency: ReadConsistency
+  /// Whether the server keeps one row a key. Lite 3 does, and asked for one partition it returns rows that were replaced or deleted long ago:
+  /// what it returns without naming one is what holds.
+  let keepsOneRow: Bool
 
   /// Keys asked for in one expression, and their bytes.
   private static let keysAtOnce = 1000
@@ -36,14 +39,21 @@ struct LiveRows: Sendable {
     var found: [String?: [RowBatch]] = [:]
     for part in Self.parts(of: keys) {
       var wanted = part
+      var holding: [Key: RowDigest]?
       if partitions.count > 1 {
         // Most keys of most merges stand nowhere: that is found out once, not by every partition.
-        let there = try await rows(part, in: nil, fields: [key]).keys(field: key.name)
-        wanted = part.filter(Set(there).contains)
+        let there = try await rows(part, in: nil, fields: keepsOneRow ? schema.columns : [key])
+        let keys = try there.keys(field: key.name)
+        wanted = part.filter(Set(keys).contains)
+        if keepsOneRow { holding = Dictionary(zip(keys, RowDigests(of: there).digests), uniquingKeysWith: { $1 }) }
       }
       guard !wanted.isEmpty else { continue }
       for partition in partitions.count > 1 ? partitions.map(Optional.some) : [partitions.first] {
-        let rows = try await rows(wanted, in: partitions.count > 1 ? partition : nil, fields: schema.columns)
+        var rows = try await rows(wanted, in: partitions.count > 1 ? partition : nil, fields: schema.columns)
+        if let holding {
+          let (keys, digests) = (try rows.keys(field: key.name), RowDigests(of: rows).digests)
+          rows = rows.picking(keys.indices.filter { holding[keys[$0]] == digests[$0] })
+        }
         if rows.count > 0 { found[partition, default: []].append(rows) }
       }
     }
@@ -90,17 +100,17 @@ struct LiveRows: Sendable {
     return all.picking(found.indices.sorted { found[$0] < found[$1] })
   }
 
-  /// The keys among these that stand more often than `find` has rows of them; none where the server does not count.
+  /// The keys among these that stand more often than `find` has rows of them, and how often; none where the server does not count.
   /// - Parameter seen: how many rows there are of each.
-  func crowded(_ keys: [Key], seen: [Key: Int]) async throws -> Set<Key> {
-    guard counts else { return [] }
-    var crowded: Set<Key> = []
+  func crowded(_ keys: [Key], seen: [Key: Int]) async throws -> [Key: Int] {
+    guard counts else { return [:] }
+    var crowded: [Key: Int] = [:]
     func look(_ keys: ArraySlice<Key>) async throws {
-      guard !keys.isEmpty else { return }
-      let expected = keys.reduce(0) { $0 + (seen[$1] ?? 0) }
-      guard try await count(Array(keys)) > expected else { return }
+      guard let key = keys.first else { return }
+      let counted = try await count(Array(keys))
+      guard counted > keys.reduce(0, { $0 + (seen[$1] ?? 0) }) else { return }
       if keys.count == 1 {
-        crowded.formUnion(keys)
+        crowded[key] = counted
         return
       }
       let middle = keys.startIndex + keys.count / 2
@@ -132,5 +142,17 @@ struct LiveRows: Sendable {
     }
     if start < keys.count { parts.append(Array(keys[start...])) }
     return parts
+  }
+}
+
+extension MilvusClient {
+  /// A collection's partitions; none where they may not be named in a query, or there is no call for them.
+  func nameablePartitions(of collection: String, _ schema: CollectionSchema) async throws -> [String] {
+    guard schema.partitionKey == nil else { return [] }
+    do {
+      return try await listPartitions(of: collection)
+    } catch MilvusError.unsupported {
+      return []
+    }
   }
 }

@@ -24,6 +24,7 @@ struct MergeJob: Sendable {
     return try await whileLoaded {
       var effect = RowEffect()
       progress.begin("comparing \(plan.target.text)", total: backup.content.rows)
+      try await MergeKeys(repository: repository, connection: connection, plan: plan).requireUsable(live: live.schema)
       let partitions = try await livePartitions(live.schema)
       let counts = try await client.canCount(live.schema)
       let shared = try await SharedKeys.find(in: plan, repository: repository)
@@ -42,13 +43,23 @@ struct MergeJob: Sendable {
   ///   - index: the collection's place in the journal.
   func run(_ journal: RestoreJournal, index: Int) async throws -> RestoredCollection {
     let live = try await client.describeCollection(plan.target.name)
-    let known = await journal.collection(index).live
-    if let known, known.fields != live.schema.fields { throw RestoreError.vanished(plan.target.text, restore: journal.id) }
-    try await journal.update(index) { [rows = backup.schema] in ($0.stage, $0.live, $0.rows) = (.writing, live.schema, rows) }
+    let known = await journal.collection(index)
+    if let was = known.live {
+      guard was.fields == live.schema.fields, known.madeID == live.id, live.schema.name == plan.target.name else {
+        throw RestoreError.vanished(plan.target.text, restore: journal.id)
+      }
+    }
+    try await MergeKeys(repository: repository, connection: connection, plan: plan).requireUsable(live: live.schema)
+    try await journal.update(index) { [rows = backup.schema] in
+      ($0.stage, $0.live, $0.rows, $0.madeID) = (.writing, live.schema, rows, live.id)
+    }
     do {
       return try await whileLoaded { try await run(journal, index: index, live: live.schema) }
     } catch let error as RestoreError {
-      throw error
+      guard case .damagedSegment(let collection, let files) = error else { throw error }
+      throw RestoreError.damagedMidway(collection, files: files, restore: journal.id)
+    } catch let error as RepositoryError where error.isDamage {
+      throw RestoreError.damagedMidway("\(plan.source): \(error)", files: [], restore: journal.id)
     } catch {
       // Rows of the backup are among the live ones by now, perhaps: that is not to be passed over.
       throw RestoreError.interrupted(
@@ -62,6 +73,7 @@ struct MergeJob: Sendable {
     for partition in backup.partitions where partition.name != PartitionBackup.all && live.partitionKey == nil {
       let there = try await livePartitions(live)
       guard !there.isEmpty, !there.contains(partition.name) else { continue }
+      try await journal.update(index) { $0.partitionsMade = ($0.partitionsMade ?? []) + [partition.name] }
       try await unbroken { try await client.createPartition(partition.name, in: plan.target.name) }
       try await client.load(plan.target.name)  // a new partition is not, though its collection is
     }
@@ -69,14 +81,15 @@ struct MergeJob: Sendable {
     let counts = try await client.canCount(live)
     let shared = partitions.isEmpty ? [:] : try await SharedKeys.find(in: plan, repository: repository)
     let fills = options.mode == .fill
-    var saved = fills ? try await journal.savedSegments(of: index) : [:]
+    var saved = try await journal.savedSegments(of: index)
     var notes: [String] = []
+    var unseen = UnseenRows()
     for round in 1...Self.rounds {
       let stage = round > 1 ? "comparing" : fills ? "filling" : "merging into"
       progress.begin("\(stage) \(plan.target.text)", total: backup.content.rows * (round == 1 ? 2 : 1))
       let effect = try await self.round(
-        round, journal, index: index, live: live, partitions: partitions, counts: counts, shared: shared,
-        saved: &saved)
+        round, journal, index: index, live: live, partitions: partitions, counts: counts, shared: shared, saved: &saved,
+        unseen: &unseen)
       if round == 1 {
         progress.begin("flushing \(plan.target.text)", unit: "")
         try await unbroken { try await client.flush(plan.target.name) }
@@ -93,6 +106,12 @@ struct MergeJob: Sendable {
         "someone else wrote to the same keys meanwhile: \(effect.inserted) rows were missing and \(effect.overwritten) were others or stood twice; that was mended"
       )
     }
+    if let example = unseen.example {
+      guard !fills else { throw RestoreError.crowded(plan.target.text, unseen.keys, "\(example)", restore: journal.id) }
+      notes.append(
+        "\(unseen.keys) keys stood more than once in a partition, \(example) for one; Milvus returns one row of each, so the others could not be saved: a rollback puts one back"
+      )
+    }
     if !counts { notes.append("this server cannot count: keys that stand twice in one partition cannot be found out") }
     let rows = backup.content.rows
     try await journal.update(index) {
@@ -101,7 +120,8 @@ struct MergeJob: Sendable {
     }
     let effect = await journal.collection(index).effect
     var restored = RestoredCollection(
-      source: backup.fullName, target: plan.target.text, rows: backup.content.rows, verified: options.verify == .none ? .none : .rows,
+      source: backup.fullName, target: plan.target.text, rows: backup.content.rows,
+      verified: options.verify == .none ? .none : fills ? .count : .rows,
       seconds: seconds, notes: notes)
     restored.effect = effect
     return restored
@@ -111,9 +131,10 @@ struct MergeJob: Sendable {
   /// - Parameter saved: where a fill saved what it did, by segment.
   private func round(
     _ round: Int, _ journal: RestoreJournal, index: Int, live: CollectionSchema, partitions: [String], counts: Bool,
-    shared: [Key: Set<String>], saved: inout [SegmentPlace: [String]]
+    shared: [Key: Set<String>], saved: inout [SegmentPlace: [String]], unseen: inout UnseenRows
   ) async throws -> RowEffect {
     var total = RowEffect()
+    var seen = UnseenRows()
     for (partitionNumber, partition) in backup.partitions.enumerated() {
       for (segmentNumber, segment) in try await repository.segments(of: partition).enumerated() {
         try Task.checkCancellation()
@@ -122,6 +143,7 @@ struct MergeJob: Sendable {
         let merge = try await merge(segment, of: partition, live: live, partitions: partitions, counts: counts, shared: shared, own: own)
         let found = try await merge.look(saves: true)
         total.add(found.effect)
+        seen.add(found.unseen)
         guard !found.effect.isNothing else { continue }
         var before: [SavedSegment.Before] = []
         for (partition, layer) in found.before {
@@ -132,13 +154,29 @@ struct MergeJob: Sendable {
           SavedSegment(
             collection: index, partition: partitionNumber, segment: segmentNumber, written: segment, before: before,
             target: merge.decider.partition, shared: found.touched.filter { shared[$0] != nil }.sorted(), effect: found.effect))
-        if options.mode == .fill { saved[place, default: []].append(key) }
-        try await merge.apply(found)
+        saved[place, default: []].append(key)
         // What is mended later was counted here.
         if round == 1 { try await journal.update(index) { $0.effect.add(found.effect) } }
+        do {
+          try await merge.apply(found)
+        } catch let error as MilvusError where !error.isUnclear {
+          // The rows that it was to take the place of are gone already.
+          try await putBack(saved[place] ?? [], at: place, journal, index: index)
+          throw RestoreError.rowsRefused(plan.target.text, "\(error)", restore: journal.id)
+        }
       }
     }
+    // Of a fill it is what the last round sees, of a merge all that was taken away.
+    if options.mode == .fill { unseen = seen } else { unseen.add(seen) }
     return total
+  }
+
+  private func putBack(_ saved: [String], at place: SegmentPlace, _ journal: RestoreJournal, index: Int) async throws {
+    var result = RolledBack(target: plan.target.text, mode: plan.mode)
+    try await MergeUndo(
+      client: client, connection: connection, repository: repository, progress: progress, collection: await journal.collection(index),
+      saved: [place: saved], restore: journal.id, mayBeHalfDone: true
+    ).run(&result)
   }
 
   /// The keys that this restore inserted into a segment's range, as it saved them: they stood nowhere before.
@@ -155,7 +193,8 @@ struct MergeJob: Sendable {
   }
 
   private func merge(
-    _ segment: Segment, of partition: PartitionBackup, live: CollectionSchema, partitions: [String], counts: Bool, shared: [Key: Set<String>],
+    _ segment: Segment, of partition: PartitionBackup, live: CollectionSchema, partitions: [String], counts: Bool,
+    shared: [Key: Set<String>],
     own: Set<Key> = []
   ) async throws -> SegmentMerge {
     guard let key = live.primaryKey else { throw CaptureError.noPrimaryKey(collection: live.name) }
@@ -163,7 +202,7 @@ struct MergeJob: Sendable {
     let timestamp = connection.capabilities.has(.timestamps) ? try await client.allocateTimestamp() : nil
     let rows = LiveRows(
       client: client, schema: live, key: key, dialect: connection.info.dialect, partitions: partitions, counts: counts,
-      consistency: timestamp.map { .upTo($0) } ?? .strong)
+      consistency: timestamp.map { .upTo($0) } ?? .strong, keepsOneRow: !connection.capabilities.has(.segments))
     let target = partitions.isEmpty ? nil : partition.name == PartitionBackup.all ? "_default" : partition.name
     let decider = RowDecider(
       live: rows, mode: options.mode, partition: target, columns: Set(backup.schema.columns.map(\.name)),
@@ -175,14 +214,8 @@ struct MergeJob: Sendable {
       batchBytes: PageSize.bytes(for: connection.capabilities) * 2 / 3, streams: max(1, options.streams), progress: progress)
   }
 
-  /// The live collection's partitions; none where they may not be named.
   private func livePartitions(_ live: CollectionSchema) async throws -> [String] {
-    guard live.partitionKey == nil else { return [] }
-    do {
-      return try await client.listPartitions(of: plan.target.name)
-    } catch MilvusError.unsupported {
-      return []
-    }
+    try await client.nameablePartitions(of: plan.target.name, live)
   }
 
   private func whileLoaded<Result>(_ body: () async throws -> Result) async throws -> Result {

@@ -3,6 +3,22 @@ import MilvusClient
 import RowBatches
 import RowFormats
 
+/// Keys that stand more often than rows of them are returned: what is not returned cannot be saved.
+struct UnseenRows: Sendable {
+  private(set) var keys = 0
+  private(set) var example: Key?
+
+  mutating func add(_ key: Key) {
+    keys += 1
+    example = example ?? key
+  }
+
+  mutating func add(_ other: UnseenRows) {
+    keys += other.keys
+    example = example ?? other.example
+  }
+}
+
 /// What is to be done about some rows of a backup in a live collection.
 struct RowDecisions: Sendable {
   /// Keys whose rows are to be written and that stand nowhere.
@@ -15,6 +31,7 @@ struct RowDecisions: Sendable {
   var before: [FoundRows] = []
   /// Rows of others that are to be put back as they stood, instead of the backup's: a key that a fill inserted and someone else too.
   var keepers: [FoundRows] = []
+  var unseen = UnseenRows()
   var effect = RowEffect()
 }
 
@@ -60,11 +77,13 @@ struct RowDecider: Sendable {
     var kept: [Int: [Int]] = [:]
     for key in keys {
       var standing = copies[key] ?? []
+      // An old row like the one that holds, in another partition.
+      if live.keepsOneRow, let inPlace = standing.first(where: \.isEqual) { standing = [inPlace] }
       if let holders = shared[key] {
         // What stands in the backup's other partitions is looked at when their turn comes.
         standing.removeAll { copy in
           guard let name = found[copy.found].partition, name != partition else { return false }
-          return mode == .fill || holders.contains(name)
+          return holders.contains(name)
         }
       }
       guard !standing.isEmpty else {
@@ -72,19 +91,33 @@ struct RowDecider: Sendable {
         decisions.effect.inserted += 1
         continue
       }
-      let isCrowded = standing.count > 1 || crowded.contains(key)
-      let stays = mode == .fill ? !(isCrowded && own.contains(key)) : !isCrowded && standing[0].isEqual
-      guard !stays else {
+      let unseen = crowded[key].map { $0 - (copies[key]?.count ?? 0) } ?? 0
+      let others = standing.first { !$0.isEqual }
+      switch mode {
+      case .fill where own.contains(key) && (standing.count > 1 || unseen > 0):
+        // A row of somebody else's that no query returns would be lost with ours.
+        guard others != nil else {
+          decisions.unseen.add(key)
+          decisions.effect.kept += 1
+          continue
+        }
+      case .fill:
         decisions.effect.kept += 1
         continue
+      default:
+        guard standing.count > 1 || unseen > 0 || others != nil else {
+          decisions.effect.kept += 1
+          continue
+        }
+        if unseen > 0 { decisions.unseen.add(key) }
       }
       decisions.standing.append(key)
       if shared[key] != nil {
         for name in Set(standing.compactMap { found[$0.found].partition }) { decisions.inPartitions[name, default: []].append(key) }
       }
       decisions.effect.overwritten += 1
-      decisions.effect.deleted += standing.count + (crowded.contains(key) ? 1 : 0)
-      if mode == .fill, let others = standing.first(where: { !$0.isEqual }) { kept[others.found, default: []].append(others.row) }
+      decisions.effect.deleted += standing.count + unseen
+      if mode == .fill, let others { kept[others.found, default: []].append(others.row) }
     }
     decisions.keepers = kept.map { found[$0.key].picking($0.value.sorted()) }
     let standing = Set(decisions.standing)

@@ -25,7 +25,13 @@ struct RowFit: Sendable {
       }
       if other.type != column.type { obstacles.append("field \(column.name) is \(other.type.name) there, not \(column.type.name)") }
       if other.isPrimaryKey != column.isPrimaryKey { obstacles.append("field \(column.name) is not the primary key in both") }
-      if column.nullable, !other.nullable, other.defaultValue == nil { obstacles.append("field \(column.name) takes no nulls there") }
+      if column.nullable, !other.nullable { obstacles.append("field \(column.name) takes no nulls there") }
+      for limit in ["max_length", "max_capacity"] {
+        guard let had = column.typeParams[limit].flatMap(Int.init), let has = other.typeParams[limit].flatMap(Int.init), has < had else {
+          continue
+        }
+        obstacles.append("field \(column.name) has \(limit) \(has) there, and \(had) in the backup")
+      }
     }
     if let key = live.primaryKey, key.autoID, !takesKeys {
       obstacles.append("its keys are made by the server (auto-id), which takes no given ones: rows cannot be put under their keys")

@@ -22,6 +22,7 @@ struct SegmentMerge: Sendable {
     var inPartitions: [String: Set<Key>] = [:]
     var keepers: [FoundRows] = []
     var effect = RowEffect()
+    var unseen = UnseenRows()
     /// All keys that something is done about.
     var touched: Set<Key> { absent.union(standing) }
     /// The files of what stands there, waiting to be committed; none for a look alone.
@@ -40,17 +41,22 @@ struct SegmentMerge: Sendable {
     defer { for writer in writers.values { writer.discard() } }
     func write(_ entries: KeyedEntries, of partition: String?) throws {
       guard !entries.isEmpty else { return }
-      let writer = try writers[partition] ?? LayerWriter(
-        repository: repository, layout: decider.live.schema.layout, keyField: decider.live.key.name, role: .delta)
+      let writer =
+        try writers[partition]
+        ?? LayerWriter(
+          repository: repository, layout: decider.live.schema.layout, keyField: decider.live.key.name, role: .delta)
       writers[partition] = writer
       try writer.append(entries)
     }
+    var content = ContentDigest()
     try await orderedParallelMap(try rows(), width: streams) { batch in
       let decisions = try await decider.decide(batch.rows)
       progress.add(batch.rows.count, bytes: batch.rows.byteCount)
-      return decisions
-    } consume: { (decisions: RowDecisions) in
+      return (decisions, ContentDigest(of: RowDigests(of: batch.rows)))
+    } consume: { (decisions: RowDecisions, digest: ContentDigest) in
+      content.add(digest)
       found.effect.add(decisions.effect)
+      found.unseen.add(decisions.unseen)
       guard saves else { return }
       found.absent.formUnion(decisions.absent)
       found.standing.formUnion(decisions.standing)
@@ -65,6 +71,8 @@ struct SegmentMerge: Sendable {
       if let isOwn { own = try own.merged(with: KeyedEntries(isOwn)) }
       try write(own, of: decider.partition)
     }
+    // What was read from the repository has to be what was backed up, before any of it is written.
+    guard content == segment.content else { throw RestoreError.damagedSegment(backup.fullName, files: segment.files.map(\.name)) }
     found.before = try writers.map { ($0.key, try $0.value.finish()) }
     writers = [:]
     // Every key that will be touched is saved, as a row or as one that stood nowhere: else nothing may be touched.

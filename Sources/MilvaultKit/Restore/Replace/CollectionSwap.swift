@@ -22,30 +22,37 @@ struct CollectionSwap: Sendable {
     let aliases = try await client.listAliases(of: name)
     let swap = RestoreRecord.Swap(
       oldID: replaced.description.id, kept: replaced.kept, newID: new.id, byAlias: replaced.isByAlias,
-      aliases: replaced.isByAlias ? [target.name] : aliases, oldWasLoaded: state != .notLoaded, oldReplicas: replicas)
+      aliases: replaced.isByAlias ? [target.name] : aliases, oldWasLoaded: state != .notLoaded, oldReplicas: replicas, isSwapped: false)
     try await journal.update(index) { ($0.stage, $0.swap) = (.swapping, swap) }
   }
 
-  /// Does it, from wherever it stands. If it fails, the live collection has its name.
+  /// Does it, from wherever it stands. If it fails, the live collection has its name, or the error says which name it has.
   /// - Returns: what a user should know.
   func finish(drops: Bool) async throws -> [String] {
     let record = await journal.collection(index)
     guard let swap = record.swap, let made = record.made else { throw RestoreError.vanished(target.text, restore: journal.id) }
     progress.begin("putting it in the place of \(target.text)", unit: "")
     // In a task of its own: one that is cancelled between two renames would leave no collection of that name.
-    try await Task { try await swapNames(swap, made: made) }.value
-    var notes: [String] = []
-    for alias in swap.aliases {
+    return try await Task {
       do {
-        try await client.alterAlias(alias, to: swap.byAlias ? made : target.name)
-      } catch let error as MilvusError {
-        throw RestoreError.swapFailed(
-          target.text, "alias \(alias): \(error)", restore: journal.id,
-          state: swap.byAlias ? "It stands for \(swap.kept) as before" : "\(target.text) is the restored collection, and alias \(alias) still stands for \(swap.kept)")
+        return try await finish(swap, made: made, drops: drops)
+      } catch let error as RestoreError {
+        throw error
+      } catch {
+        throw RestoreError.swapFailed(target.text, "\(error)", restore: journal.id, state: try await stateWords(swap, made: made))
       }
+    }.value
+  }
+
+  private func finish(_ swap: RestoreRecord.Swap, made: String, drops: Bool) async throws -> [String] {
+    var notes: [String] = []
+    let new = swap.byAlias ? made : target.name
+    if !swap.isSwapped {
+      try await swapNames(swap, made: made)
+      for alias in swap.aliases { try await client.alterAlias(alias, to: new) }
+      try await journal.update(index) { $0.swap?.isSwapped = true }
     }
     // Lite 3 releases what it renames.
-    let new = swap.byAlias ? made : target.name
     if swap.oldWasLoaded, try await client.loadState(of: new) != .loaded {
       do {
         try await client.load(new, replicas: swap.oldReplicas)
@@ -55,16 +62,33 @@ struct CollectionSwap: Sendable {
         notes.append("\(new) could not be loaded: \(why)")
       }
     }
-    if drops {
-      try await client.dropCollection(swap.kept)
-    } else {
-      try? await client.release(swap.kept)  // two in memory may be more than the server has room for
+    if let old = try await description(swap.kept), old.id == swap.oldID {
+      if drops {
+        try await client.dropCollection(swap.kept)
+      } else {
+        try? await client.release(swap.kept)  // two in memory may be more than the server has room for
+      }
     }
     try await journal.update(index) { record in
       record.stage = .done
       if drops { record.swap = nil }
     }
     return notes
+  }
+
+  /// Which collection has which name, as far as the server still says.
+  private func stateWords(_ swap: RestoreRecord.Swap, made: String) async throws -> String {
+    guard let standing = try? await look(swap, made: made) else {
+      return
+        "The server does not say any more which has which name: the live collection is \(target.text) or \(swap.kept), the restored one \(made) or \(target.text)"
+    }
+    if swap.byAlias {
+      return "The live collection is \(swap.kept), the restored one \(made), and alias \(target.name) stands for one of them"
+    }
+    if standing.target == nil { return "The live collection is \(swap.kept) now, and the restored one \(made)" }
+    return standing.made == nil
+      ? "\(target.text) is the restored collection, the old one is \(swap.kept)"
+      : "\(target.text) is the live collection as before; the restored one is \(made)"
   }
 
   /// What stands where of the three names.
@@ -97,9 +121,9 @@ struct CollectionSwap: Sendable {
         try await rename(target.name, to: swap.kept)
       }
     }
-    let now = try await look(swap, made: made)
-    if now.target == nil, now.kept != nil, now.made != nil {
-      try await step("\(made) could not be renamed to it", swap, made: made) { try await rename(made, to: target.name) }
+    try await step("\(made) could not be renamed to it", swap, made: made) {
+      let now = try await look(swap, made: made)
+      if now.target == nil, now.kept != nil, now.made != nil { try await rename(made, to: target.name) }
     }
     let end = try await look(swap, made: made)
     guard let new = end.target, end.kept != nil, end.made == nil, new.id == swap.newID else {
@@ -121,14 +145,9 @@ struct CollectionSwap: Sendable {
     do {
       try await body()
     } catch {
-      let state: String
-      do {
-        try await putBack(swap)
-        state = "\(target.text) is the live collection as before; the restored one is \(made)"
-      } catch let second {
-        state = "The live collection is \(swap.kept) now and could not be given its name back (\(second)); the restored one is \(made)"
-      }
-      throw RestoreError.swapFailed(target.text, "\(what): \(error)", restore: journal.id, state: state)
+      try? await putBack(swap)
+      throw RestoreError.swapFailed(
+        target.text, "\(what): \(error)", restore: journal.id, state: try await stateWords(swap, made: made))
     }
   }
 
@@ -161,11 +180,16 @@ struct CollectionSwap: Sendable {
         try await loadOld(swap, as: target.name)
         return made
       }
-      throw RestoreError.cannotRollBack(journal.id, "the old collection, kept as \(swap.kept), is not there any more")
+      throw RestoreError.cannotRollBack(
+        journal.id,
+        "the old collection, kept as \(swap.kept), is not there any more. `milvault rollback --discard \(journal.id)` forgets the restore")
     }
     if let new = standing.target {
       guard new.id == swap.newID else {
-        throw RestoreError.cannotRollBack(journal.id, "\(target.text) is not the collection that it restored")
+        throw RestoreError.cannotRollBack(
+          journal.id,
+          "\(target.text) is not the collection that it restored; the old one is \(swap.kept). Give \(target.text) another name, and roll back again"
+        )
       }
       try await rename(target.name, to: made)
     }

@@ -9,10 +9,12 @@ public struct RolledBack: Sendable {
   /// Rows put back, and rows taken away: merge and fill.
   public var putBack = 0
   public var removed = 0
-  /// Keys that someone else changed since; they were left as they are.
+  /// Keys that someone else changed or deleted since; they were left as they are.
   public var left = 0
   /// The first of those.
   public var example: String?
+  /// Partitions that a merge made, and that are still there.
+  public var partitionsMade: [String] = []
   /// The name that the restored collection has now: replace.
   public var restored: String?
 }
@@ -58,20 +60,37 @@ public struct RollbackJob: Sendable {
     guard connection.manifestEntry.label == record.deployment.label else {
       throw RestoreError.cannotRollBack(id, "it went to \(record.deployment.uri), not to \(connection.address): name that with --uri")
     }
+    try await requireNewest(record)
     let journal = try await RestoreJournal.open(record, in: repository)
     var undone: [RolledBack] = []
     for (index, collection) in record.collections.enumerated().reversed() {
-      guard collection.stage != .waiting, collection.stage != .undone else { continue }
-      if collection.mode == .create, collection.stage == .done { continue }  // what it made is the user's to drop
-      let result = try await connection.withClient(for: collection.target.database) { client in
-        try await undo(collection, index: index, journal: journal, client: client, connection: connection)
+      guard collection.canBeUndone else { continue }
+      do {
+        let result = try await connection.withClient(for: collection.target.database) { client in
+          try await undo(collection, index: index, journal: journal, client: client, connection: connection)
+        }
+        undone.append(result)
+        try await journal.update(index) { $0.stage = .undone }
+      } catch let error as RestoreError {
+        throw error
+      } catch {
+        throw RestoreError.rollbackInterrupted(id, error is CancellationError ? "stopped" : "\(error)")
       }
-      undone.append(result)
-      try await journal.update(index) { $0.stage = .undone }
     }
-    // Nothing is left that anybody could undo.
-    try await journal.remove()
+    // As long as something was left, what stood there before is kept.
+    if undone.allSatisfy({ $0.left == 0 }) { try await journal.remove() }
     return undone
+  }
+
+  /// Later restores into the same collections have to be undone first: what they saved is what this one wrote.
+  private func requireNewest(_ record: RestoreRecord) async throws {
+    let targets = Set(record.collections.filter(\.canBeUndone).map(\.target))
+    for other in try await repository.restores() where other.id != record.id && other.started > record.started {
+      guard other.deployment.label == record.deployment.label, !other.isUndone else { continue }
+      guard let shared = other.collections.first(where: { targets.contains($0.target) && $0.canBeUndone }) else { continue }
+      throw RestoreError.cannotRollBack(
+        record.id, "restore \(other.id) came into \(shared.target.text) later: roll that back first, or give it up with --discard")
+    }
   }
 
   private func undo(
@@ -79,36 +98,65 @@ public struct RollbackJob: Sendable {
   ) async throws -> RolledBack {
     var result = RolledBack(target: collection.target.text, mode: collection.mode)
     if collection.mode.isIntoLive {
+      let wasDone = collection.stage == .done
       try await journal.update(index) { $0.stage = .undoing }
+      result.partitionsMade = collection.partitionsMade ?? []
       let job = MergeUndo(
-        client: client, connection: connection, repository: repository, progress: progress, collection: collection, index: index,
-        restore: journal.id)
+        client: client, connection: connection, repository: repository, progress: progress, collection: collection,
+        saved: try await journal.savedSegments(of: index), restore: journal.id, mayBeHalfDone: !wasDone)
       try await job.run(&result)
     } else if collection.swap != nil {
       let swap = CollectionSwap(client: client, progress: progress, target: collection.target, journal: journal, index: index)
-      result.restored = try await swap.undo()
+      // In a task of its own: one that is cancelled between two renames would leave no collection of that name.
+      result.restored = try await Task { try await swap.undo() }.value
     } else if let made = collection.made {
-      try await drop(made, id: collection.madeID, restore: journal.id, client: client, connection: connection)
+      try await drop(made, of: collection, journal: journal, client: client, connection: connection)
     }
     return result
   }
 
   /// Drops what an unfinished restore made.
-  private func drop(_ name: String, id: Int64?, restore: String, client: MilvusClient, connection: DeploymentConnection) async throws {
+  private func drop(
+    _ name: String, of collection: RestoreRecord.Collection, journal: RestoreJournal, client: MilvusClient,
+    connection: DeploymentConnection
+  ) async throws {
     let found: CollectionDescription
     do {
       found = try await client.describeCollection(name)
     } catch MilvusError.collectionNotFound {
       return
     }
-    let isOwn = found.schema.name == name && id == found.id
+    let made = MadeCollection(client: client, schema: found.schema, hasSegments: connection.capabilities.has(.segments))
+    var isOwn = found.schema.name == name && (collection.madeID ?? 0) == found.id
+    if isOwn, found.id == 0 {
+      // Without numbers its rows have to tell: all of them are the backup's.
+      let backup = try await repository.find(journal.record.backup).manifest.collections
+        .first { $0.database == collection.source.database && $0.name == collection.source.name }
+      if let backup {
+        isOwn = try await made.holdsOnly(rowsOf: backup, connection: connection, repository: repository)
+      } else {
+        isOwn = false
+      }
+    }
     guard isOwn else {
       throw RestoreError.cannotRollBack(
-        restore, "\(name) may not be the collection that it made: look at it, drop it by hand if it is, and `milvault rollback --discard \(restore)`")
+        journal.id,
+        "\(name) may not be the collection that it made: look at it, drop it by hand if it is, and `milvault rollback --discard \(journal.id)`"
+      )
     }
     progress.begin("dropping \(name)", unit: "")
-    let made = MadeCollection(client: client, schema: found.schema, hasSegments: connection.capabilities.has(.segments))
     try await made.drop(found)
+  }
+}
+
+extension RestoreRecord.Collection {
+  /// Whether there is anything of it that a rollback undoes: what a finished restore made anew is the user's to drop.
+  var canBeUndone: Bool {
+    switch stage {
+    case .waiting, .undone: false
+    case .done: mode.isIntoLive || swap != nil
+    default: true
+    }
   }
 }
 
