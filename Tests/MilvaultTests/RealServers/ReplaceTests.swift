@@ -85,7 +85,7 @@ extension RealServers {
       try await drop(filled)
     }
 
-    @Test(arguments: [MilvusGeneration.lite3, .standalone23])
+    @Test(arguments: MilvusGeneration.few(.standalone23, soak: .lite3))
     func anAliasChangesOverByItself(_ generation: MilvusGeneration) async throws {
       let (filled, original, changed) = try await changed(on: generation)
       let rename = "\(filled.name)=\(filled.name)_alias"
@@ -126,7 +126,7 @@ extension RealServers {
       try await filled.drop()
     }
 
-    @Test(arguments: [MilvusGeneration.lite3, .standalone23])
+    @Test(arguments: MilvusGeneration.few(.standalone23, soak: .lite3))
     func aRenameThatIsRefusedPutsTheLiveOneBack(_ generation: MilvusGeneration) async throws {
       let (filled, original, changed) = try await changed(on: generation)
       // The first call asks whether the server renames at all, the second takes the live one away, the third fails.
@@ -144,7 +144,10 @@ extension RealServers {
     }
 
     /// Killed between the two renames, when there is no collection of that name: gone on with, or taken back.
-    @Test(arguments: [MilvusGeneration.lite3, .standalone23], [true, false])
+    @Test(
+      arguments: Project.isSoak
+        ? [(.lite3, true), (.lite3, false), (.standalone23, true), (.standalone23, false)]
+        : [(.standalone23, true), (.lite3, false)] as [(MilvusGeneration, Bool)])
     func killedBetweenTheRenames(_ generation: MilvusGeneration, goesOn: Bool) async throws {
       let (filled, original, changed) = try await changed(on: generation)
       let proxy = try FaultyMilvus(filled.server, fault: "stuck", "RenameCollection,3")

@@ -73,6 +73,8 @@ actor TestServers {
 extension MilvusGeneration {
   /// Those that a test runs on each time, and 2.2 in `make soak` only: it and 2.3 cannot run at once, and a change over takes half a minute.
   static let usual = Project.isSoak ? allCases : allCases.filter { $0 != .standalone22 }
+  /// One or two each time, all of them in `make soak`: for claims that hold or fail alike on all.
+  static func few(_ some: MilvusGeneration..., soak all: MilvusGeneration...) -> [MilvusGeneration] { Project.isSoak ? some + all : some }
   /// The same, of those that have partitions, aliases and renames.
   static let usualWithNames = usual.filter { $0 != .lite2 }
 }
