@@ -48,6 +48,17 @@ extension Repository {
     return false
   }
 
+  /// The first restore into one of these collections that began after a moment, with the collection; nil if there is none.
+  package func laterRestore(into collections: Set<String>, than moment: Timestamp) async throws -> (run: RunRecord, collection: String)? {
+    for object in try await store.list("history/") where object.key.contains("-restore-") {
+      guard let run = try? JSONDecoder().decode(RunRecord.self, from: try await store.read(object.key)), run.started > moment else {
+        continue
+      }
+      if let collection = run.collections.first(where: collections.contains) { return (run, collection) }
+    }
+    return nil
+  }
+
   public func record(_ run: RunRecord) async throws {
     let random = hexString((0..<2).map { _ in UInt8.random(in: .min ... .max) })
     try await store.put(

@@ -63,6 +63,13 @@ struct CollectionBackupJob: Sendable {
     if options.strict, let duplicates = read.duplicates {
       throw CaptureError.duplicateKeys(collection: schema.name, extraRows: duplicates.extraRows, example: duplicates.example)
     }
+    if !connection.capabilities.has(.segments) {
+      // Lite 3 keeps one row a key, and asked for one partition returns rows whose keys were written to another since.
+      let shared = try await SharedKeys.find(in: read.partitions, of: schema.name, keyType: key.type, repository: repository)
+      if let (key, partitions) = shared.min(by: { $0.key < $1.key }) {
+        throw CaptureError.replacedRows(collection: schema.name, keys: shared.count, example: key, partitions: partitions.sorted())
+      }
+    }
     var notes = Self.notes(schema, counts: counts) + unchecked + read.notes
     if let since, let changedSince = options.changedSince, let summary = read.change.since {
       let rows = read.partitions.reduce(0) { $0 + $1.content.rows }

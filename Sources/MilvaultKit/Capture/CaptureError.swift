@@ -15,6 +15,8 @@ public enum CaptureError: Error, Sendable {
   case duplicateKeys(collection: String, extraRows: Int, example: Key)
   /// A row that the server holds and no query returns.
   case unreadableKey(collection: String, Key)
+  /// A server that keeps one row a key returned rows of the same keys for several partitions.
+  case replacedRows(collection: String, keys: Int, example: Key, partitions: [String])
   case noPrimaryKey(collection: String)
   case unknownFields(collection: String, [String])
   case notLoadable(collection: String, String)
@@ -41,6 +43,10 @@ extension CaptureError: CustomStringConvertible {
     case .unreadableKey(let collection, let key):
       "collection \"\(collection)\": the server holds a row with key \(key) that no query returns (a fault of this Milvus version), so a backup "
         + "would lack it. Insert the row again under another key, delete this one, and back up again; nothing was backed up"
+    case .replacedRows(let collection, let keys, let example, let partitions):
+      "collection \"\(collection)\": the server returned rows of \(keys) keys for several partitions, key \(example) for \(partitions.joined(separator: " and ")), though it keeps one row a key. "
+        + "Milvus Lite 3 does that when a key was written to another partition: the row in the old one is not valid any more, and which it is cannot be told for sure. If something writes to the "
+        + "collection now, try again when it is quieter; else insert its rows, queried without naming a partition, into a new collection and back that up. Nothing was backed up"
     case .noPrimaryKey(let collection): "collection \"\(collection)\" has no primary key that milvault knows"
     case .unknownFields(let collection, let fields):
       "collection \"\(collection)\" has fields of types that this milvault does not know: \(fields.joined(separator: ", ")). It cannot be backed up whole"

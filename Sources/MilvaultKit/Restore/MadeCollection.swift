@@ -59,7 +59,15 @@ struct MadeCollection: Sendable {
   func holdsOnly(rowsOf backup: CollectionBackup, connection: DeploymentConnection, repository: Repository) async throws -> Bool {
     guard backup.schema.losses(in: schema).isEmpty || backup.schema.primaryKey?.autoID == true else { return false }
     if try await client.rowEstimate(of: schema.name) == 0 { return true }
-    guard try await client.loadState(of: schema.name) == .loaded else { return false }
+    let state = try await client.loadState(of: schema.name)
+    return try await client.whileLoaded(schema.name, state: state, progress: ProgressMeter()) {
+      try await holdsOnlyLoaded(rowsOf: backup, connection: connection, repository: repository)
+    }
+  }
+
+  private func holdsOnlyLoaded(
+    rowsOf backup: CollectionBackup, connection: DeploymentConnection, repository: Repository
+  ) async throws -> Bool {
     let capture = QueryCapture(
       client: client, schema: schema, consistency: .strong, dialect: connection.info.dialect, counts: try await client.canCount(schema),
       pageBytes: PageSize.bytes(for: connection.capabilities), streams: 2)

@@ -53,6 +53,12 @@ public struct ReindexJob: Sendable {
     let there = try await client.listIndexes(of: name)
     let names = Set(plan.indexes.map(\.definition).missing(from: there))
     let missing = plan.indexes.filter { names.contains($0.definition) }
+    for choice in options.indexes where plan.takes(choice) {
+      guard let type = choice.type, let other = there.first(where: { $0.field == choice.field }), other.type != type else { continue }
+      throw RestoreError.indexesFailed(
+        plan.target.text, ["\(choice.field) has index \(other.name) \(other.words) already: drop that first"],
+        proof: "they were not looked at now")
+    }
     let rows = try await client.rowEstimate(of: name) ?? plan.rows
     let watch = Stopwatch()
     let failed = try await IndexBuild(client: client, collection: name, rows: rows, progress: progress).run(missing.map(\.definition))

@@ -113,7 +113,8 @@ extension RestoreError: CustomStringConvertible {
       "\(collection) does not hold still: \(effect.inserted) rows of the backup are missing again and \(effect.overwritten) are others, since someone writes to the same keys, or the server changes values. "
         + "Try `milvault restore --resume \(restore)` when it is quieter; `milvault rollback \(restore)` undoes the restore"
     case .unfinishedBefore(let collection, let restore):
-      "nothing was written: restore \(restore) of \(collection) is unfinished. `milvault restore --resume \(restore)` goes on with it, `milvault rollback \(restore)` undoes it"
+      "nothing was written: restore \(restore) of \(collection) is unfinished. `milvault restore --resume \(restore)` goes on with it, `milvault rollback \(restore)` undoes it; "
+        + "if the collection is lost, `milvault rollback --discard \(restore)` forgets it"
     case .nothingToResume(let deployment, let place):
       "no restore into \(deployment) in \(place) is unfinished. `milvault rollback --list` shows all that are kept"
     case .beingRestored(let restore, let holder): "restore \(restore) is being worked on by \(holder). Wait for it to end"
@@ -138,7 +139,7 @@ extension RestoreError: CustomStringConvertible {
   /// Whether `resume` can go on from here.
   var canBeResumed: Bool {
     switch self {
-    case .interrupted, .restless, .swapFailed, .beingRestored, .crowded, .rowsRefused, .damagedMidway, .notSaved: true
+    case .interrupted, .restless, .swapFailed, .beingRestored, .vanished, .crowded, .rowsRefused, .damagedMidway, .notSaved: true
     case .partly(_, let cause): (cause as? RestoreError)?.canBeResumed ?? false
     default: false
     }

@@ -60,6 +60,11 @@ public struct RestoreJob: Sendable {
 
   private func plan(_ entry: CatalogEntry, on connection: DeploymentConnection) async throws -> RestorePlan {
     var plan = try await RestorePlanner(connection: connection, options: options, restore: Repository.newRestoreID()).plan(entry.manifest)
+    do {
+      try await refuseUnfinished(plan, on: connection, except: "")
+    } catch let error as RestoreError where !plan.collections.isEmpty {
+      plan.collections[0].obstacles.append("\(error)")
+    }
     for (index, collection) in plan.collections.enumerated() where collection.mode.isIntoLive && collection.obstacles.isEmpty {
       plan.collections[index].effect = try await connection.withClient(for: collection.target.database) { client in
         try await merge(collection, client: client, connection: connection).look()

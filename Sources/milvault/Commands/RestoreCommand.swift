@@ -271,7 +271,7 @@ struct RestoreCommand: MilvaultCommand {
       case .none: "NOT VERIFIED"
       }
     console.say("\(one.source) -> \(one.target): \(Format.number(one.rows)) rows, \(proof); \(parts.joined(separator: " + "))")
-    if let effect = one.effect { console.say("  \(effect.doneWords)") }
+    if let effect = one.effect { console.say("  \(effect.doneWords)\(one.verified == .count ? ", whatever their values" : "")") }
     if let kept = one.kept { console.say("  what was there is kept as \(kept)") }
     if let restore = one.restore { console.say("  `milvault rollback \(restore)` undoes it") }
     for (stage, seconds) in one.seconds.sorted(by: { $0.key < $1.key }) { console.detail("\(one.target): \(stage) \(seconds) s") }

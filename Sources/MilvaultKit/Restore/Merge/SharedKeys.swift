@@ -8,10 +8,11 @@ enum SharedKeys {
 
   /// Walks through the keys of all partitions at once, in key order.
   /// - Returns: for each such key the partitions that hold it.
-  static func find(in plan: RestorePlan.Collection, repository: Repository) async throws -> [Key: Set<String>] {
-    let partitions = plan.partitions.filter { $0.content.rows > 0 }
+  static func find(
+    in all: [PartitionBackup], of collection: String, keyType: ColumnType, repository: Repository
+  ) async throws -> [Key: Set<String>] {
+    let partitions = all.filter { $0.content.rows > 0 }
     guard partitions.count > 1 else { return [:] }
-    let keyType = try plan.backup.keyLayout().type
     var walks: [KeyWalk] = []
     for partition in partitions {
       var walk = KeyWalk(
@@ -22,7 +23,7 @@ enum SharedKeys {
     while let least = walks.compactMap(\.key).min() {
       let holders = walks.indices.filter { walks[$0].key == least }
       if holders.count > 1 {
-        guard shared.count < most else { throw RestoreError.tooManySharedKeys(plan.source, most) }
+        guard shared.count < most else { throw RestoreError.tooManySharedKeys(collection, most) }
         shared[least] = Set(holders.map { walks[$0].partition })
       }
       for holder in holders { _ = try await walks[holder].advance() }
@@ -31,6 +32,12 @@ enum SharedKeys {
       if walks.count < 2 { break }
     }
     return shared
+  }
+}
+
+extension SharedKeys {
+  static func find(in plan: RestorePlan.Collection, repository: Repository) async throws -> [Key: Set<String>] {
+    try await find(in: plan.partitions, of: plan.source, keyType: try plan.backup.keyLayout().type, repository: repository)
   }
 }
 

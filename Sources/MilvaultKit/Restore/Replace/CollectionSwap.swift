@@ -49,7 +49,7 @@ struct CollectionSwap: Sendable {
     let new = swap.byAlias ? made : target.name
     if !swap.isSwapped {
       try await swapNames(swap, made: made)
-      for alias in swap.aliases { try await client.alterAlias(alias, to: new) }
+      notes += try await moveAliases(swap, to: new, from: [swap.kept, target.name, made])
       try await journal.update(index) { $0.swap?.isSwapped = true }
     }
     // Lite 3 releases what it renames.
@@ -168,7 +168,7 @@ struct CollectionSwap: Sendable {
     let record = await journal.collection(index)
     guard let swap = record.swap, let made = record.made else { throw RestoreError.vanished(target.text, restore: journal.id) }
     if swap.byAlias {
-      for alias in swap.aliases { try await client.alterAlias(alias, to: swap.kept) }
+      _ = try await moveAliases(swap, to: swap.kept, from: [made])
       try await loadOld(swap, as: swap.kept)
       return made
     }
@@ -176,7 +176,7 @@ struct CollectionSwap: Sendable {
     guard let kept = standing.kept, kept.id == swap.oldID else {
       // Not swapped yet, or swapped back already.
       if let old = standing.target, old.id == swap.oldID, standing.made != nil {
-        try await moveAliases(swap)
+        try await moveAliases(swap, to: target.name, from: [made, swap.kept])
         try await loadOld(swap, as: target.name)
         return made
       }
@@ -199,14 +199,31 @@ struct CollectionSwap: Sendable {
       try await rename(made, to: target.name)
       throw error
     }
-    try await moveAliases(swap)
+    try await moveAliases(swap, to: target.name, from: [made, swap.kept])
     try await loadOld(swap, as: target.name)
     try? await client.release(made)
     return made
   }
 
-  private func moveAliases(_ swap: RestoreRecord.Swap) async throws {
-    for alias in swap.aliases { try await client.alterAlias(alias, to: target.name) }
+  /// Lets aliases stand for a collection, unless somebody has moved them elsewhere or dropped them meanwhile.
+  /// - Returns: those that were left alone, in words.
+  @discardableResult
+  private func moveAliases(_ swap: RestoreRecord.Swap, to new: String, from others: [String]) async throws -> [String] {
+    var left: [String] = []
+    for alias in swap.aliases {
+      do {
+        let owner = try await client.describeCollection(alias).schema.name
+        if owner == new { continue }
+        guard others.contains(owner) else {
+          left.append("alias \(alias) stands for \(owner) by now and was left alone")
+          continue
+        }
+        try await client.alterAlias(alias, to: new)
+      } catch MilvusError.collectionNotFound {
+        left.append("alias \(alias) is not there any more")
+      }
+    }
+    return left
   }
 
   private func loadOld(_ swap: RestoreRecord.Swap, as name: String) async throws {

@@ -21,7 +21,13 @@ struct MergeUndo: Sendable {
 
   func run(_ result: inout RolledBack) async throws {
     let name = collection.target.name
-    let found = try await client.describeCollection(name)
+    let found: CollectionDescription
+    do {
+      found = try await client.describeCollection(name)
+    } catch MilvusError.collectionNotFound {
+      throw RestoreError.cannotRollBack(
+        restore, "\(collection.target.text) is not there any more. `milvault rollback --discard \(restore)` gives up what was saved of it")
+    }
     guard let was = collection.live else { return }  // nothing was done yet
     guard found.schema.name == name, found.id == collection.madeID ?? found.id, was.fields == found.schema.fields else {
       throw RestoreError.cannotRollBack(restore, "\(collection.target.text) is another collection now, or its schema changed")

@@ -61,6 +61,7 @@ public struct RollbackJob: Sendable {
       throw RestoreError.cannotRollBack(id, "it went to \(record.deployment.uri), not to \(connection.address): name that with --uri")
     }
     try await requireNewest(record)
+    if !connection.capabilities.has(.segments) { try await requireLast(record) }
     let journal = try await RestoreJournal.open(record, in: repository)
     var undone: [RolledBack] = []
     for (index, collection) in record.collections.enumerated().reversed() {
@@ -91,6 +92,16 @@ public struct RollbackJob: Sendable {
       throw RestoreError.cannotRollBack(
         record.id, "restore \(other.id) came into \(shared.target.text) later: roll that back first, or give it up with --discard")
     }
+  }
+
+  /// Where collections have no numbers, one that was restored later under the same name would be taken for the one that rows went into.
+  private func requireLast(_ record: RestoreRecord) async throws {
+    let targets = Set(record.collections.filter { $0.canBeUndone && $0.mode.isIntoLive }.map(\.target.text))
+    guard let later = try await repository.laterRestore(into: targets, than: record.changed) else { return }
+    throw RestoreError.cannotRollBack(
+      record.id,
+      "\(later.collection) was restored into later, at \(later.run.started.text), and this server gives no numbers by which to tell "
+        + "whether it is the same collection. `milvault rollback --discard \(record.id)` gives up what was saved")
   }
 
   private func undo(
