@@ -63,6 +63,16 @@ extension RealServers {
       }
     }
 
+    /// Milvus Lite 3 keeps one row a key and returns the one that was replaced where another partition is asked for.
+    @Test func aKeyThatMovedToAnotherPartitionFailsTheBackup() async throws {
+      let filled = try await Filled("partitions", on: .lite3)
+      try await filled.server.pymilvus(
+        "run", "c = Collection('\(filled.name)'); c.flush(); c.insert([[600], list(unit(1, 4))], partition_name='_default')")
+      let finished = try await filled.backup()
+      expect(finished, exit: 1, says: filled.name, "key 600 for _default and p1", "into a new collection")
+      try await filled.drop()
+    }
+
     @Test func aCollectionThatWasNotLoadedIsReleasedAgain() async throws {
       let filled = try await Filled("unloaded", on: .standalone23)
       let backup = try await filled.backup()

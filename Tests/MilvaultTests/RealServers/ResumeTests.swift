@@ -144,6 +144,28 @@ extension RealServers {
       try await filled.drop("_r")
     }
 
+    /// A Lite database by its path: its server dies with milvault, and starts with nothing loaded.
+    @Test func aRestoreIntoADatabaseFileGoesOn() async throws {
+      let filled = try await Filled("segments", on: .lite3)
+      let backup = try await filled.backup()
+      #expect(backup.exitCode == 0, "\(backup)")
+      let path = filled.scratch.path("demo.db")
+      var unfinished = 0
+      for round in 0..<(Project.isSoak ? 20 : 4) {
+        let process = try filled.startRestore("--suffix", "_\(round)", uri: path)
+        try await Task.sleep(for: .milliseconds(Int.random(in: 1500...4000)))
+        process.signal(SIGKILL)
+        _ = await process.wait()
+        guard try await filled.milvault("rollback", "--list").output.contains("unfinished") else { continue }
+        unfinished += 1
+        try await Task.sleep(for: .milliseconds(500))  // the server ends with its launcher
+        let resumed = try await resume(filled, path)
+        #expect(resumed.exitCode == 0 && resumed.output.contains("every row read back and equal"), "\(resumed)")
+      }
+      if unfinished == 0 { print("SKIPPED a database file: no round was interrupted") }
+      try await filled.drop()
+    }
+
     @Test func resumeTakesNoOtherOptions() async throws {
       let scratch = try Scratch()
       let repository = try await scratch.repository()
