@@ -140,18 +140,6 @@ extension MilvusClient {
     }
   }
 
-  /// Drops a partition with its rows. Standalone servers refuse one that is loaded.
-  public func dropPartition(_ partition: String, of collection: String) async throws {
-    var request = WirePartitionRequest()
-    request.dbName = database
-    request.collectionName = collection
-    request.partitionName = partition
-    let message = request
-    _ = try await call("DropPartition \(collection)/\(partition)", subject: collection, status: { $0 }) {
-      try await $0.dropPartition(message, metadata: $1, options: $2)
-    }
-  }
-
   func collectionRequest(_ name: String) -> WireCollectionRequest {
     var request = WireCollectionRequest()
     request.dbName = database
