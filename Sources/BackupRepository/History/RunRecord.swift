@@ -4,6 +4,8 @@ public import Foundation
 public struct RunRecord: Sendable, Codable {
   public enum Outcome: String, Sendable, Codable { case done, failed, damage }
   public var verb: String
+  /// A restore's mode: create, replace, merge or fill.
+  public var mode: String?
   public var started: Timestamp
   public var finished: Timestamp
   public var outcome: Outcome
@@ -18,10 +20,11 @@ public struct RunRecord: Sendable, Codable {
   public var host: String
 
   public init(
-    verb: String, started: Timestamp, outcome: Outcome, error: String? = nil, backup: String? = nil, collections: [String] = [],
+    verb: String, mode: String? = nil, started: Timestamp, outcome: Outcome, error: String? = nil, backup: String? = nil, collections: [String] = [],
     rows: Int = 0, bytes: Int = 0, seconds: [String: Double] = [:]
   ) {
     self.verb = verb
+    self.mode = mode
     self.started = started
     finished = .now
     self.outcome = outcome
@@ -48,12 +51,12 @@ extension Repository {
     return false
   }
 
-  /// The first restore into one of these collections that began after a moment, with the collection; nil if there is none.
-  package func laterRestore(into collections: Set<String>, than moment: Timestamp) async throws -> (run: RunRecord, collection: String)? {
+  /// The first restore that made one of these collections anew and began after a moment, with the collection; nil if there is none.
+  package func laterRestore(making collections: Set<String>, than moment: Timestamp) async throws -> (run: RunRecord, collection: String)? {
     for object in try await store.list("history/") where object.key.contains("-restore-") {
-      guard let run = try? JSONDecoder().decode(RunRecord.self, from: try await store.read(object.key)), run.started > moment else {
-        continue
-      }
+      guard let run = try? JSONDecoder().decode(RunRecord.self, from: try await store.read(object.key)), run.started > moment,
+        run.outcome == .done, !["merge", "fill"].contains(run.mode)
+      else { continue }
       if let collection = run.collections.first(where: collections.contains) { return (run, collection) }
     }
     return nil

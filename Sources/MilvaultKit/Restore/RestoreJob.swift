@@ -135,7 +135,7 @@ public struct RestoreJob: Sendable {
       // The restore is done, whether or not the repository takes a record of it: it may be mounted read-only.
       try? await repository.record(
         RunRecord(
-          verb: "restore", started: started, outcome: .done, backup: manifest.id, collections: restored.map(\.target),
+          verb: "restore", mode: options.mode.rawValue, started: started, outcome: .done, backup: manifest.id, collections: restored.map(\.target),
           rows: restored.reduce(0) { $0 + $1.rows }, bytes: bytes,
           seconds: restored.reduce(into: [:]) { sums, one in sums.merge(one.seconds) { $0 + $1 } }))
       return restored
@@ -143,7 +143,7 @@ public struct RestoreJob: Sendable {
       let difference = (error as? RestoreError)?.isDifference ?? (error as? RepositoryError)?.isDamage ?? false
       try? await repository.record(
         RunRecord(
-          verb: "restore", started: started, outcome: difference ? .damage : .failed, error: "\(error)", backup: manifest.id,
+          verb: "restore", mode: options.mode.rawValue, started: started, outcome: difference ? .damage : .failed, error: "\(error)", backup: manifest.id,
           collections: manifest.collections.map(\.fullName)))
       throw error
     }

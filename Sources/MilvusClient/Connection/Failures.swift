@@ -57,7 +57,9 @@ extension MilvusClient {
     let refused = MilvusError.refused(call, code: new != 0 ? new : old, reason)
     // 8 and 49: the rate limiter turned the request away before it did anything.
     if new == 8 || old == 49 { return CallFailure(error: refused, passing: true, hadNoEffect: true) }
-    return CallFailure(error: refused, passing: status.retriable, hadNoEffect: false)
+    // 2.3.5 that was killed and started again asks for its old self until the session of that ends.
+    let asksForOldNode = words.contains("node not match") || words.contains("session not found")
+    return CallFailure(error: refused, passing: status.retriable || asksForOldNode, hadNoEffect: false)
   }
 }
 

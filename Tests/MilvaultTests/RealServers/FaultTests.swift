@@ -167,6 +167,7 @@ extension RealServers {
     }
 
     @Test func aSchemaThatTheTargetCannotHoldLeavesNothing() async throws {
+      try await Turn.take(.lite3, .standalone23)
       let filled = try await Filled("everything", on: .lite3)
       let backup = try await filled.backup()
       #expect(backup.exitCode == 0, "\(backup)")
@@ -182,6 +183,7 @@ extension RealServers {
 
     /// 2.3.5 makes a collection without the null flags it was asked for and says nothing; rows sent to it by the other schema would kill it.
     @Test func aServerThatLeavesOutNullFlagsIsFoundOut() async throws {
+      try await Turn.take(.lite3, .standalone23)
       let source = try await TestServer(.lite3)
       let scratch = try Scratch()
       let repository = try await scratch.repository()

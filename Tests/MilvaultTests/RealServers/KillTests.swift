@@ -76,6 +76,7 @@ extension RealServers {
     }
 
     @Test func aServerKilledInTheMiddleIsAClearError() async throws {
+      try await Turn.take(.standalone23, alone: true)
       let filled = try await Filled("uniform", on: .standalone23)
       let whole = try await filled.backup()
       #expect(whole.exitCode == 0, "\(whole)")

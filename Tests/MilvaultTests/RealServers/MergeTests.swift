@@ -297,7 +297,7 @@ extension RealServers {
       let whole = try await filled.content()
       let rollback = try await filled.milvault("rollback", "--uri", filled.server.uri)
       #expect(
-        rollback.exitCode == 1 && rollback.errors.contains("was restored into later") && rollback.errors.contains("--discard"),
+        rollback.exitCode == 1 && rollback.errors.contains("was restored anew later") && rollback.errors.contains("--discard"),
         "\(rollback)")
       #expect(try await filled.content() == whole)
       try await filled.server.pymilvus("drop", filled.name)

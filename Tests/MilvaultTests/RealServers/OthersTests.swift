@@ -42,6 +42,7 @@ extension RealServers {
 
     @Test(arguments: [MilvusGeneration.lite2, .lite3])
     func aLiteDatabaseIsBackedUpByItsPath(_ generation: MilvusGeneration) async throws {
+      try await Turn.take(generation)
       let scratch = try Scratch()
       let repository = try await scratch.repository()
       let path = scratch.path("demo.db")
@@ -162,6 +163,7 @@ extension RealServers {
 
     @Test(arguments: [MilvusGeneration.standalone23, .lite3])
     func theDemoTellsItsStory(_ generation: MilvusGeneration) async throws {
+      try await Turn.take(generation, alone: true)
       if !generation.isLite {
         for secured in [false, true] { await TestServers.shared.stop(TestServers.Kind(generation: .standalone23, secured: secured)) }
         await TestServers.shared.stop(TestServers.Kind(generation: .standalone22))

@@ -51,6 +51,7 @@ extension RealServers {
 
     /// The server loses its life in the middle, and comes back with what it had written down.
     @Test func aServerThatDiedAndCameBackIsGoneOnWith() async throws {
+      try await Turn.take(.standalone23, alone: true)
       let filled = try await Filled("segments", on: .standalone23)
       let backup = try await filled.backup()
       #expect(backup.exitCode == 0, "\(backup)")

@@ -2,8 +2,8 @@ import Foundation
 import MilvaultKit
 import Testing
 
-/// Tests against real servers run one after the other: two cores, and fixed ports.
-@Suite(.serialized) enum RealServers {}
+/// Tests against real servers, which take turns with them.
+@Suite(.takesTurns) enum RealServers {}
 
 /// What a collection is like: see Tests/Support/milvus.py.
 enum Scenario: String, CaseIterable, Sendable {

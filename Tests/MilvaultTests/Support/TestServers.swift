@@ -20,10 +20,20 @@ actor TestServers {
     let data: URL
   }
   private var running: [Kind: Entry] = [:]
+  private var starting: [Kind: Task<String, any Error>] = [:]
 
   /// A running server's address.
   func uri(_ kind: Kind) async throws -> String {
+    try await Turn.take(kind)
     if let entry = running[kind] { return entry.uri }
+    // Of tests that ask at the same moment one starts it.
+    let start = starting[kind] ?? Task { try await self.start(kind) }
+    starting[kind] = start
+    defer { starting[kind] = nil }
+    return try await start.value
+  }
+
+  private func start(_ kind: Kind) async throws -> String {
     if !kind.generation.isLite {
       for (other, _) in running where !other.generation.isLite { await stop(other) }
     }
@@ -71,7 +81,7 @@ actor TestServers {
 }
 
 extension MilvusGeneration {
-  /// Those that a test runs on each time, and 2.2 in `make soak` only: it and 2.3 cannot run at once, and a change over takes half a minute.
+  /// Those that a test runs on each time, and 2.2 in `make soak` only.
   static let usual = Project.isSoak ? allCases : allCases.filter { $0 != .standalone22 }
   /// One or two each time, all of them in `make soak`: for claims that hold or fail alike on all.
   static func few(_ some: MilvusGeneration..., soak all: MilvusGeneration...) -> [MilvusGeneration] { Project.isSoak ? some + all : some }

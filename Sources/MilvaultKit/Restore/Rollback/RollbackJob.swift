@@ -97,10 +97,10 @@ public struct RollbackJob: Sendable {
   /// Where collections have no numbers, one that was restored later under the same name would be taken for the one that rows went into.
   private func requireLast(_ record: RestoreRecord) async throws {
     let targets = Set(record.collections.filter { $0.canBeUndone && $0.mode.isIntoLive }.map(\.target.text))
-    guard let later = try await repository.laterRestore(into: targets, than: record.changed) else { return }
+    guard let later = try await repository.laterRestore(making: targets, than: record.changed) else { return }
     throw RestoreError.cannotRollBack(
       record.id,
-      "\(later.collection) was restored into later, at \(later.run.started.text), and this server gives no numbers by which to tell "
+      "\(later.collection) was restored anew later, at \(later.run.started.text), and this server gives no numbers by which to tell "
         + "whether it is the same collection. `milvault rollback --discard \(record.id)` gives up what was saved")
   }
 
