@@ -50,6 +50,7 @@ let package = Package(
       name: "RowFormats",
       dependencies: ["CArrowBridge", "CFloatText", "RowBatches"],
       swiftSettings: swiftSettings),
+    .target(name: "RowFilters", dependencies: ["RowBatches", "RowFormats"], swiftSettings: swiftSettings),
     .target(name: "ObjectStorage", swiftSettings: swiftSettings),
     .target(
       name: "MilvusProto",
@@ -79,7 +80,7 @@ let package = Package(
     .target(
       name: "MilvaultKit",
       dependencies: [
-        "BackupRepository", "MilvusClient", "RowBatches", "RowFormats", "ObjectStorage",
+        "BackupRepository", "MilvusClient", "RowBatches", "RowFilters", "RowFormats", "ObjectStorage",
         .product(name: "AsyncAlgorithms", package: "swift-async-algorithms"),
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Subprocess", package: "swift-subprocess"),
@@ -104,6 +105,7 @@ let package = Package(
       name: "RowBatchesTests", dependencies: ["RowBatches", "TestRows", .product(name: "Crypto", package: "swift-crypto")],
       swiftSettings: swiftSettings),
     .testTarget(name: "RowFormatsTests", dependencies: ["RowFormats", "TestRows"], swiftSettings: swiftSettings),
+    .testTarget(name: "RowFiltersTests", dependencies: ["RowBatches", "RowFilters", "RowFormats"], swiftSettings: swiftSettings),
     .testTarget(name: "MilvusClientTests", dependencies: ["MilvusClient", "MilvusProto", "TestRows"], swiftSettings: swiftSettings),
     .testTarget(
       name: "BackupRepositoryTests", dependencies: ["BackupRepository", "ObjectStorage", "TestRows"], swiftSettings: swiftSettings),
@@ -116,7 +118,10 @@ let package = Package(
       swiftSettings: swiftSettings),
     .testTarget(
       name: "MilvaultTests",
-      dependencies: ["MilvaultKit", "BackupRepository", "milvault", .product(name: "Subprocess", package: "swift-subprocess")],
+      dependencies: [
+        "MilvaultKit", "BackupRepository", "ObjectStorage", "RowBatches", "RowFilters", "milvault",
+        .product(name: "Subprocess", package: "swift-subprocess"),
+      ],
       swiftSettings: swiftSettings),
   ],
   cxxLanguageStandard: .cxx20

@@ -384,6 +384,51 @@ def segments(name):
     index_and_load(c)
 
 
+def filterable(name):
+    """Rows that tell filters apart; FilterableRows of the unit tests has the same."""
+    fields = [FieldSchema("id", DataType.INT64, is_primary=True), FieldSchema("i8", DataType.INT8), FieldSchema("i16", DataType.INT16),
+              FieldSchema("i32", DataType.INT32), FieldSchema("i64", DataType.INT64), FieldSchema("f", DataType.FLOAT),
+              FieldSchema("d", DataType.DOUBLE), FieldSchema("b", DataType.BOOL), FieldSchema("s", DataType.VARCHAR, max_length=100),
+              FieldSchema("meta", DataType.JSON), vector_field(2)]
+    if generation != "2.2.16":
+        fields += [FieldSchema("ai", DataType.ARRAY, element_type=DataType.INT64, max_capacity=10),
+                   FieldSchema("as_", DataType.ARRAY, element_type=DataType.VARCHAR, max_length=50, max_capacity=10)]
+    if is_lite3:
+        fields += [FieldSchema("n", DataType.INT64, nullable=True), FieldSchema("ns", DataType.VARCHAR, max_length=50, nullable=True)]
+    c = create(name, fields, dynamic=True)
+    metas = [{"a": 1}, {"a": 1.0, "b": "x"}, {"a": "1"}, {"a": None}, {}, {"a": True}, {"a": [1, 2, 3], "b": "abc"}, {"a": {"b": {"c": 7}}},
+             {"a": -5, "l": ["x", "y"]}, {"a": 2**53 + 1}, {"a": 5, "b": "x%y"}, {"a": 1e3, "l": []}]
+    texts = ["a", "ab", "abc", "b", "", "A", "a%c", "a_c", "\u00e9", 'x"y', "it's", "a\\b"]
+    rows = []
+    for i in range(12):
+        row = dict(id=i, i8=i * 20 - 110, i16=i * 1000 - 5000, i32=i * 10**8, i64=(i - 6) * 10**15 + i, f=i / 10, d=i / 10, b=i % 3 == 0,
+                   s=texts[i], meta=metas[i], v=[i, 1.0])
+        if generation != "2.2.16":
+            row.update(ai=list(range(i % 5)), as_=[texts[i], texts[(i + 1) % 12]] if i % 4 else [])
+        if is_lite3:
+            row.update(n=None if i % 3 == 0 else i, ns=None if i % 4 == 0 else texts[i])
+        if i % 2:
+            row["dyn"] = i
+        if i % 3 == 0:
+            row["dyns"] = texts[i]
+        rows.append(row)
+    c.insert(rows)
+    c.flush()
+    index_and_load(c, index_type="FLAT", metric_type="L2", params={})
+
+
+def choices(name, file):
+    """The rows that the server chooses by each filter of a file; null where it refuses it."""
+    c = Collection(name)
+    answers = []
+    for filter in json.load(open(file)):
+        try:
+            answers.append(sorted(row["id"] for row in c.query(filter, output_fields=["id"], limit=100, consistency_level="Strong", timeout=10)))
+        except Exception:
+            answers.append(None)
+    print(json.dumps(answers))
+
+
 def changing_rows(keys, version):
     return [keys, *[[f"{k}/{i} v{version}" for k in keys] for i in range(40)], list(unit(len(keys), 32))]
 
@@ -753,6 +798,8 @@ elif verb == "content":
     content(*rest)
 elif verb == "beside":
     beside(*rest)
+elif verb == "choices":
+    choices(*rest)
 elif verb == "append":
     append(*rest)
 elif verb == "run":

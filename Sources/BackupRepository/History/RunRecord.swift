@@ -20,7 +20,8 @@ public struct RunRecord: Sendable, Codable {
   public var host: String
 
   public init(
-    verb: String, mode: String? = nil, started: Timestamp, outcome: Outcome, error: String? = nil, backup: String? = nil, collections: [String] = [],
+    verb: String, mode: String? = nil, started: Timestamp, outcome: Outcome, error: String? = nil, backup: String? = nil,
+    collections: [String] = [],
     rows: Int = 0, bytes: Int = 0, seconds: [String: Double] = [:]
   ) {
     self.verb = verb

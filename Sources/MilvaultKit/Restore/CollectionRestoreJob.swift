@@ -130,12 +130,13 @@ struct CollectionRestoreJob: Sendable {
       return expected
     }
     try await journal.update(index) { $0.stage = .written }
+    let rows = expected.reduce(0) { $0 + $1.rows }
     let indexes = plan.indexes.map(\.definition)
     var failed: [FailedIndex] = []
     if options.buildIndexes {
       failed = try await keeping("building its indexes") {
         try await timed("index") {
-          try await IndexBuild(client: client, collection: schema.name, rows: backup.content.rows, progress: progress).run(indexes)
+          try await IndexBuild(client: client, collection: schema.name, rows: rows, progress: progress).run(indexes)
         }
       }
     }
@@ -169,7 +170,7 @@ struct CollectionRestoreJob: Sendable {
     // Last: an application that goes by an alias finds rows that were proven, and never loses what it then writes.
     for alias in plan.aliases { try await keeping("setting alias \(alias)") { try await setAlias(alias) } }
     return RestoredCollection(
-      source: backup.fullName, target: plan.target.text, rows: backup.content.rows, verified: options.verify, seconds: seconds,
+      source: backup.fullName, target: plan.target.text, rows: rows, verified: options.verify, seconds: seconds,
       notes: notes)
   }
 

@@ -30,8 +30,7 @@ struct CollectionRows: Sendable {
         try await unbroken { try await client.createPartition(partition.name, in: plan.schema.name) }
       }
       let isWhole = isAll || partition.name == "_default" && backup.partitions.count == 1
-      let (content, byValue) = try await insert(partition, number: number, into: isWhole ? nil : partition.name)
-      expected.append(ExpectedRows(partition: partition, content: content, byValue: byValue))
+      expected.append(try await insert(partition, number: number, into: isWhole ? nil : partition.name))
     }
     return expected
   }
@@ -44,16 +43,15 @@ struct CollectionRows: Sendable {
   /// What a batch came to.
   private struct Inserted: Sendable {
     var segment: Int
+    var rows: Int
     /// As it was sent, as it is stored in the backup, and as sent with JSON by its value.
     var sent = ContentDigest()
     var stored = ContentDigest()
     var byValue = ContentDigest()
   }
 
-  /// - Returns: the content digest that the rows should have when they are read back; and the same with JSON by its value.
-  private func insert(
-    _ partition: PartitionBackup, number: Int, into target: String?
-  ) async throws -> (ContentDigest, byValue: ContentDigest?) {
+  /// - Returns: what the partition should hold when it is read back.
+  private func insert(_ partition: PartitionBackup, number: Int, into target: String?) async throws -> ExpectedRows {
     let segments = try await repository.segments(of: partition)
     let state = await journal.collection(index)
     let before = state.stage == .written ? RestoreRecord.Progress(begun: segments.count, done: segments.count) : state.progress[number]
@@ -72,14 +70,17 @@ struct CollectionRows: Sendable {
     let comparesValues = compares && backup.mayBeRewritten(by: connection)
     var (sent, stored, byValue) = (ContentDigest(), ContentDigest(), ContentDigest())
     var current = before.done
+    var count = 0
     try await orderedParallelMap(rows, width: max(1, options.streams)) { batch in
-      let rows = plan.makesNewKeys ? batch.rows.dropping([plan.keyField]) : batch.rows
-      if batch.segment >= before.done { try await inserter.insert(rows, keys: try batch.rows.keys(field: plan.keyField), into: target) }
-      progress.add(rows.count, bytes: rows.byteCount)
-      var inserted = Inserted(segment: batch.segment)
+      let chosen = plan.filter.map { $0(batch.rows) } ?? batch.rows
+      let rows = plan.makesNewKeys ? chosen.dropping([plan.keyField]) : chosen
+      if batch.segment >= before.done { try await inserter.insert(rows, keys: try chosen.keys(field: plan.keyField), into: target) }
+      progress.add(batch.rows.count, bytes: batch.rows.byteCount)
+      var inserted = Inserted(segment: batch.segment, rows: rows.count)
       guard compares else { return inserted }
       inserted.stored = ContentDigest(of: RowDigests(of: batch.rows))
-      inserted.sent = plan.makesNewKeys ? ContentDigest(of: RowDigests(of: rows)) : inserted.stored
+      let isStored = !plan.makesNewKeys && chosen.count == batch.rows.count
+      inserted.sent = isStored ? inserted.stored : ContentDigest(of: RowDigests(of: rows))
       if comparesValues { inserted.byValue = ContentDigest(of: RowDigests(of: try rows.withCanonicalJSON())) }
       return inserted
     } consume: { inserted in
@@ -87,6 +88,7 @@ struct CollectionRows: Sendable {
         current = inserted.segment
         try await journal.update(index) { $0.progress[number].done = inserted.segment }
       }
+      count += inserted.rows
       sent.add(inserted.sent)
       byValue.add(inserted.byValue)
       stored.add(inserted.stored)
@@ -95,7 +97,7 @@ struct CollectionRows: Sendable {
     let wanted = segments.reduce(into: ContentDigest()) { $0.add($1.content) }
     guard !compares || stored == wanted else { throw RestoreError.damagedBackup(backup.fullName) }
     if before.done < segments.count { try await journal.update(index) { $0.progress[number].done = segments.count } }
-    return (sent, comparesValues ? byValue : nil)
+    return ExpectedRows(partition: partition, rows: count, content: sent, byValue: comparesValues ? byValue : nil)
   }
 
   /// Takes out what an interrupted restore had sent of a segment.

@@ -2,6 +2,7 @@ public import BackupRepository
 import Foundation
 public import MilvusClient
 import RowBatches
+import RowFilters
 
 /// What became of one restored collection.
 public struct RestoredCollection: Sendable {
@@ -65,12 +66,32 @@ public struct RestoreJob: Sendable {
     } catch let error as RestoreError where !plan.collections.isEmpty {
       plan.collections[0].obstacles.append("\(error)")
     }
-    for (index, collection) in plan.collections.enumerated() where collection.mode.isIntoLive && collection.obstacles.isEmpty {
-      plan.collections[index].effect = try await connection.withClient(for: collection.target.database) { client in
-        try await merge(collection, client: client, connection: connection).look()
+    for (index, collection) in plan.collections.enumerated() where collection.obstacles.isEmpty {
+      if collection.mode.isIntoLive {
+        plan.collections[index].effect = try await connection.withClient(for: collection.target.database) { client in
+          try await merge(collection, client: client, connection: connection).look()
+        }
+      } else if let filter = collection.filter {
+        plan.collections[index].effect = RowEffect(inserted: try await count(filter, in: collection.backup))
       }
     }
     return plan
+  }
+
+  /// How many rows a filter chooses.
+  private func count(_ filter: RowFilter, in backup: CollectionBackup) async throws -> Int {
+    progress.begin("counting rows of \(backup.name)", total: backup.content.rows)
+    var count = 0
+    for partition in backup.partitions {
+      let rows = SegmentRows(
+        repository: repository, segments: try await repository.segments(of: partition), layout: backup.layout,
+        key: try backup.keyLayout(), batchBytes: 16 << 20)
+      for try await batch in rows {
+        count += filter.matches(in: batch.rows).count
+        progress.add(batch.rows.count, bytes: batch.rows.byteCount)
+      }
+    }
+    return count
   }
 
   private func merge(_ plan: RestorePlan.Collection, client: MilvusClient, connection: DeploymentConnection) -> MergeJob {
@@ -135,7 +156,8 @@ public struct RestoreJob: Sendable {
       // The restore is done, whether or not the repository takes a record of it: it may be mounted read-only.
       try? await repository.record(
         RunRecord(
-          verb: "restore", mode: options.mode.rawValue, started: started, outcome: .done, backup: manifest.id, collections: restored.map(\.target),
+          verb: "restore", mode: options.mode.rawValue, started: started, outcome: .done, backup: manifest.id,
+          collections: restored.map(\.target),
           rows: restored.reduce(0) { $0 + $1.rows }, bytes: bytes,
           seconds: restored.reduce(into: [:]) { sums, one in sums.merge(one.seconds) { $0 + $1 } }))
       return restored
@@ -143,7 +165,8 @@ public struct RestoreJob: Sendable {
       let difference = (error as? RestoreError)?.isDifference ?? (error as? RepositoryError)?.isDamage ?? false
       try? await repository.record(
         RunRecord(
-          verb: "restore", mode: options.mode.rawValue, started: started, outcome: difference ? .damage : .failed, error: "\(error)", backup: manifest.id,
+          verb: "restore", mode: options.mode.rawValue, started: started, outcome: difference ? .damage : .failed, error: "\(error)",
+          backup: manifest.id,
           collections: manifest.collections.map(\.fullName)))
       throw error
     }

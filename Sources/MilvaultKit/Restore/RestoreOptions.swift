@@ -36,6 +36,8 @@ public struct RestoreOptions: Sendable, Codable {
   public var collections: [CollectionName] = []
   /// Their partitions; none for all.
   public var partitions: [String] = []
+  /// Which of their rows, by an expression of Milvus's language; nil for all.
+  public var filter: String?
   public var mode: RestoreMode = .create
   /// Whether `replace` drops the old collection when the new one has its name.
   public var dropsOld = false

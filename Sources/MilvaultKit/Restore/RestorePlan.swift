@@ -1,6 +1,7 @@
 public import BackupRepository
 public import MilvusClient
 import RowBatches
+import RowFilters
 
 /// What a restore would do: made before anything is written, and all there is with `--plan`.
 public struct RestorePlan: Sendable {
@@ -16,7 +17,7 @@ public struct RestorePlan: Sendable {
     public var obstacles: [String]
     /// What is done: a `replace` of nothing is a `create`.
     public var mode: RestoreMode
-    /// What it does in rows; nil for a merge or a fill that nobody looked at yet.
+    /// What it does in rows; nil where nobody looked at the rows yet.
     public var effect: RowEffect?
     /// The schema the target gets; its name is the one that the collection is made under.
     var schema: CollectionSchema
@@ -27,6 +28,8 @@ public struct RestorePlan: Sendable {
     /// Those of the backup's that it does not get, and why.
     var indexesLeftOut: [String] = []
     var makesNewKeys: Bool
+    /// What chooses its rows; nil for all.
+    var filter: RowFilter?
     /// All partitions that the backup has, of which `backup` may be a part.
     var partitions: [PartitionBackup]
     /// What a `replace` takes the place of.

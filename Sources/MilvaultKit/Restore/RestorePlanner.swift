@@ -2,6 +2,7 @@ import BackupRepository
 import Foundation
 import MilvusClient
 import RowBatches
+import RowFilters
 
 /// Makes a plan by looking at the backup and asking the target.
 struct RestorePlanner: Sendable {
@@ -73,6 +74,11 @@ struct RestorePlanner: Sendable {
       source: backup.fullName, target: target, rows: backup.content.rows, rowBytes: backup.partitions.reduce(0) { $0 + $1.rowBytes },
       steps: [], obstacles: [], mode: options.mode, schema: schema, backup: backup, aliases: [], makesNewKeys: false,
       partitions: manifest.collections.first { $0.database == backup.database && $0.name == backup.name }?.partitions ?? backup.partitions)
+    do {
+      plan.filter = try options.filter.map { try RowFilter($0, layout: backup.layout) }
+    } catch {
+      plan.obstacles.append("\(error)")
+    }
     if !connection.capabilities.has(.databases), target.database != "default" {
       plan.obstacles.append(
         "this server has no databases; restore into the one it has with --rename \(backup.fullName)=default.\(backup.name)")
@@ -261,11 +267,15 @@ struct RestorePlanner: Sendable {
   private func describe(_ plan: inout RestorePlan.Collection) {
     if plan.mode.isIntoLive { return describeMerge(&plan) }
     let backup = plan.backup
-    plan.effect = RowEffect(inserted: backup.content.rows)
+    plan.effect = plan.filter == nil ? RowEffect(inserted: backup.content.rows) : nil
     plan.steps.append("create collection \(plan.schema.name) with \(plan.schema.fields.count) fields, \(backup.shards) shards")
     let extra = backup.partitions.map(\.name).filter { $0 != "_default" && $0 != PartitionBackup.all }
     if !extra.isEmpty { plan.steps.append("create partitions \(extra.joined(separator: ", "))") }
-    plan.steps.append("insert \(backup.content.rows) rows and flush")
+    let chosen = plan.filter.map { "those of \(backup.content.rows) rows that are chosen by \($0.text)" } ?? "\(backup.content.rows) rows"
+    for name in plan.filter?.dynamicNames ?? [] {
+      plan.steps.append("take \(name) in --filter from the dynamic field, since no field has that name")
+    }
+    plan.steps.append("insert \(chosen) and flush")
     for index in plan.indexes {
       plan.steps.append((options.buildIndexes ? "build " : "do not build (--no-index) ") + index.words)
     }

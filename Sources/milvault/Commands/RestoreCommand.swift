@@ -32,6 +32,7 @@ struct RestoreCommand: MilvaultCommand {
         milvault restore latest --collection docs --rename docs=docs_old
         milvault restore before-upgrade --suffix _restored --uri http://other:19530
         milvault restore latest --collection docs --mode merge --plan
+        milvault restore latest --collection docs --filter 'year >= 2024' --suffix _recent
         milvault restore latest --collection docs --mode replace
         milvault restore --resume
       """)
@@ -57,6 +58,11 @@ struct RestoreCommand: MilvaultCommand {
 
   @Option(help: ArgumentHelp("A partition of the collections; may be repeated.", valueName: "name"))
   var partition: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Only rows that an expression of Milvus's language chooses, like 'price > 10 and tag in [\"a\"]'.", valueName: "expr"))
+  var filter: String?
 
   @Option(help: "What becomes of a collection that is there: create (refuse it), merge, fill, replace.")
   var mode: RestoreMode = .create
@@ -95,7 +101,8 @@ struct RestoreCommand: MilvaultCommand {
     if resume {
       let others: [(String, Bool)] = [
         ("--plan", plan), ("--collection", !collections.isEmpty), ("--rename", !renames.isEmpty), ("--suffix", !suffix.isEmpty),
-        ("--partition", !partition.isEmpty), ("--mode", mode != .create), ("--drop-old", dropOld), ("--no-index", noIndex),
+        ("--partition", !partition.isEmpty), ("--filter", filter != nil), ("--mode", mode != .create), ("--drop-old", dropOld),
+        ("--no-index", noIndex),
         ("--no-load", noLoad), ("--verify", verify != .rows), ("--auto-id", autoID != nil),
         ("--index", try !indexOptions.choices().isEmpty),
       ]
@@ -109,6 +116,7 @@ struct RestoreCommand: MilvaultCommand {
         throw ValidationError("--mode replace puts nothing unproven in the place of a collection: leave --verify none and --no-index out")
       }
       if !partition.isEmpty { throw ValidationError("--mode replace with --partition would lose the other partitions: use --mode merge") }
+      if filter != nil { throw ValidationError("--mode replace with --filter would lose the other rows: use --mode merge") }
     }
     _ = try indexOptions.choices()
     if dropOld, mode != .replace { throw ValidationError("--drop-old goes with --mode replace") }
@@ -126,6 +134,7 @@ struct RestoreCommand: MilvaultCommand {
     let database = try common.defaultDatabase()
     options.collections = try collections.map { try CollectionName($0, defaultDatabase: database) }
     options.partitions = partition
+    options.filter = filter
     options.mode = mode
     options.dropsOld = dropOld
     options.indexes = try indexOptions.choices()

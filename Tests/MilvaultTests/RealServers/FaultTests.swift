@@ -45,22 +45,20 @@ extension RealServers {
       expect(finished, exit: 64, says: "letters, digits and _")
     }
 
-    @Test func aCollectionThatCannotBeLoadedSaysWhatToDo() async throws {
-      for generation in [MilvusGeneration.standalone23, .standalone22] {
-        let filled = try await Filled("unindexed", on: generation)
-        let finished = try await filled.backup()
-        expect(finished, exit: 1, says: filled.name, "build an index")
-        try await filled.drop()
-      }
+    @Test(arguments: [MilvusGeneration.standalone23, .standalone22])
+    func aCollectionThatCannotBeLoadedSaysWhatToDo(_ generation: MilvusGeneration) async throws {
+      let filled = try await Filled("unindexed", on: generation)
+      let finished = try await filled.backup()
+      expect(finished, exit: 1, says: filled.name, "build an index")
+      try await filled.drop()
     }
 
-    @Test func aKeyThatNoQueryReturnsFailsTheBackup() async throws {
-      for generation in [MilvusGeneration.standalone23, .standalone22] {
-        let filled = try await Filled("greatest", on: generation)
-        let finished = try await filled.backup()
-        expect(finished, exit: 1, says: "9223372036854775807", filled.name)
-        try await filled.drop()
-      }
+    @Test(arguments: [MilvusGeneration.standalone23, .standalone22])
+    func aKeyThatNoQueryReturnsFailsTheBackup(_ generation: MilvusGeneration) async throws {
+      let filled = try await Filled("greatest", on: generation)
+      let finished = try await filled.backup()
+      expect(finished, exit: 1, says: "9223372036854775807", filled.name)
+      try await filled.drop()
     }
 
     /// Milvus Lite 3 keeps one row a key and returns the one that was replaced where another partition is asked for.

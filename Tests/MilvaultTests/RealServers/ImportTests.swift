@@ -83,7 +83,7 @@ extension RealServers {
     /// Rows that pandas, polars, DuckDB and pyarrow wrote again, each in the types that it prefers: the digest of all rows is the backup's.
     @Test func whatOtherProgramsWriteComesBack() async throws {
       let filled = try await Filled("everything", on: .lite3)
-      let backup = try await filled.milvault("backup", "--uri", filled.server.uri, "--json")
+      let backup = try await filled.milvault("backup", "--uri", filled.server.uri, "--collection", filled.name, "--json")
       try #require(backup.exitCode == 0, "\(backup)")
       let export = filled.scratch.path("out")
       #expect(try await filled.milvault("export", "latest", "--format", "parquet", "--output", export).exitCode == 0)

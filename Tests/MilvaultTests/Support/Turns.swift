@@ -1,7 +1,7 @@
 import MilvaultKit
 import Testing
 
-/// Two cores, and standalone servers' fixed ports: a few tests at a time use the one standalone server that runs, and one uses Lite servers; all else
+/// Two cores, and standalone servers' fixed ports: a few tests at a time use the one standalone server that runs, and two use Lite servers; all else
 /// waits for its turn. Those for the server that runs come first, then those that want it for themselves, then those that need another one started.
 actor Turns {
   static let shared = Turns()
@@ -9,13 +9,13 @@ actor Turns {
   enum Lane: CaseIterable {
     case standalone, lite
 
-    /// Tests at a time. Standalone servers have them wait most of the time; Lite 3 is Python and keeps a core busy.
-    var width: Int { self == .standalone ? 3 : 1 }
+    /// Tests at a time. Standalone servers have them wait most of the time.
+    var width: Int { self == .standalone ? 3 : 2 }
   }
 
   struct Want {
     let kind: TestServers.Kind
-    /// Whether the test stops or kills the server.
+    /// Whether the test stops the server, or backs up all that it holds.
     var alone = false
     var lane: Lane { kind.generation.isLite ? .lite : .standalone }
   }
@@ -28,7 +28,8 @@ actor Turns {
     /// Whether a test may begin beside those that hold the lane.
     func admits(_ want: Want) -> Bool {
       guard let holder = holders.values.first else { return true }
-      return holders.count < want.lane.width && !holder.alone && !want.alone && holder.kind == want.kind
+      return holders.count < want.lane.width && !holder.alone && !want.alone
+        && (want.lane == .lite || holder.kind == want.kind)
     }
 
     /// The place of the one to be woken next.
@@ -98,7 +99,7 @@ final class Turn: Sendable {
 }
 
 /// Gives each case of a suite its turn, and ends it.
-struct TakesTurns: SuiteTrait, TestScoping {
+struct TakesTurns: SuiteTrait, TestTrait, TestScoping {
   let isRecursive = true
 
   func provideScope(for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void) async throws {

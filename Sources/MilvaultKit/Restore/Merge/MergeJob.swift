@@ -84,6 +84,7 @@ struct MergeJob: Sendable {
     var saved = try await journal.savedSegments(of: index)
     var notes: [String] = []
     var unseen = UnseenRows()
+    var rows = 0
     for round in 1...Self.rounds {
       let stage = round > 1 ? "comparing" : fills ? "filling" : "merging into"
       progress.begin("\(stage) \(plan.target.text)", total: backup.content.rows * (round == 1 ? 2 : 1))
@@ -91,6 +92,7 @@ struct MergeJob: Sendable {
         round, journal, index: index, live: live, partitions: partitions, counts: counts, shared: shared, saved: &saved,
         unseen: &unseen)
       if round == 1 {
+        rows = effect.inserted + effect.overwritten + effect.kept
         progress.begin("flushing \(plan.target.text)", unit: "")
         try await unbroken { try await client.flush(plan.target.name) }
         seconds["import"] = watch.seconds
@@ -113,14 +115,13 @@ struct MergeJob: Sendable {
       )
     }
     if !counts { notes.append("this server cannot count: keys that stand twice in one partition cannot be found out") }
-    let rows = backup.content.rows
-    try await journal.update(index) {
+    try await journal.update(index) { [rows] in
       $0.stage = .done
       $0.effect.kept = max(0, rows - $0.effect.inserted - $0.effect.overwritten)
     }
     let effect = await journal.collection(index).effect
     var restored = RestoredCollection(
-      source: backup.fullName, target: plan.target.text, rows: backup.content.rows,
+      source: backup.fullName, target: plan.target.text, rows: rows,
       verified: options.verify == .none ? .none : fills ? .count : .rows,
       seconds: seconds, notes: notes)
     restored.effect = effect
@@ -210,7 +211,7 @@ struct MergeJob: Sendable {
     return SegmentMerge(
       repository: repository, decider: decider,
       inserter: RowInserter(client: client, schema: live, dialect: connection.info.dialect),
-      fit: RowFit(backup.schema, into: live, takesKeys: true), backup: backup, segment: segment,
+      fit: RowFit(backup.schema, into: live, takesKeys: true), backup: backup, segment: segment, filter: plan.filter,
       batchBytes: PageSize.bytes(for: connection.capabilities) * 2 / 3, streams: max(1, options.streams), progress: progress)
   }
 

@@ -1,6 +1,7 @@
 import BackupRepository
 import MilvusClient
 import RowBatches
+import RowFilters
 import RowFormats
 
 /// Brings one segment's rows into a live collection: looks what stands under their keys, saves that, and only then writes.
@@ -11,6 +12,7 @@ struct SegmentMerge: Sendable {
   let fit: RowFit
   let backup: CollectionBackup
   let segment: Segment
+  let filter: RowFilter?
   let batchBytes: Int
   let streams: Int
   let progress: ProgressMeter
@@ -50,7 +52,7 @@ struct SegmentMerge: Sendable {
     }
     var content = ContentDigest()
     try await orderedParallelMap(try rows(), width: streams) { batch in
-      let decisions = try await decider.decide(batch.rows)
+      let decisions = try await decider.decide(filter.map { $0(batch.rows) } ?? batch.rows)
       progress.add(batch.rows.count, bytes: batch.rows.byteCount)
       return (decisions, ContentDigest(of: RowDigests(of: batch.rows)))
     } consume: { (decisions: RowDecisions, digest: ContentDigest) in
