@@ -16,13 +16,15 @@ public struct RunRecord: Sendable, Codable {
   public var rows: Int
   public var bytes: Int
   public var seconds: [String: Double]
+  /// A restore's collections, where each was restored as a whole by this run.
+  public var restored: [RestoreTiming]?
   public var tool: String
   public var host: String
 
   public init(
     verb: String, mode: String? = nil, started: Timestamp, outcome: Outcome, error: String? = nil, backup: String? = nil,
     collections: [String] = [],
-    rows: Int = 0, bytes: Int = 0, seconds: [String: Double] = [:]
+    rows: Int = 0, bytes: Int = 0, seconds: [String: Double] = [:], restored: [RestoreTiming]? = nil
   ) {
     self.verb = verb
     self.mode = mode
@@ -35,6 +37,7 @@ public struct RunRecord: Sendable, Codable {
     self.rows = rows
     self.bytes = bytes
     self.seconds = seconds
+    self.restored = restored
     tool = Tool.name
     host = ProcessInfo.processInfo.hostName
   }
@@ -61,6 +64,20 @@ extension Repository {
       if let collection = run.collections.first(where: collections.contains) { return (run, collection) }
     }
     return nil
+  }
+
+  /// What restores took, the newest first.
+  /// - Parameter most: runs that are looked at.
+  public func restoreTimings(most: Int) async throws -> [RestoreTiming] {
+    let objects = try await store.list("history/").filter { $0.key.contains("-restore-") }.sorted { $0.key > $1.key }
+    var timings: [RestoreTiming] = []
+    for object in objects.prefix(most) {
+      guard let run = try? JSONDecoder().decode(RunRecord.self, from: try await store.read(object.key)), run.outcome == .done else {
+        continue
+      }
+      timings += run.restored ?? []
+    }
+    return timings
   }
 
   public func record(_ run: RunRecord) async throws {

@@ -32,10 +32,16 @@ public struct Configuration: Sendable, Codable {
     public var writeLag: DurationText?
   }
 
+  public struct Objectives: Sendable, Codable {
+    /// How long a restore may take.
+    public var rto: DurationText?
+  }
+
   public var milvus: Milvus?
   public var repository: RepositoryPlace?
   public var change: Change?
   public var keep: RetentionPolicy?
+  public var objectives: Objectives?
 
   public init() {}
 
@@ -129,7 +135,7 @@ public struct Configuration: Sendable, Codable {
     let known: [String: Set<String>] = [
       "milvus": ["label", "uri", "tokenEnv", "database", "ca", "medium", "site"], "repository": ["url", "medium", "site"],
       "change": ["incrementalBelow", "differentialBelow", "fullEvery", "writeLag"],
-      "keep": ["last", "hourly", "daily", "weekly", "monthly", "yearly", "within"],
+      "keep": ["last", "hourly", "daily", "weekly", "monthly", "yearly", "within"], "objectives": ["rto"],
     ]
     guard let top = try Yams.load(yaml: text) as? [String: Any] else { return ["no sections like milvus: and repository:"] }
     return top.flatMap { section, value -> [String] in
@@ -167,6 +173,9 @@ public struct Configuration: Sendable, Codable {
     #   fullEvery: 7d
     #   # from the time in that field until the row can be read, at most: slow writes, and clocks that differ
     #   writeLag: 10m
+
+    # What `milvault estimate restore` is held against: how long a restore may take.
+    # objectives: { rto: 2h }
 
     # What `milvault forget --keep` keeps, of each deployment and set of collections.
     # keep: { last: 3, daily: 7, weekly: 4, monthly: 12 }

@@ -5,31 +5,14 @@ import RowBatches
 
 /// What a backup of a collection would take and write, by what earlier ones did.
 public struct BackupEstimate: Sendable, Encodable {
-  /// A number with how far it may be off.
-  public struct Range: Sendable, Encodable {
-    public let least: Double
-    public let likely: Double
-    public let most: Double
-
-    /// By earlier values: their median, and the least and the most of them.
-    init?(_ values: [Double]) {
-      guard let least = values.min(), let most = values.max() else { return nil }
-      (self.least, self.most, likely) = (least, most, BackupTrend.median(values))
-    }
-
-    init(_ value: Double) { (least, likely, most) = (value, value, value) }
-
-    func mapped(_ change: (Double) -> Double) -> Range { Range([change(least), change(likely), change(most)]) ?? self }
-  }
-
   public let collection: String
   /// As the server tells them; deleted ones may be among them.
   public let rows: Int?
   /// Backups that it goes by.
   public let basis: Int
   /// nil without a backup to go by.
-  public let seconds: Range?
-  public let bytes: Range?
+  public let seconds: EstimateRange?
+  public let bytes: EstimateRange?
   public let why: String
 }
 
@@ -75,17 +58,17 @@ public struct BackupEstimator: Sendable {
     guard let last = points.last else {
       let width = schema.columns.reduce(RowDigest.byteCount + 8) { $0 + $1.expectedWidth }
       return BackupEstimate(
-        collection: name, rows: rows, basis: 0, seconds: nil, bytes: rows.map { .init(Double($0 * width)) },
+        collection: name, rows: rows, basis: 0, seconds: nil, bytes: rows.map { EstimateRange(Double($0 * width)) },
         why: "no backup of it yet: the first is full; bytes are by the schema's widths, and how long it takes only a backup shows")
     }
     let wanted = Double(rows ?? last.rows)
-    let seconds = BackupEstimate.Range(points.filter { $0.rows > 0 }.map { $0.seconds / Double($0.rows) })?.mapped { $0 * wanted }
+    let seconds = EstimateRange(points.filter { $0.rows > 0 }.map { $0.seconds / Double($0.rows) })?.mapped { $0 * wanted }
     // What changes in an hour, by the backups that had another one before.
     let hours = max(0, now.timeIntervalSince(last.time.date) / 3600)
     let rates = points.compactMap { point in point.share == nil ? nil : point.hours.map { Double(point.bytes) / max($0, 1.0 / 60) } }
     let width = points.map { point in point.share == nil && point.rows > 0 ? Double(point.bytes) / Double(point.rows) : 0 }.max() ?? 0
     let most = width > 0 ? width * wanted : Double.infinity
-    let bytes = BackupEstimate.Range(rates)?.mapped { min($0 * hours, most) }
+    let bytes = EstimateRange(rates)?.mapped { min($0 * hours, most) }
     return BackupEstimate(
       collection: name, rows: rows, basis: points.count, seconds: seconds, bytes: bytes,
       why: bytes == nil

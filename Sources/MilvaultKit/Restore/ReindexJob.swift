@@ -87,7 +87,7 @@ public struct ReindexJob: Sendable {
 extension RestorePlanner {
   /// What indexes the chosen collections get under the names that they were restored as.
   func plannedIndexes(_ manifest: Manifest) throws -> [RestorePlan.Collection] {
-    try chosenCollections(of: manifest).map { backup in
+    try options.chosen(of: manifest).map { backup in
       var plan = RestorePlan.Collection(
         source: backup.fullName, target: options.target(of: backup), rows: backup.content.rows, rowBytes: 0, steps: [], obstacles: [],
         mode: .create, schema: backup.schema, backup: backup, aliases: [], makesNewKeys: false, partitions: backup.partitions)

@@ -19,6 +19,8 @@ public struct RestoredCollection: Sendable {
   public var kept: String?
   /// The restore, by which `rollback` knows it; nil if there is nothing to roll back.
   public var restore: String?
+  /// What it took, for later estimates; nil where this run did a part of it only.
+  var timing: RestoreTiming?
   /// Settings that the server left out, in words: they do not touch the rows.
   public var notes: [String] = []
 }
@@ -119,7 +121,7 @@ public struct RestoreJob: Sendable {
         try await journal.remove()
         throw error
       }
-      return try await restore(plan, journal: journal, to: connection)
+      return try await restore(plan, journal: journal, to: connection, isWhole: true)
     }
   }
 
@@ -139,7 +141,7 @@ public struct RestoreJob: Sendable {
       let plan = try await planner.plan(entry.manifest)
       guard plan.obstacles.isEmpty else { throw RestoreError.obstacles(plan.obstacles) }
       try await job.requireFiles(plan)
-      return try await job.restore(plan, journal: try await RestoreJournal.open(record, in: repository), to: connection)
+      return try await job.restore(plan, journal: try await RestoreJournal.open(record, in: repository), to: connection, isWhole: false)
     }
   }
 
@@ -159,7 +161,8 @@ public struct RestoreJob: Sendable {
           verb: "restore", mode: options.mode.rawValue, started: started, outcome: .done, backup: manifest.id,
           collections: restored.map(\.target),
           rows: restored.reduce(0) { $0 + $1.rows }, bytes: bytes,
-          seconds: restored.reduce(into: [:]) { sums, one in sums.merge(one.seconds) { $0 + $1 } }))
+          seconds: restored.reduce(into: [:]) { sums, one in sums.merge(one.seconds) { $0 + $1 } },
+          restored: restored.compactMap(\.timing)))
       return restored
     } catch {
       let difference = (error as? RestoreError)?.isDifference ?? (error as? RepositoryError)?.isDamage ?? false
@@ -173,7 +176,7 @@ public struct RestoreJob: Sendable {
   }
 
   private func restore(
-    _ plan: RestorePlan, journal: RestoreJournal, to connection: DeploymentConnection
+    _ plan: RestorePlan, journal: RestoreJournal, to connection: DeploymentConnection, isWhole: Bool
   ) async throws -> (restored: [RestoredCollection], bytes: Int) {
     let there = try await connection.existingDatabases()
     for database in plan.databases where !there.contains(database) { try await connection.client.createDatabase(database) }
@@ -181,10 +184,11 @@ public struct RestoreJob: Sendable {
     for (index, collection) in plan.collections.enumerated() {
       guard await journal.collection(index).stage != .done else { continue }
       do {
-        restored.append(
-          try await connection.withClient(for: collection.target.database) { client in
-            try await restore(collection, index: index, journal: journal, client: client, connection: connection)
-          })
+        var one = try await connection.withClient(for: collection.target.database) { client in
+          try await restore(collection, index: index, journal: journal, client: client, connection: connection)
+        }
+        if isWhole, !collection.mode.isIntoLive { one.timing = collection.timing(of: one, on: connection) }
+        restored.append(one)
       } catch {
         // In a task of its own, since this one may be cancelled.
         await Task { await journal.endIfNothingIsLeft(because: error) }.value

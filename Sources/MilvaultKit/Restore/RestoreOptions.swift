@@ -1,3 +1,6 @@
+public import BackupRepository
+import RowBatches
+
 /// What to do with keys that the source server made, on a target that refuses given ones for such a collection.
 public enum AutoIDChoice: String, Sendable, CaseIterable, Codable {
   /// Keep the keys; the restored collection has no auto-id.
@@ -78,5 +81,35 @@ extension RestoreOptions {
     try read(.verify, &verify)
     autoID = try container.decodeIfPresent(AutoIDChoice.self, forKey: .autoID)
     try read(.streams, &streams)
+  }
+}
+
+extension RestoreOptions {
+  /// The collections of a backup that are to be restored, with no partitions but those wanted.
+  public func chosen(of manifest: Manifest) throws -> [CollectionBackup] {
+    func find(_ name: CollectionName) throws -> CollectionBackup {
+      guard let found = manifest.collections.first(where: { $0.database == name.database && $0.name == name.name }) else {
+        throw RestoreError.notInBackup(name.text, backup: manifest.id, has: manifest.collections.map(\.fullName))
+      }
+      return found
+    }
+    let chosen = collections.isEmpty ? manifest.collections : try collections.map(find)
+    for name in renames.keys { _ = try find(name) }
+    return try inPart(chosen)
+  }
+
+  /// The collections with no partitions but those wanted.
+  private func inPart(_ collections: [CollectionBackup]) throws -> [CollectionBackup] {
+    guard !partitions.isEmpty else { return collections }
+    let all = Set(collections.flatMap { $0.partitions.map(\.name) })
+    if let missing = partitions.first(where: { !all.contains($0) }) {
+      throw RestoreError.noPartition(missing, has: all.subtracting([PartitionBackup.all]).sorted())
+    }
+    return collections.compactMap { collection in
+      var part = collection
+      part.partitions = collection.partitions.filter { partitions.contains($0.name) }
+      part.content = part.partitions.reduce(into: ContentDigest()) { $0.add($1.content) }
+      return part.partitions.isEmpty ? nil : part
+    }
   }
 }

@@ -14,7 +14,7 @@ struct RestorePlanner: Sendable {
   var resumed: RestoreRecord?
 
   func plan(_ manifest: Manifest) async throws -> RestorePlan {
-    let chosen = try chosenCollections(of: manifest)
+    let chosen = try options.chosen(of: manifest)
     let databases = try await connection.existingDatabases()
     var plan = RestorePlan(backup: manifest.id, collections: [], databases: [])
     var targets: Set<CollectionName> = []
@@ -36,33 +36,6 @@ struct RestorePlanner: Sendable {
       plan.collections[0].obstacles.append("no collection of this restore has the field \(name) (--index)")
     }
     return plan
-  }
-
-  func chosenCollections(of manifest: Manifest) throws -> [CollectionBackup] {
-    func find(_ name: CollectionName) throws -> CollectionBackup {
-      guard let found = manifest.collections.first(where: { $0.database == name.database && $0.name == name.name }) else {
-        throw RestoreError.notInBackup(name.text, backup: manifest.id, has: manifest.collections.map(\.fullName))
-      }
-      return found
-    }
-    let chosen = options.collections.isEmpty ? manifest.collections : try options.collections.map(find)
-    for name in options.renames.keys { _ = try find(name) }
-    return try inPart(chosen)
-  }
-
-  /// The collections with no partitions but those wanted.
-  private func inPart(_ collections: [CollectionBackup]) throws -> [CollectionBackup] {
-    guard !options.partitions.isEmpty else { return collections }
-    let all = Set(collections.flatMap { $0.partitions.map(\.name) })
-    if let missing = options.partitions.first(where: { !all.contains($0) }) {
-      throw RestoreError.noPartition(missing, has: all.subtracting([PartitionBackup.all]).sorted())
-    }
-    return collections.compactMap { collection in
-      var part = collection
-      part.partitions = collection.partitions.filter { options.partitions.contains($0.name) }
-      part.content = part.partitions.reduce(into: ContentDigest()) { $0.add($1.content) }
-      return part.partitions.isEmpty ? nil : part
-    }
   }
 
   private func planned(_ backup: CollectionBackup, of manifest: Manifest, databases: [String]) async throws -> RestorePlan.Collection {

@@ -5,8 +5,16 @@ import MilvaultKit
 
 struct EstimateCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "estimate", abstract: "Say what time and space a backup will take, by what earlier ones took.",
-    subcommands: [EstimateBackupCommand.self])
+    commandName: "estimate", abstract: "Say what time and space a backup or a restore will take, by what earlier ones took.",
+    subcommands: [EstimateBackupCommand.self, EstimateRestoreCommand.self])
+
+  /// Seconds for a person.
+  static func time(_ range: EstimateRange) -> String { words(range) { Format.seconds($0) } }
+
+  static func words(_ range: EstimateRange, _ words: (Double) -> String) -> String {
+    let (least, likely, most) = (words(range.least), words(range.likely), words(range.most))
+    return least == most ? "about \(likely)" : "about \(likely) (\(least) to \(most))"
+  }
 }
 
 struct EstimateBackupCommand: MilvaultCommand {
@@ -36,17 +44,12 @@ struct EstimateBackupCommand: MilvaultCommand {
     ).run()
     for one in estimates {
       let rows = one.rows.map { "about \(Format.number($0)) rows" } ?? "rows not told"
-      let time = one.seconds.map { Self.range($0) { Format.seconds($0) } } ?? "time unknown"
-      let bytes = one.bytes.map { Self.range($0) { Format.bytes(Int($0)) } } ?? "bytes unknown"
+      let time = one.seconds.map { EstimateCommand.time($0) } ?? "time unknown"
+      let bytes = one.bytes.map { EstimateCommand.words($0) { Format.bytes(Int($0)) } } ?? "bytes unknown"
       console.say("\(one.collection): \(rows); \(time); writes \(bytes)")
       console.note("\(one.collection): \(one.why)")
     }
     try console.answer(Answer(collections: estimates))
     return .done
-  }
-
-  private static func range(_ range: BackupEstimate.Range, _ words: (Double) -> String) -> String {
-    let (least, likely, most) = (words(range.least), words(range.likely), words(range.most))
-    return least == most ? "about \(likely)" : "about \(likely) (\(least) to \(most))"
   }
 }

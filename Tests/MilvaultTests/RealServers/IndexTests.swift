@@ -79,6 +79,45 @@ extension RealServers {
       try await filled.drop("_r")
     }
 
+    @Test func aRestoreIsEstimatedByWhatTheLastOneTook() async throws {
+      struct Answer: Decodable {
+        struct Range: Decodable { let least, likely, most: Double }
+        struct Part: Decodable { let stage: String; let seconds: Range; let why: String }
+        struct Collection: Decodable { let basis: Int; let parts: [Part] }
+        struct Copy: Decodable { let total: Range; let collections: [Collection] }
+        struct Objective: Decodable { let verdict: String }
+        let copies: [Copy]
+        let objective: Objective?
+      }
+      struct Restored: Decodable {
+        struct Collection: Decodable { let seconds: [String: Double] }
+        let collections: [Collection]
+      }
+      let filled = try await Filled("uniform", on: .lite3)
+      let backup = try await filled.backup()
+      #expect(backup.exitCode == 0, "\(backup)")
+      let config = filled.scratch.path("objectives.yaml")
+      try Data("objectives: { rto: 1s }\n".utf8).write(to: URL(fileURLWithPath: config))
+      func estimate() async throws -> Answer {
+        let finished = try await filled.milvault("estimate", "restore", "latest", "--json", "--config", config)
+        #expect(finished.exitCode == 0, "\(finished)")
+        return try JSONDecoder().decode(Answer.self, from: Data(finished.output.utf8))
+      }
+      let before = try #require(try await estimate().copies.first?.collections.first)
+      #expect(before.basis == 0 && before.parts.contains { $0.stage == "index" && $0.why.contains("published") }, "\(before)")
+      let restore = try await filled.restore("--suffix", "_r", "--json")
+      let took = try #require(try JSONDecoder().decode(Restored.self, from: Data(restore.output.utf8)).collections.first).seconds
+      let after = try await estimate()
+      let known = try #require(after.copies.first?.collections.first)
+      #expect(known.basis == 1)
+      for part in known.parts {
+        #expect(part.seconds.likely == took[part.stage] && part.seconds.most > part.seconds.likely, "\(part) \(took)")
+      }
+      #expect(Set(known.parts.map(\.stage)) == ["import", "index", "load", "verify"])
+      #expect(after.objective?.verdict.hasPrefix("missed") == true, "\(after)")
+      try await filled.drop("_r")
+    }
+
     @Test func wordsThatAreNoIndexAreWrongUsage() async throws {
       let scratch = try Scratch()
       let repository = try await scratch.repository()

@@ -10,7 +10,7 @@ actor Turns {
     case standalone, lite
 
     /// Tests at a time. Standalone servers have them wait most of the time.
-    var width: Int { self == .standalone ? 3 : 2 }
+    var width: Int { self == .standalone ? 4 : 2 }
   }
 
   struct Want {

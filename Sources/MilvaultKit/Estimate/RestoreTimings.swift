@@ -1,0 +1,23 @@
+import BackupRepository
+import MilvusClient
+import RowBatches
+
+extension RestorePlan.Collection {
+  /// What restoring it took.
+  func timing(of restored: RestoredCollection, on connection: DeploymentConnection) -> RestoreTiming {
+    RestoreTiming(
+      collection: source, deployment: connection.manifestEntry.label, version: MilvusVersion(connection.info)?.description ?? "Milvus",
+      method: "insert",
+      rows: restored.rows, bytes: rows == 0 ? 0 : Int(Double(rowBytes) * Double(restored.rows) / Double(rows)),
+      indexes: indexes.map { $0.definition.kind(in: schema) }, seconds: restored.seconds)
+  }
+}
+
+extension IndexDefinition {
+  /// What its building is estimated by.
+  func kind(in schema: CollectionSchema) -> RestoreTiming.Index {
+    var dimension = 0
+    if case .vector(_, let count)? = schema.columns.first(where: { $0.name == field })?.type { dimension = count }
+    return RestoreTiming.Index(type: params["index_type"] ?? "", dimension: dimension)
+  }
+}
