@@ -429,6 +429,138 @@ def choices(name, file):
     print(json.dumps(answers))
 
 
+def crossing(name):
+    """All that a generation holds and others may not."""
+    n = 300
+    fields = [FieldSchema("id", DataType.INT64, is_primary=True), FieldSchema("b", DataType.BOOL), FieldSchema("i8", DataType.INT8),
+              FieldSchema("f", DataType.FLOAT), FieldSchema("s", DataType.VARCHAR, max_length=200), FieldSchema("j", DataType.JSON), vector_field(8)]
+    rows = [{"id": i, "b": i % 3 == 0, "i8": i % 256 - 128, "f": i / 7, "s": f"row {i} \u00e9 \"q\"", "j": {"a": i, "l": [1, 2.5, "x", None]},
+             "v": unit(1, 8)[0].tolist(), "extra": [i, "x"]} for i in range(n)]
+    if generation != "2.2.16":
+        fields += [FieldSchema("a", DataType.ARRAY, element_type=DataType.INT32, max_capacity=10),
+                   FieldSchema("as", DataType.ARRAY, element_type=DataType.VARCHAR, max_capacity=5, max_length=50),
+                   FieldSchema("af", DataType.ARRAY, element_type=DataType.FLOAT, max_capacity=5)]
+        for i, row in enumerate(rows):
+            row.update({"a": list(range(i % 11)), "as": ["", "\u00e9", "\"x\""][:i % 4], "af": [0.1, -0.0, 1e-40][:i % 4]})
+    functions = {}
+    if is_lite2:
+        fields += [FieldSchema("bv", DataType.BINARY_VECTOR, dim=32), FieldSchema("h", DataType.FLOAT16_VECTOR, dim=8),
+                   FieldSchema("bh", DataType.BFLOAT16_VECTOR, dim=8), FieldSchema("sp", DataType.SPARSE_FLOAT_VECTOR)]
+        halves = random.integers(0, 2**16, (n, 8), dtype=np.uint16)
+        halves[(halves & 0x7c00) == 0x7c00] = 0x3c00
+        wide = random.integers(0, 2**16, (n, 8), dtype=np.uint16)
+        wide[(wide & 0x7f80) == 0x7f80] = 0x3f80
+        for i, row in enumerate(rows):
+            row.update({"bv": random.bytes(4), "h": halves[i].view(np.float16), "bh": wide[i].tobytes(), "sp": {5: 0.5, i + 10: 1.25}})
+    if is_lite3:
+        from pymilvus import Function, FunctionType
+        fields += [FieldSchema("n", DataType.INT64, nullable=True), FieldSchema("ns", DataType.VARCHAR, max_length=50, nullable=True),
+                   FieldSchema("full", DataType.INT32, nullable=True),
+                   FieldSchema("na", DataType.ARRAY, element_type=DataType.INT64, max_capacity=5, nullable=True),
+                   FieldSchema("dv", DataType.INT32, default_value=42), FieldSchema("sp", DataType.SPARSE_FLOAT_VECTOR),
+                   FieldSchema("g", DataType.GEOMETRY), FieldSchema("tz", DataType.TIMESTAMPTZ),
+                   FieldSchema("t", DataType.VARCHAR, max_length=100, enable_analyzer=True),
+                   FieldSchema("tsp", DataType.SPARSE_FLOAT_VECTOR, is_function_output=True)]
+        for i, row in enumerate(rows):
+            row.update({"n": None if i % 3 else i, "ns": None if i % 2 else "", "full": i, "na": None if i % 2 else [i, 2**60], "dv": i,
+                        "sp": {5: 0.5, i + 10: 1.25}, "g": f"POINT ({i} 2.5)", "tz": f"{1970 + i % 60:04d}-06-15T12:30:45.{i:06d}Z", "t": f"text {i}"})
+        functions = {"schema": {"functions": [Function(name="words", function_type=FunctionType.BM25, input_field_names=["t"], output_field_names=["tsp"])]}}
+    c = create(name, fields, dynamic=True, **functions)
+    if not is_lite2:
+        c.create_partition("p1")
+    c.insert(rows[:n // 2])
+    c.insert(rows[n // 2:], **({} if is_lite2 else {"partition_name": "p1"}))
+    c.flush()
+    index_and_load(c, load=False)
+    if is_lite2:
+        c.create_index("bv", {"index_type": "BIN_FLAT", "metric_type": "HAMMING", "params": {}})
+        for half in ("h", "bh"):
+            c.create_index(half, {"index_type": "FLAT", "metric_type": "L2", "params": {}})
+    if is_lite2 or is_lite3:
+        c.create_index("sp", {"index_type": "SPARSE_INVERTED_INDEX", "metric_type": "IP", "params": {}})
+    if is_lite3:
+        c.create_index("tsp", {"index_type": "SPARSE_INVERTED_INDEX", "metric_type": "BM25", "params": {}})
+    c.load()
+
+
+def kind_of(field):
+    kind = DataType(field.dtype).name
+    return kind + ":" + DataType(field.element_type).name if kind == "ARRAY" else kind
+
+
+def neutral(kind, value):
+    """A value of a field of this kind, wherever it was read from, in one form."""
+    def single(x):
+        return np.float32(x).tobytes().hex()
+    if value is None:
+        return None
+    if kind == "FLOAT":
+        return single(value)
+    if kind.startswith("ARRAY"):
+        return [single(x) if kind == "ARRAY:FLOAT" else x for x in (json.loads(value) if isinstance(value, (str, bytes)) else value)]
+    if kind == "JSON":
+        return json.loads(value) if isinstance(value, (str, bytes)) else value
+    if kind in ("FLOAT_VECTOR", "FLOAT16_VECTOR", "BFLOAT16_VECTOR"):
+        if isinstance(value, (list, tuple)) and len(value) == 1 and isinstance(value[0], (bytes, bytearray)):
+            value = value[0]
+        if isinstance(value, np.ndarray) and value.dtype == np.float16:
+            value = value.tobytes()
+        if isinstance(value, (bytes, bytearray)) or type(value).__name__ == "ndarray" and value.dtype.name == "bfloat16":
+            raw = value if isinstance(value, (bytes, bytearray)) else value.tobytes()
+            if kind == "FLOAT16_VECTOR":
+                value = np.frombuffer(raw, dtype=np.float16)
+            else:
+                value = (np.frombuffer(raw, dtype=np.uint16).astype(np.uint32) << 16).view(np.float32)
+        return [single(x) for x in value]
+    if kind == "SPARSE_FLOAT_VECTOR":
+        return sorted([int(i), single(x)] for i, x in value.items())
+    if kind == "BINARY_VECTOR":
+        return bytes(value[0] if isinstance(value, (list, tuple)) else value).hex()
+    if kind == "TIMESTAMPTZ" and isinstance(value, str):
+        from datetime import datetime, timedelta, timezone
+        return (datetime.fromisoformat(value.replace("Z", "+00:00")) - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(microseconds=1)
+    return value
+
+
+def taken(name, kinds=None):
+    """All rows of a few hundred by key, and the kinds of their fields; those that are not there are left out."""
+    c = Collection(name)
+    here = {f.name: kind_of(f) for f in c.schema.fields if not getattr(f, "is_function_output", False) and f.name != "tsp"}
+    names = [n for n in (kinds or here) if n in here]
+    rows = {}
+    for row in c.query("id >= 0", output_fields=names + ["extra"], limit=1000, consistency_level="Strong"):
+        rows[str(row["id"])] = {n: neutral((kinds or here)[n], row[n]) for n in names} | {"extra": list(row["extra"])}
+    places = {}
+    if not is_lite2:
+        for p in c.partitions:
+            for row in c.query("id >= 0", output_fields=["id"], partition_names=[p.name], limit=1000, consistency_level="Strong"):
+                places[str(row["id"])] = p.name
+    return {"kinds": here, "rows": rows, "places": places}
+
+
+def snapshot(name, file):
+    json.dump(taken(name), open(file, "w"))
+
+
+def crossed(name, file, fills):
+    """Holds a collection against a snapshot from another generation."""
+    fills, before = json.loads(fills), json.load(open(file))
+    after = json.loads(json.dumps(taken(name, before["kinds"])))
+    differences = [f"{k}: only before" for k in before["rows"] if k not in after["rows"]] + [f"{k}: only after" for k in after["rows"] if k not in before["rows"]]
+    left_out = sorted(n for n in before["kinds"] if n not in after["kinds"])
+    for k, row in before["rows"].items():
+        for n, value in row.items():
+            if n in left_out or k not in after["rows"]:
+                continue
+            wanted = fills[n] if value is None and n in fills else value
+            if after["rows"][k][n] != wanted:
+                differences.append(f"{k}.{n}: {wanted} became {after['rows'][k][n]}")
+    if before["places"] and after["places"] and before["places"] != after["places"]:
+        differences.append("rows are in other partitions")
+    changed = {n: [k, after["kinds"][n]] for n, k in before["kinds"].items() if n in after["kinds"] and after["kinds"][n] != k}
+    print(json.dumps({"rows": len(after["rows"]), "differences": differences[:10], "leftOut": left_out, "changed": changed}))
+
+
 def changing_rows(keys, version):
     return [keys, *[[f"{k}/{i} v{version}" for k in keys] for i in range(40)], list(unit(len(keys), 32))]
 
@@ -798,6 +930,10 @@ elif verb == "content":
     content(*rest)
 elif verb == "beside":
     beside(*rest)
+elif verb == "snapshot":
+    snapshot(*rest)
+elif verb == "crossed":
+    crossed(*rest)
 elif verb == "choices":
     choices(*rest)
 elif verb == "append":

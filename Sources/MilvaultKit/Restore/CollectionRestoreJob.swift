@@ -201,7 +201,9 @@ struct CollectionRestoreJob: Sendable {
   private func requireSchema(_ made: CollectionDescription) throws -> [String] {
     let losses = schema.losses(in: made.schema)
     guard losses.isEmpty else { throw RestoreError.schemaNotTaken(plan.target.text, losses) }
-    return backup.lostSettings(in: made)
+    var wanted = backup
+    wanted.schema = schema
+    return wanted.lostSettings(in: made)
   }
 
   private func setAlias(_ alias: String) async throws {

@@ -26,17 +26,19 @@ struct CollectionRows: Sendable {
     var expected: [ExpectedRows] = []
     for (number, partition) in backup.partitions.enumerated() {
       let isAll = partition.name == PartitionBackup.all
-      if !isAll, partition.name != "_default", !there.contains(partition.name) {
+      if !isAll, !plan.joinsPartitions, partition.name != "_default", !there.contains(partition.name) {
         try await unbroken { try await client.createPartition(partition.name, in: plan.schema.name) }
       }
-      let isWhole = isAll || partition.name == "_default" && backup.partitions.count == 1
+      let isWhole = isAll || plan.joinsPartitions || partition.name == "_default" && backup.partitions.count == 1
       expected.append(try await insert(partition, number: number, into: isWhole ? nil : partition.name))
     }
-    return expected
+    return plan.joinsPartitions ? [ExpectedRows(joining: expected)] : expected
   }
 
   private func partitionsThere() async throws -> [String] {
-    guard backup.partitions.contains(where: { $0.name != "_default" && $0.name != PartitionBackup.all }) else { return [] }
+    guard !plan.joinsPartitions, backup.partitions.contains(where: { $0.name != "_default" && $0.name != PartitionBackup.all }) else {
+      return []
+    }
     return try await client.listPartitions(of: plan.schema.name)
   }
 
@@ -73,13 +75,14 @@ struct CollectionRows: Sendable {
     var count = 0
     try await orderedParallelMap(rows, width: max(1, options.streams)) { batch in
       let chosen = plan.filter.map { $0(batch.rows) } ?? batch.rows
-      let rows = plan.makesNewKeys ? chosen.dropping([plan.keyField]) : chosen
+      let fitting = try plan.translation(chosen)
+      let rows = plan.makesNewKeys ? fitting.dropping([plan.keyField]) : fitting
       if batch.segment >= before.done { try await inserter.insert(rows, keys: try chosen.keys(field: plan.keyField), into: target) }
       progress.add(batch.rows.count, bytes: batch.rows.byteCount)
       var inserted = Inserted(segment: batch.segment, rows: rows.count)
       guard compares else { return inserted }
       inserted.stored = ContentDigest(of: RowDigests(of: batch.rows))
-      let isStored = !plan.makesNewKeys && chosen.count == batch.rows.count
+      let isStored = !plan.makesNewKeys && plan.translation.isNothing && chosen.count == batch.rows.count
       inserted.sent = isStored ? inserted.stored : ContentDigest(of: RowDigests(of: rows))
       if comparesValues { inserted.byValue = ContentDigest(of: RowDigests(of: try rows.withCanonicalJSON())) }
       return inserted

@@ -57,7 +57,10 @@ struct MadeCollection: Sendable {
   /// Whether all its rows are a backup's: what is to be known where a server gives no numbers, by which a collection could be told from one
   /// that somebody else made under its name.
   func holdsOnly(rowsOf backup: CollectionBackup, connection: DeploymentConnection, repository: Repository) async throws -> Bool {
-    guard backup.schema.losses(in: schema).isEmpty || backup.schema.primaryKey?.autoID == true else { return false }
+    // A translation may have left fields out, or given them other types.
+    guard let key = schema.primaryKey, key.type == backup.schema.field(key.name)?.type,
+      schema.fields.allSatisfy({ backup.schema.field($0.name) != nil })
+    else { return false }
     if try await client.rowEstimate(of: schema.name) == 0 { return true }
     let state = try await client.loadState(of: schema.name)
     return try await client.whileLoaded(schema.name, state: state, progress: ProgressMeter()) {
@@ -72,16 +75,23 @@ struct MadeCollection: Sendable {
       client: client, schema: schema, consistency: .strong, dialect: connection.info.dialect, counts: try await client.canCount(schema),
       pageBytes: PageSize.bytes(for: connection.capabilities), streams: 2)
     let keyType = try backup.keyLayout().type
-    for partition in backup.partitions {
-      let name = partition.name == PartitionBackup.all || backup.partitions.count == 1 ? nil : partition.name
-      var walk = KeyWalk(
-        partition: partition.name, segments: try await repository.segments(of: partition), repository: repository, keyType: keyType)
-      _ = try await walk.advance()
+    // Where there are no partitions, the rows of all are in one.
+    let isOne = backup.partitions.count == 1 || MilvusVersion(connection.info)?.features?.contains(.partitions) == false
+    for partitions in isOne ? [backup.partitions] : backup.partitions.map({ [$0] }) {
+      let name = isOne || partitions.first?.name == PartitionBackup.all ? nil : partitions.first?.name
+      var walks: [KeyWalk] = []
+      for partition in partitions {
+        var walk = KeyWalk(
+          partition: partition.name, segments: try await repository.segments(of: partition), repository: repository, keyType: keyType)
+        if try await walk.advance() { walks.append(walk) }
+      }
       var isOwn = true
       try await capture.read(partition: name) { page in
         for key in page.rows.keys where isOwn {
-          while let next = walk.key, next < key { _ = try await walk.advance() }
-          isOwn = walk.key == key
+          for place in walks.indices {
+            while let next = walks[place].key, next < key { _ = try await walks[place].advance() }
+          }
+          isOwn = walks.contains { $0.key == key }
         }
       }
       guard isOwn else { return false }

@@ -28,7 +28,7 @@ public struct ReindexJob: Sendable {
   /// - Throws: `RestoreError.indexesFailed` if the server refuses some; the others are built.
   public func run(_ entry: CatalogEntry) async throws -> [Reindexed] {
     try await target.withConnection(progress: progress) { connection in
-      let planner = RestorePlanner(connection: connection, options: options, restore: "")
+      let planner = RestorePlanner(connection: connection, repository: repository, options: options, restore: "")
       let plans = try planner.plannedIndexes(entry.manifest)
       let unused = options.indexes.first { choice in !plans.contains { $0.takes(choice) } }
       let obstacles = plans.flatMap(\.obstacles) + (unused.map { ["no collection has the field \($0.field) (--index)"] } ?? [])

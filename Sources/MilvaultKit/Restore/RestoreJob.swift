@@ -62,7 +62,9 @@ public struct RestoreJob: Sendable {
   }
 
   private func plan(_ entry: CatalogEntry, on connection: DeploymentConnection) async throws -> RestorePlan {
-    var plan = try await RestorePlanner(connection: connection, options: options, restore: Repository.newRestoreID()).plan(entry.manifest)
+    var plan = try await RestorePlanner(
+      connection: connection, repository: repository, options: options, restore: Repository.newRestoreID()
+    ).plan(entry.manifest)
     do {
       try await refuseUnfinished(plan, on: connection, except: "")
     } catch let error as RestoreError where !plan.collections.isEmpty {
@@ -105,7 +107,8 @@ public struct RestoreJob: Sendable {
   public func run(_ entry: CatalogEntry) async throws -> [RestoredCollection] {
     let id = Repository.newRestoreID()
     return try await recorded(entry.manifest, as: id) { connection in
-      let plan = try await RestorePlanner(connection: connection, options: options, restore: id).plan(entry.manifest)
+      let plan = try await RestorePlanner(connection: connection, repository: repository, options: options, restore: id).plan(
+        entry.manifest)
       try await refuseUnfinished(plan, on: connection, except: id)
       guard plan.obstacles.isEmpty else { throw RestoreError.obstacles(plan.obstacles) }
       // Damage shows before the first row is written.
@@ -137,7 +140,8 @@ public struct RestoreJob: Sendable {
         throw RestoreError.nothingToResume(
           connection.address, in: "\(repository.store.location) (\(record.id) went to \(record.deployment.uri))")
       }
-      let planner = RestorePlanner(connection: connection, options: record.options, restore: record.id, resumed: record)
+      let planner = RestorePlanner(
+        connection: connection, repository: repository, options: record.options, restore: record.id, resumed: record)
       let plan = try await planner.plan(entry.manifest)
       guard plan.obstacles.isEmpty else { throw RestoreError.obstacles(plan.obstacles) }
       try await job.requireFiles(plan)

@@ -55,6 +55,8 @@ public struct RestoreOptions: Sendable, Codable {
   public var verify: RestoreVerify = .rows
   /// What becomes of auto-id keys where the target does not take them; nil refuses such a collection.
   public var autoID: AutoIDChoice?
+  /// What becomes of what the target cannot hold.
+  public var translation = TranslationChoices()
   /// Inserts under way at the same time.
   public var streams = 3
 
@@ -80,7 +82,9 @@ extension RestoreOptions {
     try read(.load, &load)
     try read(.verify, &verify)
     autoID = try container.decodeIfPresent(AutoIDChoice.self, forKey: .autoID)
+    filter = try container.decodeIfPresent(String.self, forKey: .filter)
     try read(.streams, &streams)
+    try read(.translation, &translation)
   }
 }
 

@@ -28,6 +28,12 @@ public struct RestorePlan: Sendable {
     /// Those of the backup's that it does not get, and why.
     var indexesLeftOut: [String] = []
     var makesNewKeys: Bool
+    /// What becomes of the schema on the target; empty for a merge or a fill, which take the collection as it is.
+    public var findings: [SchemaFinding] = []
+    /// How rows become what the target holds.
+    var translation = RowTranslation()
+    /// Whether rows of all partitions come into one.
+    var joinsPartitions = false
     /// What chooses its rows; nil for all.
     var filter: RowFilter?
     /// All partitions that the backup has, of which `backup` may be a part.

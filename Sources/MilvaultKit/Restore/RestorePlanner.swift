@@ -7,6 +7,7 @@ import RowFilters
 /// Makes a plan by looking at the backup and asking the target.
 struct RestorePlanner: Sendable {
   let connection: DeploymentConnection
+  let repository: Repository
   let options: RestoreOptions
   /// The restore's id, of which names are made.
   let restore: String
@@ -58,6 +59,7 @@ struct RestorePlanner: Sendable {
       return plan
     }
     let known = resumed?.collections.first { $0.source == source }
+    if !options.mode.isIntoLive { try await translate(&plan) }
     if databases.contains(target.database) || !connection.capabilities.has(.databases) {
       try await connection.withClient(for: target.database) { client in
         if !options.mode.isIntoLive { try decideKeys(&plan) }
@@ -86,6 +88,20 @@ struct RestorePlanner: Sendable {
     return plan
   }
 
+  /// The schema as the target holds it. Of a version that nothing is known of, the server's own answer tells.
+  private func translate(_ plan: inout RestorePlan.Collection) async throws {
+    guard let version = MilvusVersion(connection.info), let features = version.features else { return }
+    let nulls = features.contains(.nullableFields) ? nil : try await repository.fieldsWithNulls(of: plan.backup)
+    let translation = SchemaTranslation(
+      .init(plan.backup, schema: plan.schema, nulls: nulls), to: features, version: "\(version)", choices: options.translation)
+    plan.schema = translation.schema
+    plan.translation = translation.rows
+    plan.joinsPartitions = translation.joinsPartitions
+    plan.findings = translation.findings
+    plan.obstacles += translation.obstacles
+    plan.steps += translation.steps
+  }
+
   /// The backup's indexes, as far as the target builds them and nobody wants others.
   func decideIndexes(_ plan: inout RestorePlan.Collection) {
     let backup = plan.backup
@@ -103,6 +119,10 @@ struct RestorePlanner: Sendable {
     for index in backup.indexes where !choices.contains(where: { $0.field == index.field }) {
       guard let field = plan.schema.columns.first(where: { $0.name == index.field }) ?? plan.schema.field(index.field) else {
         plan.indexesLeftOut.append("index \(index.name) on \(index.field), a field that is left out")
+        continue
+      }
+      guard field.type == plan.backup.schema.field(index.field)?.type || field.type.isVector else {
+        plan.indexesLeftOut.append("index \(index.name) on \(index.field), which is \(field.type.name) there")
         continue
       }
       switch support.fate(of: index, on: field) {
@@ -243,7 +263,7 @@ struct RestorePlanner: Sendable {
     plan.effect = plan.filter == nil ? RowEffect(inserted: backup.content.rows) : nil
     plan.steps.append("create collection \(plan.schema.name) with \(plan.schema.fields.count) fields, \(backup.shards) shards")
     let extra = backup.partitions.map(\.name).filter { $0 != "_default" && $0 != PartitionBackup.all }
-    if !extra.isEmpty { plan.steps.append("create partitions \(extra.joined(separator: ", "))") }
+    if !extra.isEmpty, !plan.joinsPartitions { plan.steps.append("create partitions \(extra.joined(separator: ", "))") }
     let chosen = plan.filter.map { "those of \(backup.content.rows) rows that are chosen by \($0.text)" } ?? "\(backup.content.rows) rows"
     for name in plan.filter?.dynamicNames ?? [] {
       plan.steps.append("take \(name) in --filter from the dynamic field, since no field has that name")

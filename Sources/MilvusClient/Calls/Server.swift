@@ -6,6 +6,8 @@ public struct ServerInfo: Sendable, Hashable {
   public let version: String?
   public let buildTags: String
 
+  public init(version: String?, buildTags: String = "") { (self.version, self.buildTags) = (version, buildTags) }
+
   /// How the server reads string literals. No call tells it; a server that does not say its version is Lite 2.5.
   public var dialect: ExpressionDialect { version == nil ? .quotes : .escapes }
 }

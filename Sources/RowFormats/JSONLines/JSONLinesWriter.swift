@@ -59,7 +59,7 @@ extension [UInt8] {
     }
   }
 
-  private mutating func appendList(_ range: Range<Int>, _ element: (inout [UInt8], Int) -> Void) {
+  fileprivate mutating func appendList(_ range: Range<Int>, _ element: (inout [UInt8], Int) -> Void) {
     append(UInt8(ascii: "["))
     for i in range {
       if i > range.lowerBound { append(UInt8(ascii: ",")) }
@@ -68,7 +68,7 @@ extension [UInt8] {
     append(UInt8(ascii: "]"))
   }
 
-  private mutating func appendScalar(_ type: ScalarType, _ values: ColumnValues, _ row: Int) {
+  fileprivate mutating func appendScalar(_ type: ScalarType, _ values: ColumnValues, _ row: Int) {
     switch (type, values) {
     case (.bool, .fixed(_, let bytes)):
       append(contentsOf: Array((bytes[bytes.startIndex + row] != 0 ? "true" : "false").utf8))
@@ -171,5 +171,28 @@ extension [UInt8] {
       }
     }
     append(UInt8(ascii: "\""))
+  }
+}
+
+/// An array field's value as JSON, for a server that has JSON and no arrays.
+public enum JSONArray {
+  /// - Returns: nil if it holds a NaN or an infinity, which JSON has not. Floats have the fewest digits that give the same bits back.
+  public static func text(_ values: ColumnValues, row: Int, element: ScalarType) -> Data? {
+    guard case .list(let offsets, let elements) = values else { return nil }
+    let range = offsets[row]..<offsets[row + 1]
+    if element == .float || element == .double {
+      guard range.allSatisfy({ isFinite(elements.bytes(at: $0), element) }) else { return nil }
+    }
+    var text: [UInt8] = []
+    text.appendList(range) { $0.appendScalar(element, elements, $1) }
+    return Data(text)
+  }
+
+  private static func isFinite(_ bytes: Data, _ type: ScalarType) -> Bool {
+    bytes.withUnsafeBytes { raw in
+      type == .float
+        ? Float(bitPattern: UInt32(littleEndian: raw.loadUnaligned(as: UInt32.self))).isFinite
+        : Double(bitPattern: UInt64(littleEndian: raw.loadUnaligned(as: UInt64.self))).isFinite
+    }
   }
 }

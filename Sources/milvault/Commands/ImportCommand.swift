@@ -71,6 +71,8 @@ struct ImportCommand: MilvaultCommand {
     help: "Where the server takes no given keys with auto-id: keep-keys (drop auto-id) or new-keys (lose the keys).")
   var autoID: AutoIDChoice?
 
+  @OptionGroup var translation: TranslationOptions
+
   func validate() throws {
     if into == .repository, plan || !renames.isEmpty || !suffix.isEmpty {
       throw ValidationError("--plan, --rename and --suffix are for --into server: a backup keeps the names, and a restore renames")
@@ -175,6 +177,7 @@ struct ImportCommand: MilvaultCommand {
     options.suffix = suffix
     options.verify = verify
     options.autoID = autoID
+    options.translation = try translation.choices()
     // By way of a repository that is thrown away: all files are read and proven before the server sees a row.
     let scratch = try ScratchFolder("import")
     defer { scratch.remove() }

@@ -81,6 +81,8 @@ struct RestoreCommand: MilvaultCommand {
 
   @OptionGroup var indexOptions: IndexOptions
 
+  @OptionGroup var translation: TranslationOptions
+
   @Flag(help: "Leave collections unloaded.")
   var noLoad = false
 
@@ -101,7 +103,8 @@ struct RestoreCommand: MilvaultCommand {
     if resume {
       let others: [(String, Bool)] = [
         ("--plan", plan), ("--collection", !collections.isEmpty), ("--rename", !renames.isEmpty), ("--suffix", !suffix.isEmpty),
-        ("--partition", !partition.isEmpty), ("--filter", filter != nil), ("--mode", mode != .create), ("--drop-old", dropOld),
+        ("--partition", !partition.isEmpty), ("--filter", filter != nil), ("--fill, --drop-field or --accept", !translation.isEmpty),
+        ("--mode", mode != .create), ("--drop-old", dropOld),
         ("--no-index", noIndex),
         ("--no-load", noLoad), ("--verify", verify != .rows), ("--auto-id", autoID != nil),
         ("--index", try !indexOptions.choices().isEmpty),
@@ -123,6 +126,10 @@ struct RestoreCommand: MilvaultCommand {
     if mode == .merge || mode == .fill {
       if noIndex || noLoad {
         throw ValidationError("--no-index and --no-load are for collections that the restore makes, not for --mode \(mode.rawValue)")
+      }
+      if !translation.isEmpty {
+        throw ValidationError(
+          "--fill, --drop-field and --accept are for collections that the restore makes, not for --mode \(mode.rawValue)")
       }
       if autoID != nil { throw ValidationError("--auto-id is for collections that the restore makes, not for --mode \(mode.rawValue)") }
     }
@@ -146,6 +153,7 @@ struct RestoreCommand: MilvaultCommand {
     options.verify = verify
     options.autoID = autoID
     options.streams = streams
+    options.translation = try translation.choices()
     return options
   }
 

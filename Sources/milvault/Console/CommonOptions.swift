@@ -74,6 +74,13 @@ struct CommonOptions: ParsableArguments, Sendable {
     return try target.options.database ?? (target.uri.contains("://") ? Endpoint(target.uri).database : nil) ?? "default"
   }
 
+  /// Another server than the one that the options name: with the same credentials, and a label of its own.
+  func target(uri: String, mayCreate: Bool = false) throws -> DeploymentTarget {
+    var target = try target(mayCreate: mayCreate)
+    (target.uri, target.label) = (uri, nil)
+    return target
+  }
+
   func target(mayCreate: Bool = false) throws -> DeploymentTarget {
     let milvus = try configuration().milvus
     let named = milvus?.tokenEnv.flatMap { environment[$0] }

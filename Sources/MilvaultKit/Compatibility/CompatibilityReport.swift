@@ -1,0 +1,98 @@
+public import BackupRepository
+public import MilvusClient
+
+/// How one deployment, backup or version stands to another: the versions, and each collection.
+public struct CompatibilityReport: Sendable {
+  public struct Collection: Sendable, Encodable {
+    public let collection: String
+    public let findings: [SchemaFinding]
+    /// Indexes that become others there, in words.
+    public let indexes: [String]
+    /// Whether a restore goes through as things are.
+    public var isReady: Bool { findings.allSatisfy { $0.verdict == .fits || $0.verdict == .translated } }
+  }
+
+  public let comparison: VersionComparison
+  /// Of a backup or a deployment; none of a version alone.
+  public let collections: [Collection]
+
+  /// Between two versions.
+  public init(from: MilvusVersion, to: MilvusVersion, collections: [Collection] = []) {
+    comparison = VersionComparison(from: from, to: to)
+    self.collections = collections
+  }
+
+  /// From a backup.
+  /// - Throws: `CompatibilityError` if the manifest does not say what it was taken from.
+  public static func from(_ manifest: Manifest, in repository: Repository, to: MilvusVersion, choices: TranslationChoices) async throws
+    -> CompatibilityReport
+  {
+    let from = MilvusVersion(ServerInfo(version: manifest.deployment.version))
+    guard let from else { throw CompatibilityError.noVersion("backup \(manifest.id)", manifest.deployment.version) }
+    var collections: [Collection] = []
+    for backup in manifest.collections {
+      let needsNulls = to.features.map { !$0.contains(.nullableFields) } ?? false
+      let nulls = needsNulls ? try await repository.fieldsWithNulls(of: backup) : nil
+      collections.append(
+        collection(
+          backup.fullName, .init(backup, schema: backup.schema, nulls: nulls), indexes: backup.indexes, to: to, choices: choices))
+    }
+    return CompatibilityReport(from: from, to: to, collections: collections)
+  }
+
+  /// From a running deployment, whose rows are not read: a nullable field is taken for one with nulls.
+  public static func from(_ connection: DeploymentConnection, to: MilvusVersion, choices: TranslationChoices) async throws
+    -> CompatibilityReport
+  {
+    guard let from = MilvusVersion(connection.info) else { throw CompatibilityError.noVersion(connection.address, connection.info.version) }
+    var collections: [Collection] = []
+    for database in try await connection.existingDatabases() {
+      try await connection.withClient(for: database) { client in
+        for name in try await client.listCollections().sorted() {
+          let description = try await client.describeCollection(name)
+          let schema = description.schema
+          let partitions = try await client.nameablePartitions(of: name, schema)
+          let full = CollectionName(database: database, name: schema.name).text
+          collections.append(
+            collection(
+              full, .init(schema: schema, names: [schema.name, full], partitions: partitions, hasNulls: { _ in nil }),
+              indexes: try await client.listIndexes(of: name), to: to, choices: choices))
+        }
+      }
+    }
+    return CompatibilityReport(from: from, to: to, collections: collections)
+  }
+
+  private static func collection(
+    _ name: String, _ source: SchemaTranslation.Source, indexes: [IndexDefinition], to: MilvusVersion, choices: TranslationChoices
+  ) -> Collection {
+    guard let features = to.features else {
+      let finding = SchemaFinding(
+        field: nil, verdict: .decide, words: "nothing is known of \(to): what it takes shows when a restore makes the collection there")
+      return Collection(collection: name, findings: [finding], indexes: [])
+    }
+    let translation = SchemaTranslation(source, to: features, version: "\(to)", choices: choices)
+    let support = IndexSupport(version: to)
+    let words = indexes.compactMap { index -> String? in
+      guard let field = translation.schema.field(index.field) else { return nil }
+      switch support.fate(of: index, on: field) {
+      case .asItIs: return nil
+      case .instead(let other): return "index \(index.name) on \(index.field) becomes \(other.words) instead of \(index.words)"
+      case .none: return "index \(index.name) on \(index.field) \(index.words) is left out: there is nothing like it"
+      case .otherMetric(let metric, let has):
+        return "index \(index.name) on \(index.field): metric \(metric) is none of \(has.joined(separator: ", "))"
+      }
+    }
+    return Collection(collection: name, findings: translation.findings, indexes: words)
+  }
+}
+
+enum CompatibilityError: Error, CustomStringConvertible {
+  case noVersion(String, String?)
+
+  var description: String {
+    switch self {
+    case .noVersion(let what, let said): "\(what) does not say which Milvus it is (\"\(said ?? "")\"): name a version, like 2.3 or lite-3.2"
+    }
+  }
+}
