@@ -128,7 +128,7 @@ struct CollectionBackupJob: Sendable {
     let job = PartitionBackupJob(
       capture: capture, context: context, compared: compared,
       since: since, progress: progress)
-    for partition in try await partitionsToRead(capture.schema) {
+    for partition in try await client.partitionsToRead(capture.schema) {
       let result = try await job.run(partition)
       read.partitions.append(result.partition)
       read.files += result.files
@@ -147,17 +147,6 @@ struct CollectionBackupJob: Sendable {
         "partition \(partition.name), which backup \(compared.backup ?? "") has with \(partition.content.rows) rows, is gone")
     }
     return read
-  }
-
-  /// The partitions, each read by itself; nil stands for the whole collection.
-  private func partitionsToRead(_ schema: CollectionSchema) async throws -> [String?] {
-    // Partitions that a key spreads rows over may not be named in a query, and a restore spreads the rows again.
-    guard schema.partitionKey == nil else { return [nil] }
-    do {
-      return try await client.listPartitions(of: schema.name).sorted()
-    } catch MilvusError.unsupported {
-      return ["_default"]  // Lite 2.5 has this one only
-    }
   }
 
   private static func guarantee(counts: Bool, since: ChangedSince?) -> Guarantee {
@@ -182,6 +171,17 @@ struct CollectionBackupJob: Sendable {
 }
 
 extension MilvusClient {
+  /// A collection's partitions, each to be read by itself; nil stands for the whole collection.
+  func partitionsToRead(_ schema: CollectionSchema) async throws -> [String?] {
+    // Partitions that a key spreads rows over may not be named in a query, and a restore spreads the rows again.
+    guard schema.partitionKey == nil else { return [nil] }
+    do {
+      return try await listPartitions(of: schema.name).sorted()
+    } catch MilvusError.unsupported {
+      return ["_default"]  // Lite 2.5 has this one only
+    }
+  }
+
   /// About how many rows a collection has, deleted ones perhaps included; nil where the server or the user's rights do not tell.
   func rowEstimate(of collection: String) async throws -> Int? {
     do {

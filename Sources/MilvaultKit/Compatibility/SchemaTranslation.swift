@@ -18,8 +18,8 @@ public struct SchemaFinding: Sendable, Encodable {
   /// Into what, what is lost, and what to do.
   public var words: String
 
-  /// For a plan.
-  var line: String { "\(field.map { "field \($0): " } ?? "")\(words)" }
+  /// For a person.
+  public var line: String { "\(field.map { "field \($0): " } ?? "")\(words)" }
 }
 
 /// A schema as a target holds it, how rows get there, and what is to be told.
@@ -32,7 +32,6 @@ struct SchemaTranslation: Sendable {
 
   /// Why it cannot be; empty if it can.
   var obstacles: [String] { findings.filter { $0.verdict == .decide || $0.verdict == .impossible }.map(\.line) }
-  var steps: [String] { findings.filter { $0.verdict == .translated }.map(\.line) }
 
   /// What a translation has to know of the collection.
   struct Source {

@@ -15,6 +15,8 @@ struct CollectionRestoreJob: Sendable {
   let journal: RestoreJournal
   /// The collection's place in the journal.
   let index: Int
+  /// Where its rows come from; nil for the backup.
+  var source: (any RowSource)?
 
   private var schema: CollectionSchema { plan.schema }
   private var backup: CollectionBackup { plan.backup }
@@ -75,7 +77,9 @@ struct CollectionRestoreJob: Sendable {
       let found = try await made.find(id: await journal.collection(index).madeID ?? 0)
       guard let found else { throw RestoreError.vanished(plan.target.text, restore: journal.id) }
       // Without numbers its rows have to tell that nobody else made it since.
-      if found.id == 0, !(try await made.holdsOnly(rowsOf: backup, connection: connection, repository: repository)) {
+      let isTold = found.id != 0
+      if !isTold, source != nil { throw RestoreError.vanished(plan.target.text, restore: journal.id) }
+      if !isTold, !(try await made.holdsOnly(rowsOf: backup, connection: connection, repository: repository)) {
         throw RestoreError.vanished(plan.target.text, restore: journal.id)
       }
       guard plan.makesNewKeys, stage == .writing else { return found }
@@ -121,9 +125,11 @@ struct CollectionRestoreJob: Sendable {
       return value
     }
     let expected = try await timed("import") {
-      let rows = CollectionRows(
-        client: client, connection: connection, repository: repository, options: options, progress: progress, plan: plan, journal: journal,
-        index: index)
+      let rows: any RowSource =
+        source
+        ?? CollectionRows(
+          client: client, connection: connection, repository: repository, options: options, progress: progress, plan: plan,
+          journal: journal, index: index)
       let expected = try await rows.restore()
       progress.begin("flushing \(schema.name)", unit: "")
       try await unbroken { try await client.flush(schema.name) }

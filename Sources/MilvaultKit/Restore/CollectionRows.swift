@@ -3,8 +3,15 @@ import MilvusClient
 import RowBatches
 import RowFormats
 
+/// Where a collection's rows come from, and how they get in.
+protocol RowSource: Sendable {
+  /// Brings them in.
+  /// - Returns: what each partition should hold now.
+  func restore() async throws -> [ExpectedRows]
+}
+
 /// Brings a backup's rows into a collection that was made for them, segment by segment: what was in before an interruption is not sent again.
-struct CollectionRows: Sendable {
+struct CollectionRows: RowSource {
   let client: MilvusClient
   let connection: DeploymentConnection
   let repository: Repository

@@ -270,7 +270,7 @@ public struct RestoreJob: Sendable {
 
 extension RestoreRecord.Collection {
   /// As it stands before anything is done.
-  fileprivate init(_ plan: RestorePlan.Collection) {
+  init(_ plan: RestorePlan.Collection) {
     self.init(
       source: CollectionName(database: plan.backup.database, name: plan.backup.name), target: plan.target, mode: plan.mode, stage: .waiting,
       progress: plan.backup.partitions.map { _ in RestoreRecord.Progress() }, effect: RowEffect())

@@ -9,6 +9,8 @@ struct RestorePlanner: Sendable {
   let connection: DeploymentConnection
   let repository: Repository
   let options: RestoreOptions
+  /// Whether the backup's rows are in the repository; those of a migration are not.
+  var hasRows = true
   /// The restore's id, of which names are made.
   let restore: String
   /// How far it came before it was interrupted.
@@ -91,7 +93,7 @@ struct RestorePlanner: Sendable {
   /// The schema as the target holds it. Of a version that nothing is known of, the server's own answer tells.
   private func translate(_ plan: inout RestorePlan.Collection) async throws {
     guard let version = MilvusVersion(connection.info), let features = version.features else { return }
-    let nulls = features.contains(.nullableFields) ? nil : try await repository.fieldsWithNulls(of: plan.backup)
+    let nulls = features.contains(.nullableFields) || !hasRows ? nil : try await repository.fieldsWithNulls(of: plan.backup)
     let translation = SchemaTranslation(
       .init(plan.backup, schema: plan.schema, nulls: nulls), to: features, version: "\(version)", choices: options.translation)
     plan.schema = translation.schema
@@ -99,7 +101,6 @@ struct RestorePlanner: Sendable {
     plan.joinsPartitions = translation.joinsPartitions
     plan.findings = translation.findings
     plan.obstacles += translation.obstacles
-    plan.steps += translation.steps
   }
 
   /// The backup's indexes, as far as the target builds them and nobody wants others.

@@ -207,6 +207,7 @@ struct RestoreCommand: MilvaultCommand {
       let bytes: Int
       let mode: String
       let effect: RowEffect?
+      let findings: [SchemaFinding]
       let steps: [String]
       let obstacles: [String]
     }
@@ -263,6 +264,7 @@ struct RestoreCommand: MilvaultCommand {
       console.say(
         "\(collection.source) -> \(collection.target.text): \(Format.number(collection.rows)) rows, \(Format.bytes(collection.rowBytes))")
       if let effect = collection.effect, collection.mode.isIntoLive { console.say("  \(effect.planWords)") }
+      for finding in collection.findings where finding.verdict == .translated { console.say("  translated: \(finding.line)") }
       for step in collection.steps { console.say("  would \(step)") }
       for obstacle in collection.obstacles { console.say("  CANNOT: \(obstacle)") }
     }
@@ -273,7 +275,7 @@ struct RestoreCommand: MilvaultCommand {
         collections: plan.collections.map {
           .init(
             source: $0.source, target: $0.target.text, rows: $0.rows, bytes: $0.rowBytes, mode: $0.mode.rawValue, effect: $0.effect,
-            steps: $0.steps, obstacles: $0.obstacles)
+            findings: $0.findings, steps: $0.steps, obstacles: $0.obstacles)
         }, imported: imported.map(ImportCommand.Read.init)))
     return plan.obstacles.isEmpty ? .done : .failed
   }

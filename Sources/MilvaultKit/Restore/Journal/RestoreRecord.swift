@@ -1,6 +1,7 @@
 public import BackupRepository
 public import Foundation
 public import MilvusClient
+public import RowBatches
 
 /// How far a restore is: `restores/<id>/restore.json`. While it is there, the restore can be resumed, if it is unfinished, or rolled back.
 public struct RestoreRecord: Sendable, Codable {
@@ -26,6 +27,11 @@ public struct RestoreRecord: Sendable, Codable {
     public var begun = 0
     /// Segments of which all rows are in.
     public var done = 0
+    /// Of a migration, which has no segments: the key up to which rows may be in, and the one up to which all are.
+    public var begunThrough: Key?
+    public var doneThrough: Key?
+    /// Whether rows behind every key may be in.
+    public var begunAll: Bool?
   }
 
   /// Two collections that change names, or an alias that changes collections.
