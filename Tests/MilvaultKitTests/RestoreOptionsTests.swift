@@ -22,6 +22,8 @@ import Testing
     options.translation.dropped = [.init("docs.g")]
     options.translation.accepted = [.defaults]
     options.streams = 7
+    options.method = .import
+    options.serverData = ServerData("/data=/var/lib/milvus")
     // Every member is another than by default, so that none can be passed over here either.
     let plain = Dictionary(uniqueKeysWithValues: Mirror(reflecting: RestoreOptions()).children.map { ($0.label ?? "", "\($0.value)") })
     for child in Mirror(reflecting: options).children { #expect(plain[child.label ?? ""] != "\(child.value)", "\(child.label ?? "")") }

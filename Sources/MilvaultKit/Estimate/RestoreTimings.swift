@@ -7,7 +7,7 @@ extension RestorePlan.Collection {
   func timing(of restored: RestoredCollection, on connection: DeploymentConnection) -> RestoreTiming {
     RestoreTiming(
       collection: source, deployment: connection.manifestEntry.label, version: MilvusVersion(connection.info)?.description ?? "Milvus",
-      method: "insert",
+      method: isImported ? "import" : "insert",
       rows: restored.rows, bytes: rows == 0 ? 0 : Int(Double(rowBytes) * Double(restored.rows) / Double(rows)),
       indexes: indexes.map { $0.definition.kind(in: schema) }, seconds: restored.seconds)
   }

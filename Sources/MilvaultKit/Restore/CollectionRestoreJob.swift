@@ -150,6 +150,7 @@ struct CollectionRestoreJob: Sendable {
     var notes =
       options.buildIndexes
       ? plan.indexes.filter { $0.instead != nil }.map { "built \($0.words)" } + plan.indexesLeftOut.map { "left out \($0)" } : []
+    notes += expected.flatMap(\.notes)
     do {
       if staysLoaded || options.verify != .none {
         try await keeping("loading it") { try await timed("load") { try await load(staysLoaded: staysLoaded) } }

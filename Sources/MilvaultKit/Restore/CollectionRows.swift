@@ -21,8 +21,8 @@ struct CollectionRows: RowSource {
   let journal: RestoreJournal
   let index: Int
 
-  private var backup: CollectionBackup { plan.backup }
-  private var inserter: RowInserter {
+  var backup: CollectionBackup { plan.backup }
+  var inserter: RowInserter {
     RowInserter(client: client, schema: plan.schema, dialect: connection.info.dialect, makesNewKeys: plan.makesNewKeys)
   }
 
@@ -50,68 +50,99 @@ struct CollectionRows: RowSource {
   }
 
   /// What a batch came to.
-  private struct Inserted: Sendable {
+  struct Inserted: Sendable {
     var segment: Int
-    var rows: Int
+    var rows = 0
     /// As it was sent, as it is stored in the backup, and as sent with JSON by its value.
     var sent = ContentDigest()
     var stored = ContentDigest()
     var byValue = ContentDigest()
+    /// Why its segment did not come in by the server's own import.
+    var note: String?
+
+    mutating func add(_ other: Inserted) {
+      rows += other.rows
+      sent.add(other.sent)
+      stored.add(other.stored)
+      byValue.add(other.byValue)
+      note = note ?? other.note
+    }
   }
+
+  /// Rows as the target gets them, with the keys that they have in the backup.
+  struct Fitting: Sendable {
+    var rows: RowBatch
+    var keys: [Key]
+    var inserted: Inserted
+  }
+
+  func fitting(_ batch: SegmentBatch) throws -> Fitting {
+    let compares = options.verify == .rows
+    let chosen = plan.filter.map { $0(batch.rows) } ?? batch.rows
+    let translated = try plan.translation(chosen)
+    let rows = plan.makesNewKeys ? translated.dropping([plan.keyField]) : translated
+    var inserted = Inserted(segment: batch.segment, rows: rows.count)
+    if compares {
+      inserted.stored = ContentDigest(of: RowDigests(of: batch.rows))
+      let isStored = !plan.makesNewKeys && plan.translation.isNothing && chosen.count == batch.rows.count
+      inserted.sent = isStored ? inserted.stored : ContentDigest(of: RowDigests(of: rows))
+      if comparesValues { inserted.byValue = ContentDigest(of: RowDigests(of: try rows.withCanonicalJSON())) }
+    }
+    return Fitting(rows: rows, keys: try chosen.keys(field: plan.keyField), inserted: inserted)
+  }
+
+  private var comparesValues: Bool { options.verify == .rows && backup.mayBeRewritten(by: connection) }
 
   /// - Returns: what the partition should hold when it is read back.
   private func insert(_ partition: PartitionBackup, number: Int, into target: String?) async throws -> ExpectedRows {
     let segments = try await repository.segments(of: partition)
     let state = await journal.collection(index)
     let before = state.stage == .written ? RestoreRecord.Progress(begun: segments.count, done: segments.count) : state.progress[number]
-    var rows = SegmentRows(
-      repository: repository, segments: segments, layout: backup.layout, key: try backup.keyLayout(),
-      batchBytes: PageSize.bytes(for: connection.capabilities) * 2 / 3)
-    rows.willBegin = { segment in
-      guard segment >= before.done else { return }
-      if segment < before.begun {
-        try await empty(segments[segment], target)
-      } else {
-        try await journal.update(index) { $0.progress[number].begun = segment + 1 }
-      }
-    }
-    let compares = options.verify == .rows
-    let comparesValues = compares && backup.mayBeRewritten(by: connection)
-    var (sent, stored, byValue) = (ContentDigest(), ContentDigest(), ContentDigest())
+    var total = Inserted(segment: 0)
     var current = before.done
-    var count = 0
-    try await orderedParallelMap(rows, width: max(1, options.streams)) { batch in
-      let chosen = plan.filter.map { $0(batch.rows) } ?? batch.rows
-      let fitting = try plan.translation(chosen)
-      let rows = plan.makesNewKeys ? fitting.dropping([plan.keyField]) : fitting
-      if batch.segment >= before.done { try await inserter.insert(rows, keys: try chosen.keys(field: plan.keyField), into: target) }
-      progress.add(batch.rows.count, bytes: batch.rows.byteCount)
-      var inserted = Inserted(segment: batch.segment, rows: rows.count)
-      guard compares else { return inserted }
-      inserted.stored = ContentDigest(of: RowDigests(of: batch.rows))
-      let isStored = !plan.makesNewKeys && plan.translation.isNothing && chosen.count == batch.rows.count
-      inserted.sent = isStored ? inserted.stored : ContentDigest(of: RowDigests(of: rows))
-      if comparesValues { inserted.byValue = ContentDigest(of: RowDigests(of: try rows.withCanonicalJSON())) }
-      return inserted
-    } consume: { inserted in
-      if inserted.segment > current {
-        current = inserted.segment
-        try await journal.update(index) { $0.progress[number].done = inserted.segment }
+    @Sendable func done(_ segments: Int) async throws { try await journal.update(index) { $0.progress[number].done = segments } }
+    if plan.isImported {
+      total = try await importSegments(segments, partition: number, after: before, into: target)
+    } else {
+      var rows = try self.rows(of: segments)
+      rows.willBegin = { segment in
+        guard segment >= before.done else { return }
+        if segment < before.begun {
+          try await empty(segments[segment], target)
+        } else {
+          try await journal.update(index) { $0.progress[number].begun = segment + 1 }
+        }
       }
-      count += inserted.rows
-      sent.add(inserted.sent)
-      byValue.add(inserted.byValue)
-      stored.add(inserted.stored)
+      try await orderedParallelMap(rows, width: max(1, options.streams)) { batch in
+        let fitting = try fitting(batch)
+        if batch.segment >= before.done { try await inserter.insert(fitting.rows, keys: fitting.keys, into: target) }
+        progress.add(batch.rows.count, bytes: batch.rows.byteCount)
+        return fitting.inserted
+      } consume: { inserted in
+        if inserted.segment > current {
+          current = inserted.segment
+          try await done(inserted.segment)
+        }
+        total.add(inserted)
+      }
     }
     // What was read from the repository has to be what was backed up, before it says anything about the target.
     let wanted = segments.reduce(into: ContentDigest()) { $0.add($1.content) }
-    guard !compares || stored == wanted else { throw RestoreError.damagedBackup(backup.fullName) }
-    if before.done < segments.count { try await journal.update(index) { $0.progress[number].done = segments.count } }
-    return ExpectedRows(partition: partition, rows: count, content: sent, byValue: comparesValues ? byValue : nil)
+    guard options.verify != .rows || total.stored == wanted else { throw RestoreError.damagedBackup(backup.fullName) }
+    if before.done < segments.count { try await done(segments.count) }
+    return ExpectedRows(
+      partition: partition, rows: total.rows, content: total.sent, byValue: comparesValues ? total.byValue : nil,
+      notes: total.note.map { [$0] } ?? [])
+  }
+
+  func rows(of segments: [Segment]) throws -> SegmentRows {
+    SegmentRows(
+      repository: repository, segments: segments, layout: backup.layout, key: try backup.keyLayout(),
+      batchBytes: PageSize.bytes(for: connection.capabilities) * 2 / 3)
   }
 
   /// Takes out what an interrupted restore had sent of a segment.
-  private func empty(_ segment: Segment, _ partition: String?) async throws {
+  func empty(_ segment: Segment, _ partition: String?) async throws {
     let digests = try await repository.digests(of: segment, keyType: try backup.keyLayout().type)
     while let next = try digests.next() { try await inserter.delete(next.keys, from: partition) }
   }

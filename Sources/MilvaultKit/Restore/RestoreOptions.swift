@@ -59,6 +59,9 @@ public struct RestoreOptions: Sendable, Codable {
   public var translation = TranslationChoices()
   /// Inserts under way at the same time.
   public var streams = 3
+  public var method: RestoreMethod = .auto
+  /// Where files for the server's own import can be put; nil where they cannot.
+  public var serverData: ServerData?
 
   public init() {}
 }
@@ -83,6 +86,8 @@ extension RestoreOptions {
     try read(.verify, &verify)
     autoID = try container.decodeIfPresent(AutoIDChoice.self, forKey: .autoID)
     filter = try container.decodeIfPresent(String.self, forKey: .filter)
+    try read(.method, &method)
+    serverData = try container.decodeIfPresent(ServerData.self, forKey: .serverData)
     try read(.streams, &streams)
     try read(.translation, &translation)
   }

@@ -32,6 +32,8 @@ public struct RestorePlan: Sendable {
     public var findings: [SchemaFinding] = []
     /// How rows become what the target holds.
     var translation = RowTranslation()
+    /// Whether rows come in by the server's own import.
+    var isImported = false
     /// Whether rows of all partitions come into one.
     var joinsPartitions = false
     /// What chooses its rows; nil for all.

@@ -269,7 +269,9 @@ struct RestorePlanner: Sendable {
     for name in plan.filter?.dynamicNames ?? [] {
       plan.steps.append("take \(name) in --filter from the dynamic field, since no field has that name")
     }
-    plan.steps.append("insert \(chosen) and flush")
+    decideMethod(&plan)
+    plan.steps.append(
+      plan.isImported ? "import \(chosen) by the server's own import, from files put into its data folder" : "insert \(chosen) and flush")
     for index in plan.indexes {
       plan.steps.append((options.buildIndexes ? "build " : "do not build (--no-index) ") + index.words)
     }
@@ -289,6 +291,13 @@ struct RestorePlanner: Sendable {
       options.dropsOld
         ? "drop \(replaced.kept) with \(rows) (--drop-old)" : "keep \(replaced.kept) with \(rows), released; `milvault rollback` swaps back"
     )
+  }
+
+  private func decideMethod(_ plan: inout RestorePlan.Collection) {
+    guard options.method != .insert else { return }
+    let obstacle = hasRows ? options.importObstacle(plan, version: MilvusVersion(connection.info)) : "rows of a migration are in no file"
+    plan.isImported = obstacle == nil
+    if let obstacle, options.method == .import { plan.obstacles.append("--method import: \(obstacle)") }
   }
 
   private func describeMerge(_ plan: inout RestorePlan.Collection) {

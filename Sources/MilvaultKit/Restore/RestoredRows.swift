@@ -12,6 +12,8 @@ struct ExpectedRows: Sendable {
   var content: ContentDigest
   /// The same with JSON by its value; nil where the server keeps its bytes.
   var byValue: ContentDigest?
+  /// What a user should know of how they came in.
+  var notes: [String] = []
 }
 
 extension ExpectedRows {
@@ -27,7 +29,7 @@ extension ExpectedRows {
         guard let digest = part.byValue else { return }
         sum = sum ?? ContentDigest()
         sum?.add(digest)
-      })
+      }, notes: parts.flatMap(\.notes))
   }
 }
 

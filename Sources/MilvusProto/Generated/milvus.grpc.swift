@@ -458,6 +458,45 @@ package enum WireMilvusService: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "Import" metadata.
+        package enum Import: Sendable {
+            /// Request type for "Import".
+            package typealias Input = WireImportRequest
+            /// Response type for "Import".
+            package typealias Output = WireImportResponse
+            /// Descriptor for "Import".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "milvus.proto.milvus.MilvusService"),
+                method: "Import",
+                type: .unary
+            )
+        }
+        /// Namespace for "GetImportState" metadata.
+        package enum GetImportState: Sendable {
+            /// Request type for "GetImportState".
+            package typealias Input = WireGetImportStateRequest
+            /// Response type for "GetImportState".
+            package typealias Output = WireGetImportStateResponse
+            /// Descriptor for "GetImportState".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "milvus.proto.milvus.MilvusService"),
+                method: "GetImportState",
+                type: .unary
+            )
+        }
+        /// Namespace for "ListImportTasks" metadata.
+        package enum ListImportTasks: Sendable {
+            /// Request type for "ListImportTasks".
+            package typealias Input = WireListImportTasksRequest
+            /// Response type for "ListImportTasks".
+            package typealias Output = WireListImportTasksResponse
+            /// Descriptor for "ListImportTasks".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "milvus.proto.milvus.MilvusService"),
+                method: "ListImportTasks",
+                type: .unary
+            )
+        }
         /// Descriptors for all methods in the "milvus.proto.milvus.MilvusService" service.
         package static let descriptors: [GRPCCore.MethodDescriptor] = [
             Connect.descriptor,
@@ -492,7 +531,10 @@ package enum WireMilvusService: Sendable {
             Search.descriptor,
             Flush.descriptor,
             GetFlushState.descriptor,
-            GetPersistentSegmentInfo.descriptor
+            GetPersistentSegmentInfo.descriptor,
+            Import.descriptor,
+            GetImportState.descriptor,
+            ListImportTasks.descriptor
         ]
     }
 }
@@ -1137,6 +1179,63 @@ extension WireMilvusService {
             deserializer: some GRPCCore.MessageDeserializer<WireGetPersistentSegmentInfoResponse>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireGetPersistentSegmentInfoResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "Import" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireImportRequest` message.
+        ///   - serializer: A serializer for `WireImportRequest` messages.
+        ///   - deserializer: A deserializer for `WireImportResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func `import`<Result>(
+            request: GRPCCore.ClientRequest<WireImportRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireImportRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireImportResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireImportResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "GetImportState" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireGetImportStateRequest` message.
+        ///   - serializer: A serializer for `WireGetImportStateRequest` messages.
+        ///   - deserializer: A deserializer for `WireGetImportStateResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func getImportState<Result>(
+            request: GRPCCore.ClientRequest<WireGetImportStateRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireGetImportStateRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireGetImportStateResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireGetImportStateResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "ListImportTasks" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireListImportTasksRequest` message.
+        ///   - serializer: A serializer for `WireListImportTasksRequest` messages.
+        ///   - deserializer: A deserializer for `WireListImportTasksResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func listImportTasks<Result>(
+            request: GRPCCore.ClientRequest<WireListImportTasksRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireListImportTasksRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireListImportTasksResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireListImportTasksResponse>) async throws -> Result
         ) async throws -> Result where Result: Sendable
     }
 
@@ -2145,6 +2244,96 @@ extension WireMilvusService {
                 onResponse: handleResponse
             )
         }
+
+        /// Call the "Import" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireImportRequest` message.
+        ///   - serializer: A serializer for `WireImportRequest` messages.
+        ///   - deserializer: A deserializer for `WireImportResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func `import`<Result>(
+            request: GRPCCore.ClientRequest<WireImportRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireImportRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireImportResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireImportResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: WireMilvusService.Method.Import.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "GetImportState" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireGetImportStateRequest` message.
+        ///   - serializer: A serializer for `WireGetImportStateRequest` messages.
+        ///   - deserializer: A deserializer for `WireGetImportStateResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func getImportState<Result>(
+            request: GRPCCore.ClientRequest<WireGetImportStateRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireGetImportStateRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireGetImportStateResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireGetImportStateResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: WireMilvusService.Method.GetImportState.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "ListImportTasks" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireListImportTasksRequest` message.
+        ///   - serializer: A serializer for `WireListImportTasksRequest` messages.
+        ///   - deserializer: A deserializer for `WireListImportTasksResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func listImportTasks<Result>(
+            request: GRPCCore.ClientRequest<WireListImportTasksRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireListImportTasksRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireListImportTasksResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireListImportTasksResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: WireMilvusService.Method.ListImportTasks.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
     }
 }
 
@@ -2971,6 +3160,81 @@ extension WireMilvusService.ClientProtocol {
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<WireGetPersistentSegmentInfoRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<WireGetPersistentSegmentInfoResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Import" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `WireImportRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func `import`<Result>(
+        request: GRPCCore.ClientRequest<WireImportRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireImportResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.import(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<WireImportRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<WireImportResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "GetImportState" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `WireGetImportStateRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func getImportState<Result>(
+        request: GRPCCore.ClientRequest<WireGetImportStateRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireGetImportStateResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.getImportState(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<WireGetImportStateRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<WireGetImportStateResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "ListImportTasks" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `WireListImportTasksRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func listImportTasks<Result>(
+        request: GRPCCore.ClientRequest<WireListImportTasksRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireListImportTasksResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.listImportTasks(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<WireListImportTasksRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<WireListImportTasksResponse>(),
             options: options,
             onResponse: handleResponse
         )
@@ -3931,6 +4195,93 @@ extension WireMilvusService.ClientProtocol {
             metadata: metadata
         )
         return try await self.getPersistentSegmentInfo(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Import" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func `import`<Result>(
+        _ message: WireImportRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireImportResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<WireImportRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.import(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "GetImportState" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func getImportState<Result>(
+        _ message: WireGetImportStateRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireGetImportStateResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<WireGetImportStateRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.getImportState(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "ListImportTasks" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func listImportTasks<Result>(
+        _ message: WireListImportTasksRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireListImportTasksResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<WireListImportTasksRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.listImportTasks(
             request: request,
             options: options,
             onResponse: handleResponse

@@ -6,6 +6,7 @@ public import MilvaultKit
 extension RestoreVerify: ExpressibleByArgument {}
 extension AutoIDChoice: ExpressibleByArgument {}
 extension RestoreMode: ExpressibleByArgument {}
+extension RestoreMethod: ExpressibleByArgument {}
 
 struct RestoreCommand: MilvaultCommand {
   static let configuration = CommandConfiguration(
@@ -97,13 +98,22 @@ struct RestoreCommand: MilvaultCommand {
   @Option(help: "Inserts under way at the same time.")
   var streams = 3
 
+  @Option(help: "How rows come in: auto, insert, or import (the server's own import of files, where it can read them).")
+  var method: RestoreMethod = .auto
+
+  @Option(
+    help: ArgumentHelp(
+      "The server's data folder, for its own import; =THERE where the server sees it at another path. Milvus 2.3 with local storage.",
+      valueName: "folder[=there]"))
+  var serverData: String?
+
   func validate() throws {
     guard (1...64).contains(streams) else { throw ValidationError("--streams takes 1 to 64") }
     guard resume || backup != nil else { throw ValidationError("name a backup (latest for the newest), or --resume") }
     if resume {
       let others: [(String, Bool)] = [
         ("--plan", plan), ("--collection", !collections.isEmpty), ("--rename", !renames.isEmpty), ("--suffix", !suffix.isEmpty),
-        ("--partition", !partition.isEmpty), ("--filter", filter != nil), ("--fill, --drop-field or --accept", !translation.isEmpty),
+        ("--partition", !partition.isEmpty), ("--filter", filter != nil), ("--method", method != .auto), ("--server-data", serverData != nil), ("--fill, --drop-field or --accept", !translation.isEmpty),
         ("--mode", mode != .create), ("--drop-old", dropOld),
         ("--no-index", noIndex),
         ("--no-load", noLoad), ("--verify", verify != .rows), ("--auto-id", autoID != nil),
@@ -154,6 +164,8 @@ struct RestoreCommand: MilvaultCommand {
     options.autoID = autoID
     options.streams = streams
     options.translation = try translation.choices()
+    options.method = method
+    options.serverData = serverData.map { ServerData($0) }
     return options
   }
 

@@ -15,6 +15,7 @@ actor RestoreJournal {
   /// Whether the repository takes it; one that is mounted read-only does not.
   private var isKept = true
   private var saved: Int
+  private var lastWrite: Task<Void, any Error>?
 
   /// Begins a journal.
   /// - Throws: `RestoreError.needsJournal` if it cannot be written and the restore must not go without.
@@ -58,10 +59,16 @@ actor RestoreJournal {
     try await write()
   }
 
+  /// One after the other: of two that are under way at once, the older would else take the newer one's place on the disk.
   private func write() async throws {
     guard isKept else { return }
     record.changed = .now
-    try await repository.putRestore(record, id: record.id)
+    let write = Task { [repository, record, previous = lastWrite] in
+      _ = await previous?.result
+      try await repository.putRestore(record, id: record.id)
+    }
+    lastWrite = write
+    try await write.value
   }
 
   /// Saves what is about to be changed.

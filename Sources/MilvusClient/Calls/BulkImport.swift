@@ -1,0 +1,68 @@
+import MilvusProto
+
+/// A bulk import that a server does by itself, from files that it can read.
+public struct ImportTask: Sendable, Hashable {
+  public enum State: Sendable, Hashable {
+    case working
+    /// All its rows are in and visible.
+    case completed
+    case failed(String)
+  }
+
+  public let id: Int64
+  public let collection: Int64
+  public let state: State
+  public let rows: Int
+}
+
+extension MilvusClient {
+  /// Asks the server to read files. Sent once only: a second time would bring the rows in twice.
+  /// - Parameter files: their paths as the server sees them.
+  /// - Returns: the tasks that it makes of them.
+  public func importFiles(_ files: [String], into collection: String, partition: String?) async throws -> [Int64] {
+    var request = WireImportRequest()
+    request.dbName = database
+    request.collectionName = collection
+    request.partitionName = partition ?? ""
+    request.files = files
+    let message = request
+    return try await call("Import \(collection)", subject: collection, repeatable: .no, status: { $0.status }) {
+      try await $0.import(message, metadata: $1, options: $2)
+    }.tasks
+  }
+
+  public func importTask(_ id: Int64) async throws -> ImportTask {
+    var request = WireGetImportStateRequest()
+    request.task = id
+    let message = request
+    let answer = try await call("GetImportState \(id)", status: { $0.status }) {
+      try await $0.getImportState(message, metadata: $1, options: $2)
+    }
+    return ImportTask(answer)
+  }
+
+  /// The imports into a collection that the server still knows of.
+  public func importTasks(of collection: String) async throws -> [ImportTask] {
+    var request = WireListImportTasksRequest()
+    request.dbName = database
+    request.collectionName = collection
+    let message = request
+    return try await call("ListImportTasks \(collection)", subject: collection, status: { $0.status }) {
+      try await $0.listImportTasks(message, metadata: $1, options: $2)
+    }.tasks.map(ImportTask.init)
+  }
+}
+
+extension ImportTask {
+  init(_ wire: WireGetImportStateResponse) {
+    id = wire.id
+    collection = wire.collectionID
+    rows = Int(wire.rowCount)
+    let reason = wire.infos.first { $0.key == "failed_reason" }?.value ?? ""
+    switch wire.state {
+    case 6: state = .completed
+    case 1, 7: state = .failed(reason)
+    default: state = .working
+    }
+  }
+}
