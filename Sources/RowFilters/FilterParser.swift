@@ -14,7 +14,9 @@ struct FilterParser {
   private var depth = 0
   /// Names that are no field's, and so a member's of the dynamic field.
   private(set) var dynamicNames: [String] = []
-  private static let deepest = 200
+  private static let deepest = 100
+  private var terms = 0
+  private static let mostTerms = 500
 
   init(_ text: String, layout: RowLayout) throws(FilterError) {
     self.text = text
@@ -59,6 +61,12 @@ struct FilterParser {
     guard take(sign) != nil else { throw failure("\"\(sign)\" is missing") }
   }
 
+  /// Each term is one more call deep when the expression is evaluated.
+  private mutating func countTerm() throws(FilterError) {
+    terms += 1
+    guard terms <= Self.mostTerms else { throw failure("it has more than \(Self.mostTerms) terms; `in [...]` takes any number of values") }
+  }
+
   // MARK: Levels, the loosest first
 
   private mutating func alternatives() throws(FilterError) -> Item {
@@ -69,6 +77,7 @@ struct FilterParser {
     var left = try conjunction()
     while take("||") != nil || take(word: "or") {
       let middle = column
+      try countTerm()
       let right = try predicate(try conjunction(), at: middle)
       left = .predicate(.or(try predicate(left, at: start), right))
     }
@@ -80,6 +89,7 @@ struct FilterParser {
     var left = try comparison()
     while take("&&") != nil || take(word: "and") {
       let middle = column
+      try countTerm()
       let right = try predicate(try comparison(), at: middle)
       left = .predicate(.and(try predicate(left, at: start), right))
     }
@@ -129,6 +139,7 @@ struct FilterParser {
     var left = try product()
     while let sign = take("+", "-") {
       let middle = column
+      try countTerm()
       left = .operand(try arithmetic(left, sign, try product(), at: start, middle))
     }
     return left
@@ -140,6 +151,7 @@ struct FilterParser {
     while let sign = take("*", "/", "%", "**") {
       guard sign != "**" else { throw failure("powers are not computed", at: start) }
       let middle = column
+      try countTerm()
       left = .operand(try arithmetic(left, sign, try prefixed(), at: start, middle))
     }
     return left
@@ -227,6 +239,9 @@ struct FilterParser {
       if ["true", "True", "TRUE"].contains(word) { return .operand(.constant(.bool(true))) }
       if ["false", "False", "FALSE"].contains(word) { return .operand(.constant(.bool(false))) }
     case "exists" where word == "exists" || word == "EXISTS":
+      depth += 1
+      defer { depth -= 1 }
+      guard depth < Self.deepest else { throw failure("it is nested deeper than \(Self.deepest)") }
       let place = column
       let inner = take("(") != nil
       let operand = try operand(try primary(), at: place)
@@ -305,14 +320,17 @@ struct FilterParser {
     }
     try require(")")
     let kind: FilterExpression.Contains = name.hasSuffix("_all") ? .all : name.hasSuffix("_any") ? .any : .one
+    func narrowed(_ value: FilterValue) -> FilterValue {
+      if case .field(_, .array(.float), _) = subject { value.narrowed } else { value }
+    }
     guard kind != .one else {
       try requireElement(value, of: subject, at: argument)
-      return .predicate(.contains(.one, subject, [value]))
+      return .predicate(.contains(.one, subject, [narrowed(value)]))
     }
     guard case .list(let values) = value else { throw failure("\(name) asks for a list", at: argument) }
     guard !values.isEmpty else { throw failure("servers refuse an empty list here", at: argument) }
     for value in values { try requireElement(value, of: subject, at: argument) }
-    return .predicate(.contains(kind, subject, values))
+    return .predicate(.contains(kind, subject, values.map(narrowed)))
   }
 
   private func requireElement(_ value: FilterValue, of subject: FilterOperand, at place: Int) throws(FilterError) {
@@ -413,7 +431,10 @@ struct FilterParser {
       throw failure("this divides by zero", at: middle)
     }
     if operation == .modulo, [a, b].contains(where: { $0.isFloating }) { throw failure("% asks for whole numbers", at: start) }
-    if case .constant(let x) = a, case .constant(let y) = b { return .constant(FilterArithmetic.value(x, operation, y)) }
+    if case .constant(let x) = a, case .constant(let y) = b {
+      guard !FilterArithmetic.overflows(x, operation, y) else { throw failure("this is more than an int64 holds", at: start) }
+      return .constant(FilterArithmetic.value(x, operation, y))
+    }
     return .arithmetic(operation, a.narrowed(beside: b), b.narrowed(beside: a))
   }
 }
@@ -424,25 +445,30 @@ extension FilterValue {
     switch self {
     case .integer(let value): .float(Float(value))
     case .double(let value): .float(Float(value))
+    case .list(let values): .list(values.map(\.narrowed))
     default: self
     }
   }
 }
 
 extension FilterOperand {
+  fileprivate var isConstant: Bool { if case .constant = self { true } else { false } }
+
   /// Whether its values are single-precision.
   fileprivate var isSingle: Bool {
     switch self {
     case .constant(.float), .field(_, .scalar(.float), _): true
     case .element(_, _, let type): type == .float
-    case .arithmetic(_, let a, let b): a.isSingle || b.isSingle
+    case .arithmetic(_, let a, let b): (a.isSingle || b.isSingle) && [a, b].allSatisfy { $0.isSingle || $0.isConstant }
     default: false
     }
   }
 
   /// A constant as it is held against `other`.
   fileprivate func narrowed(beside other: FilterOperand) -> FilterOperand {
-    if case .constant(let value) = self, other.isSingle { .constant(value.narrowed) } else { self }
+    guard case .constant(let value) = self else { return self }
+    if case .field(_, .array(.float), _) = other { return .constant(value.narrowed) }
+    return other.isSingle ? .constant(value.narrowed) : self
   }
 
   /// Whether its values are certainly no whole numbers.

@@ -67,6 +67,18 @@ enum FilterArithmetic {
     }
   }
 
+  /// Whether two whole numbers come to one that no int64 holds.
+  static func overflows(_ a: FilterValue, _ operation: FilterOperand.Arithmetic, _ b: FilterValue) -> Bool {
+    guard case (.integer(let a), .integer(let b)) = (a, b) else { return false }
+    return switch operation {
+    case .plus: a.addingReportingOverflow(b).overflow
+    case .minus: a.subtractingReportingOverflow(b).overflow
+    case .times: a.multipliedReportingOverflow(by: b).overflow
+    case .over: a.dividedReportingOverflow(by: b).overflow
+    case .modulo: false
+    }
+  }
+
   private static func double(_ value: FilterValue) -> Double? {
     switch value {
     case .integer(let value): Double(value)

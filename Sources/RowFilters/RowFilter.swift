@@ -111,7 +111,7 @@ private struct RowValues {
       guard let column = column(place), case .list(let offsets, _) = column.values else { return .null }
       return .integer(Int64(offsets[row + 1] - offsets[row]))
     case .json(let place, let steps):
-      guard column(place) != nil else { return steps.isEmpty ? .null : .missing }
+      guard column(place) != nil else { return .null }
       return json(place, steps).map(FilterValue.init) ?? .missing
     case .arithmetic(let operation, let a, let b): return FilterArithmetic.value(value(of: a), operation, value(of: b))
     }

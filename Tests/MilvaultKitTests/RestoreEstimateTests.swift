@@ -53,7 +53,7 @@ import Testing
     let estimate = RestoreEstimator(timings: timings).estimate(try backup(rows: 100_000))
     #expect(estimate.basis == 1 && estimate.total.likely == 89, "\(estimate)")
     #expect(estimate.total.least < 89 && estimate.total.most > 89, "one restore does not show how far they spread")
-    #expect(try part(estimate, "import").why == "by 1 restore of it")
+    #expect(try part(estimate, "import").why == "by 1 restore of it into Milvus 2.3")
     let strange = RestoreEstimator(timings: timings).estimate(try backup(rows: 100_000, name: "new"))
     #expect(strange.basis == 2 && strange.total.most >= 89 * 50, "\(strange)")
   }
@@ -74,7 +74,7 @@ import Testing
   @Test func anotherKindOfIndexSaysNothing() throws {
     let estimate = RestoreEstimator(timings: [timing(rows: 100_000, index: "IVF_FLAT")]).estimate(try backup(rows: 100_000))
     #expect(try part(estimate, "index").why.contains("no restore with such indexes"))
-    #expect(try part(estimate, "import").why == "by 1 restore of it")
+    #expect(try part(estimate, "import").why == "by 1 restore of it into Milvus 2.3")
     #expect(try RestoreEstimator(timings: []).estimate(backup(rows: 0)).parts.isEmpty)
   }
 }

@@ -16,6 +16,8 @@ public struct RunRecord: Sendable, Codable {
   public var rows: Int
   public var bytes: Int
   public var seconds: [String: Double]
+  /// Whether a failed restore ended before it wrote anything; nil where that is not known.
+  public var wroteNothing: Bool?
   /// A restore's collections, where each was restored as a whole by this run.
   public var restored: [RestoreTiming]?
   public var tool: String
@@ -55,13 +57,18 @@ extension Repository {
     return false
   }
 
-  /// The first restore that made one of these collections anew and began after a moment, with the collection; nil if there is none.
-  package func laterRestore(making collections: Set<String>, than moment: Timestamp) async throws -> (run: RunRecord, collection: String)? {
+  /// Whether a restore that began after a moment may have made one of these collections anew.
+  /// - Returns: which, and when, in words; nil if none did.
+  package func laterRestore(making collections: Set<String>, than moment: Timestamp) async throws -> String? {
     for object in try await store.list("history/") where object.key.contains("-restore-") {
-      guard let run = try? JSONDecoder().decode(RunRecord.self, from: try await store.read(object.key)), run.started > moment,
-        run.outcome == .done, !["merge", "fill"].contains(run.mode)
-      else { continue }
-      if let collection = run.collections.first(where: collections.contains) { return (run, collection) }
+      guard let run = try? JSONDecoder().decode(RunRecord.self, from: try await store.read(object.key)) else {
+        return "a record of a restore, \(object.key), cannot be read"
+      }
+      // One that failed may have kept what it made all the same.
+      guard run.started > moment, run.wroteNothing != true, !["merge", "fill"].contains(run.mode) else { continue }
+      if let collection = run.collections.first(where: collections.contains) {
+        return "\(collection) was restored anew later, at \(run.started.text)"
+      }
     }
     return nil
   }

@@ -72,18 +72,38 @@ public struct CompatibilityReport: Sendable {
       return Collection(collection: name, findings: [finding], indexes: [])
     }
     let translation = SchemaTranslation(source, to: features, version: "\(to)", choices: choices)
+    var findings = translation.findings.filter { $0.verdict != .fits }
+    func decide(_ field: String?, _ words: String) { findings.append(SchemaFinding(field: field, verdict: .decide, words: words)) }
+    if !features.contains(.databases), name.contains(".") {
+      decide(nil, "\(to) has no databases: give it a name in the one that there is, with --rename \(name)=default.\(source.schema.name)")
+    }
+    if !to.isLite, let key = translation.schema.primaryKey, key.autoID {
+      decide(key.name, "the server takes no given keys where it makes them itself: --auto-id keep-keys or new-keys says which")
+    }
     let support = IndexSupport(version: to)
-    let words = indexes.compactMap { index -> String? in
-      guard let field = translation.schema.field(index.field) else { return nil }
+    var words: [String] = []
+    for index in indexes {
+      guard let field = translation.schema.field(index.field) else {
+        words.append("index \(index.name) on \(index.field) is left out, as the field is")
+        continue
+      }
+      guard field.type.isVector || field.type == source.schema.field(index.field)?.type else {
+        words.append("index \(index.name) on \(index.field) is left out: the field is \(field.type.name) there")
+        continue
+      }
       switch support.fate(of: index, on: field) {
-      case .asItIs: return nil
-      case .instead(let other): return "index \(index.name) on \(index.field) becomes \(other.words) instead of \(index.words)"
-      case .none: return "index \(index.name) on \(index.field) \(index.words) is left out: there is nothing like it"
+      case .asItIs: break
+      case .instead(let other): words.append("index \(index.name) on \(index.field) becomes \(other.words) instead of \(index.words)")
+      case .none: words.append("index \(index.name) on \(index.field) \(index.words) is left out: there is nothing like it")
       case .otherMetric(let metric, let has):
-        return "index \(index.name) on \(index.field): metric \(metric) is none of \(has.joined(separator: ", "))"
+        decide(
+          index.field,
+          "its index has metric \(metric), and \(to) has \(has.joined(separator: ", ")): searches mean something else there; choose with --index"
+        )
       }
     }
-    return Collection(collection: name, findings: translation.findings, indexes: words)
+    if findings.isEmpty { findings = translation.findings }
+    return Collection(collection: name, findings: findings, indexes: words)
   }
 }
 

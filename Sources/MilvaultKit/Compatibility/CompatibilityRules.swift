@@ -18,7 +18,7 @@ enum CompatibilityRules {
     }
   }
 
-  private static let server22: Set<MilvusFeature> = [.binaryVectors, .dynamicFields, .partitionKeys, .partitions]
+  private static let server22: Set<MilvusFeature> = [.binaryVectors, .dynamicFields, .partitionKeys, .partitions, .databases]
   private static let server23 = server22.union([.arrays, .defaultValues])
   private static let server24 = server23.union([.halfVectors, .sparseVectors, .severalVectors])
   private static let server25 = server24.union([.nullableFields, .functions])
@@ -39,7 +39,7 @@ enum CompatibilityRules {
       isLite: true, major: 3, minor: nil, isMeasured: true,
       features: [
         .arrays, .geometry, .timestamptz, .sparseVectors, .severalVectors, .nullableFields, .defaultValues, .dynamicFields,
-        .partitionKeys, .functions, .partitions,
+        .partitionKeys, .functions, .partitions, .databases,
       ]),
   ]
 
@@ -76,7 +76,7 @@ enum CompatibilityRules {
     Step(
       from: (2, 4), to: (2, 5),
       changes: [
-        "nulls and default values came: a filter over a field with nulls leaves those rows out, `not` included",
+        "nulls came: a filter over a field with nulls leaves those rows out, `not` included",
         "text search by BM25 came; the words its analyzers find are part of what a search gives",
       ]),
     Step(

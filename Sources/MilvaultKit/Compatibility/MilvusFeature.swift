@@ -5,7 +5,7 @@ import RowBatches
 enum MilvusFeature: String, Sendable, CaseIterable {
   case arrays, geometry, text, timestamptz
   case binaryVectors, halfVectors, int8Vectors, sparseVectors, severalVectors
-  case nullableFields, defaultValues, dynamicFields, partitionKeys, functions, partitions
+  case nullableFields, defaultValues, dynamicFields, partitionKeys, functions, partitions, databases
 
   /// The feature that a field's type is.
   init?(_ type: ColumnType) {

@@ -82,13 +82,16 @@ struct SchemaTranslation: Sendable {
   private mutating func dropFields() {
     for choice in choices.dropped where choice.collection.map(names.contains) ?? true {
       guard let field = schema.field(choice.field) else { continue }
-      let inputs = schema.functions.filter { !choices.accepted.contains(.functions) && $0.inputFields.contains(field.name) }
+      let users = schema.functions.filter { $0.inputFields.contains(field.name) || $0.outputFields.contains(field.name) }
+      let inputs = choices.accepted.contains(.functions) ? [] : users
       if field.isPrimaryKey || field.isPartitionKey {
         find(field.name, .impossible, "it is the \(field.isPrimaryKey ? "primary" : "partition") key, and cannot be left out")
       } else if let function = inputs.first {
-        find(field.name, .decide, "function \(function.name) needs it: add --accept functions")
+        find(field.name, .decide, "function \(function.name) needs or makes it: add --accept functions, which leaves that out too")
       } else {
-        schema.fields.removeAll { $0.name == field.name }
+        let made = Set(users.flatMap(\.outputFields))
+        schema.functions.removeAll { function in users.contains { $0.name == function.name } }
+        schema.fields.removeAll { $0.name == field.name || made.contains($0.name) }
         rows.add(.drop, to: field.name)
         find(field.name, .translated, "left out (--drop-field)")
       }
@@ -190,7 +193,8 @@ struct SchemaTranslation: Sendable {
   }
 
   private mutating func requireFewVectors() {
-    let vectors = schema.fields.filter(\.type.isVector).map(\.name)
+    let made = Set(schema.functions.flatMap(\.outputFields))
+    let vectors = schema.fields.filter { $0.type.isVector && (!$0.isFunctionOutput || made.contains($0.name)) }.map(\.name)
     guard vectors.count > 1, !features.contains(.severalVectors) else { return }
     let ways = vectors.map { kept in
       vectors.filter { $0 != kept }.map { "--drop-field \($0)" }.joined(separator: " ") + " --suffix _\(kept)"

@@ -1,4 +1,5 @@
 import Foundation
+import MilvusClient
 
 /// What a user decided about what a target cannot hold.
 public struct TranslationChoices: Sendable, Codable, Hashable {
@@ -36,6 +37,18 @@ public struct TranslationChoices: Sendable, Codable, Hashable {
   public var accepted: Set<Loss> = []
 
   public init() {}
+
+  /// Choices for fields that no collection has: misspelt ones.
+  func unused(in collections: [(names: [String], schema: CollectionSchema)]) -> [String] {
+    func isUsed(_ field: Field) -> Bool {
+      collections.contains { collection in
+        (field.collection.map(collection.names.contains) ?? true) && collection.schema.field(field.field) != nil
+      }
+    }
+    func text(_ field: Field) -> String { [field.collection, field.field].compactMap(\.self).joined(separator: ".") }
+    return fills.filter { !isUsed($0.field) }.map { "--fill \(text($0.field))" }
+      + dropped.filter { !isUsed($0) }.map { "--drop-field \(text($0))" }
+  }
 
   /// Reads `[collection.]field=value`.
   /// - Returns: false if it is none.

@@ -31,6 +31,7 @@ public struct VersionComparison: Sendable {
     case .compatible: "the same line"
     case .testFirst: "one minor version up"
     case .migrate where from.isLite != to.isLite: "Milvus Lite and the server keep their data in different forms"
+    case .migrate where from.isLite && from.major == to.major: "whether \(to) opens the files of \(from) was not measured"
     case .migrate where from.isLite: "the files of \(from) are not those of \(to)"
     case .migrate where (to.major, to.minor) < (from.major, from.minor): "downwards: an older version does not read what a newer one wrote"
     case .migrate: "more than one minor version apart"

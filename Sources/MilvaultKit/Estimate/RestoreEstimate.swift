@@ -40,7 +40,10 @@ public struct RestoreEstimator: Sendable {
     // Of the collection itself, if it was restored before: nothing is more like it.
     let own = timings.filter { $0.collection == backup.fullName && $0.rows > 0 }
     let basis = own.isEmpty ? timings.filter { $0.rows > 0 } : own
-    func words(_ count: Int) -> String { "by \(count) restore\(count == 1 ? "" : "s") of \(own.isEmpty ? "other collections" : "it")" }
+    let versions = Set(basis.map(\.version)).sorted().joined(separator: ", ")
+    func words(_ count: Int) -> String {
+      "by \(count) restore\(count == 1 ? "" : "s") of \(own.isEmpty ? "other collections" : "it") into \(versions)"
+    }
     func byBytes(_ stage: String) -> RestoreEstimate.Part? {
       let known = basis.compactMap { one in one.seconds[stage].map { (size: Double(max(one.bytes, 1)), seconds: $0) } }
       return Self.scaled(known, to: Double(max(bytes, 1))).map { .init(stage: stage, seconds: $0, why: words(known.count)) }

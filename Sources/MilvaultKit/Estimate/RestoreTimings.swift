@@ -9,7 +9,7 @@ extension RestorePlan.Collection {
       collection: source, deployment: connection.manifestEntry.label, version: MilvusVersion(connection.info)?.description ?? "Milvus",
       method: isImported ? "import" : "insert",
       rows: restored.rows, bytes: rows == 0 ? 0 : Int(Double(rowBytes) * Double(restored.rows) / Double(rows)),
-      indexes: indexes.map { $0.definition.kind(in: schema) }, seconds: restored.seconds)
+      indexes: backup.indexes.map { $0.kind(in: backup.schema) }, seconds: restored.seconds)
   }
 }
 

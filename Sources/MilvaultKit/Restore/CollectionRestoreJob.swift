@@ -30,7 +30,8 @@ struct CollectionRestoreJob: Sendable {
       try Task.checkCancellation()
       let lost = try requireSchema(description)
       var restored = try await fill()
-      restored.notes = lost + restored.notes
+      restored.notes = lost + plan.warnings + restored.notes
+      restored.translations = plan.findings.filter { $0.verdict == .translated }.map(\.line)
       return (restored, description)
     } catch let error as RestoreError where error.keepsCollection {
       throw error
@@ -62,7 +63,7 @@ struct CollectionRestoreJob: Sendable {
       // Some servers answer "done" to the creation of what is there already: so this is asked just before.
       guard try await !client.hasCollection(schema.name) else { throw RestoreError.createdByOthers(plan.target.text) }
       let name = schema.name
-      try await journal.update(index) { ($0.stage, $0.made) = (.creating, name) }
+      try await journal.update(index) { [schema] in ($0.stage, $0.made, $0.schema) = (.creating, name, schema) }
       description = try await create()
     case .creating:
       // Whether it was made before the interruption is not known. An empty one of this schema is.
@@ -79,7 +80,10 @@ struct CollectionRestoreJob: Sendable {
       // Without numbers its rows have to tell that nobody else made it since.
       let isTold = found.id != 0
       if !isTold, source != nil { throw RestoreError.vanished(plan.target.text, restore: journal.id) }
-      if !isTold, !(try await made.holdsOnly(rowsOf: backup, connection: connection, repository: repository)) {
+      if !isTold,
+        !(try await MadeCollection(client: client, schema: found.schema, hasSegments: made.hasSegments).holdsOnly(
+          rowsOf: backup, madeAs: schema, connection: connection, repository: repository))
+      {
         throw RestoreError.vanished(plan.target.text, restore: journal.id)
       }
       guard plan.makesNewKeys, stage == .writing else { return found }

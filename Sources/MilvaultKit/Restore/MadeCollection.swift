@@ -56,11 +56,11 @@ struct MadeCollection: Sendable {
 
   /// Whether all its rows are a backup's: what is to be known where a server gives no numbers, by which a collection could be told from one
   /// that somebody else made under its name.
-  func holdsOnly(rowsOf backup: CollectionBackup, connection: DeploymentConnection, repository: Repository) async throws -> Bool {
-    // A translation may have left fields out, or given them other types.
-    guard let key = schema.primaryKey, key.type == backup.schema.field(key.name)?.type,
-      schema.fields.allSatisfy({ backup.schema.field($0.name) != nil })
-    else { return false }
+  /// - Parameter planned: the schema that it was asked for with.
+  func holdsOnly(
+    rowsOf backup: CollectionBackup, madeAs planned: CollectionSchema, connection: DeploymentConnection, repository: Repository
+  ) async throws -> Bool {
+    guard planned.losses(in: schema).isEmpty || planned.primaryKey?.autoID == true else { return false }
     if try await client.rowEstimate(of: schema.name) == 0 { return true }
     let state = try await client.loadState(of: schema.name)
     return try await client.whileLoaded(schema.name, state: state, progress: ProgressMeter()) {

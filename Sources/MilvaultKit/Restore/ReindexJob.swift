@@ -29,7 +29,7 @@ public struct ReindexJob: Sendable {
   public func run(_ entry: CatalogEntry) async throws -> [Reindexed] {
     try await target.withConnection(progress: progress) { connection in
       let planner = RestorePlanner(connection: connection, repository: repository, options: options, restore: "")
-      let plans = try planner.plannedIndexes(entry.manifest)
+      let plans = try await planner.plannedIndexes(entry.manifest)
       let unused = options.indexes.first { choice in !plans.contains { $0.takes(choice) } }
       let obstacles = plans.flatMap(\.obstacles) + (unused.map { ["no collection has the field \($0.field) (--index)"] } ?? [])
       guard obstacles.isEmpty else { throw RestoreError.obstacles(obstacles) }
@@ -86,14 +86,18 @@ public struct ReindexJob: Sendable {
 
 extension RestorePlanner {
   /// What indexes the chosen collections get under the names that they were restored as.
-  func plannedIndexes(_ manifest: Manifest) throws -> [RestorePlan.Collection] {
-    try options.chosen(of: manifest).map { backup in
+  func plannedIndexes(_ manifest: Manifest) async throws -> [RestorePlan.Collection] {
+    var plans: [RestorePlan.Collection] = []
+    for backup in try options.chosen(of: manifest) {
       var plan = RestorePlan.Collection(
         source: backup.fullName, target: options.target(of: backup), rows: backup.content.rows, rowBytes: 0, steps: [], obstacles: [],
         mode: .create, schema: backup.schema, backup: backup, aliases: [], makesNewKeys: false, partitions: backup.partitions)
+      // As it was made: fields may have been left out, or have other types there.
+      plan.schema = try await connection.withClient(for: plan.target.database) { try await $0.describeCollection(plan.target.name).schema }
       decideIndexes(&plan)
-      return plan
+      plans.append(plan)
     }
+    return plans
   }
 }
 

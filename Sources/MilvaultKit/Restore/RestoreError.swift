@@ -136,6 +136,14 @@ extension RestoreError: CustomStringConvertible {
     }
   }
 
+  /// Whether it ended before anything was written.
+  var isBeforeWriting: Bool {
+    switch self {
+    case .obstacles, .unfinishedBefore, .beingRestored, .nothingToResume, .notInBackup, .noPartition: true
+    default: false
+    }
+  }
+
   /// Whether `resume` can go on from here.
   var canBeResumed: Bool {
     switch self {

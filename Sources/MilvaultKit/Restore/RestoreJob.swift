@@ -19,6 +19,8 @@ public struct RestoredCollection: Sendable {
   public var kept: String?
   /// The restore, by which `rollback` knows it; nil if there is nothing to roll back.
   public var restore: String?
+  /// What was translated or left out, since the target does not hold it, in words.
+  public var translations: [String] = []
   /// What it took, for later estimates; nil where this run did a part of it only.
   var timing: RestoreTiming?
   /// Settings that the server left out, in words: they do not touch the rows.
@@ -170,11 +172,12 @@ public struct RestoreJob: Sendable {
       return restored
     } catch {
       let difference = (error as? RestoreError)?.isDifference ?? (error as? RepositoryError)?.isDamage ?? false
-      try? await repository.record(
-        RunRecord(
-          verb: "restore", mode: options.mode.rawValue, started: started, outcome: difference ? .damage : .failed, error: "\(error)",
-          backup: manifest.id,
-          collections: manifest.collections.map(\.fullName)))
+      let targets = (try? options.chosen(of: manifest).map { options.target(of: $0).text }) ?? manifest.collections.map(\.fullName)
+      var run = RunRecord(
+        verb: "restore", mode: options.mode.rawValue, started: started, outcome: difference ? .damage : .failed, error: "\(error)",
+        backup: manifest.id, collections: targets)
+      if (error as? RestoreError)?.isBeforeWriting == true { run.wroteNothing = true }
+      try? await repository.record(run)
       throw error
     }
   }
@@ -191,7 +194,7 @@ public struct RestoreJob: Sendable {
         var one = try await connection.withClient(for: collection.target.database) { client in
           try await restore(collection, index: index, journal: journal, client: client, connection: connection)
         }
-        if isWhole, !collection.mode.isIntoLive { one.timing = collection.timing(of: one, on: connection) }
+        if isWhole, !collection.mode.isIntoLive, !collection.isFiltered { one.timing = collection.timing(of: one, on: connection) }
         restored.append(one)
       } catch {
         // In a task of its own, since this one may be cancelled.

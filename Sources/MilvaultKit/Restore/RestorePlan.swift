@@ -48,6 +48,14 @@ public struct RestorePlan: Sendable {
       (choice.collection.map([backup.name, backup.fullName].contains) ?? true) && schema.field(choice.field) != nil
     }
 
+    /// Whether only a part of its rows is restored.
+    public var isFiltered: Bool { filter != nil }
+
+    /// What a user should know of the rows that were chosen.
+    var warnings: [String] {
+      (filter?.dynamicNames ?? []).map { "--filter took \($0) from the dynamic field, since no field has that name" }
+    }
+
     /// The collection for a message, with the name that it has until it takes the target's.
     var madeAs: String { schema.name == target.name ? target.text : "\(target.text) (now \(schema.name))" }
     var keyField: String { backup.schema.primaryKey?.name ?? "" }

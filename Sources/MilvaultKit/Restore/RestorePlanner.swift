@@ -3,6 +3,7 @@ import Foundation
 import MilvusClient
 import RowBatches
 import RowFilters
+import RowFormats
 
 /// Makes a plan by looking at the backup and asking the target.
 struct RestorePlanner: Sendable {
@@ -34,6 +35,11 @@ struct RestorePlanner: Sendable {
       }
       plan.collections.append(collection)
     }
+    for words in options.translation.unused(
+      in: plan.collections.map { (names: [$0.backup.name, $0.backup.fullName], schema: $0.backup.schema) })
+    where !plan.collections.isEmpty && !options.mode.isIntoLive {
+      plan.collections[0].obstacles.append("no collection of this restore has the field of \(words)")
+    }
     for choice in options.indexes where !plan.collections.contains(where: { $0.takes(choice) }) && !plan.collections.isEmpty {
       let name = [choice.collection, choice.field].compactMap { $0 }.joined(separator: ".")
       plan.collections[0].obstacles.append("no collection of this restore has the field \(name) (--index)")
@@ -52,6 +58,11 @@ struct RestorePlanner: Sendable {
       partitions: manifest.collections.first { $0.database == backup.database && $0.name == backup.name }?.partitions ?? backup.partitions)
     do {
       plan.filter = try options.filter.map { try RowFilter($0, layout: backup.layout) }
+      for name in try await namesOfNoRow(plan.filter, in: backup) {
+        plan.obstacles.append(
+          "--filter: no field is called \(name), and no row has it in the dynamic field; write $meta[\"\(name)\"] if it is meant all the same"
+        )
+      }
     } catch {
       plan.obstacles.append("\(error)")
     }
@@ -90,17 +101,49 @@ struct RestorePlanner: Sendable {
     return plan
   }
 
+  /// Names in a filter that are no field's, nor any row's: misspelt ones, most likely.
+  private func namesOfNoRow(_ filter: RowFilter?, in backup: CollectionBackup) async throws -> [String] {
+    guard hasRows, let filter, !filter.dynamicNames.isEmpty else { return [] }
+    var missing = Set(filter.dynamicNames)
+    let layout = RowLayout(backup.layout.fields.filter { $0.name == CollectionSchema.dynamicFieldName })
+    for partition in backup.partitions {
+      for segment in try await repository.segments(of: partition) {
+        let rows = try await repository.openRows(of: segment, layout: layout, key: try backup.keyLayout())
+        while !missing.isEmpty, let batch = try rows.next() {
+          guard let column = batch.columns.first else { continue }
+          for row in 0..<batch.count where !missing.isEmpty {
+            guard case .object(let members)? = JSONValue(column.values.bytes(at: row)) else { continue }
+            missing.subtract(members.map { String(decoding: $0.name, as: UTF8.self) })
+          }
+        }
+      }
+    }
+    return filter.dynamicNames.filter(missing.contains)
+  }
+
   /// The schema as the target holds it. Of a version that nothing is known of, the server's own answer tells.
   private func translate(_ plan: inout RestorePlan.Collection) async throws {
-    guard let version = MilvusVersion(connection.info), let features = version.features else { return }
+    let version = MilvusVersion(connection.info)
+    // Of a version that nothing is known of, what it takes shows when the collection is made; fields are left out all the same.
+    let features = version?.features ?? Set(MilvusFeature.allCases)
     let nulls = features.contains(.nullableFields) || !hasRows ? nil : try await repository.fieldsWithNulls(of: plan.backup)
     let translation = SchemaTranslation(
-      .init(plan.backup, schema: plan.schema, nulls: nulls), to: features, version: "\(version)", choices: options.translation)
+      .init(plan.backup, schema: plan.schema, nulls: nulls), to: features, version: version.map { "\($0)" } ?? "this server",
+      choices: options.translation)
     plan.schema = translation.schema
     plan.translation = translation.rows
     plan.joinsPartitions = translation.joinsPartitions
     plan.findings = translation.findings
     plan.obstacles += translation.obstacles
+    if plan.joinsPartitions, hasRows {
+      let key = try plan.backup.keyLayout().type
+      let shared = try await SharedKeys.find(in: plan.backup.partitions, of: plan.source, keyType: key, repository: repository)
+      if let (key, partitions) = shared.min(by: { $0.key < $1.key }) {
+        plan.obstacles.append(
+          "\(shared.count) keys stand in several partitions, \(key) in \(partitions.sorted().joined(separator: " and ")), and would stand twice in one: "
+            + "restore the partitions apart, with --partition and --suffix")
+      }
+    }
   }
 
   /// The backup's indexes, as far as the target builds them and nobody wants others.
@@ -259,6 +302,10 @@ struct RestorePlanner: Sendable {
   }
 
   private func describe(_ plan: inout RestorePlan.Collection) {
+    for name in plan.filter?.dynamicNames ?? [] {
+      plan.steps.append("take \(name) in --filter from the dynamic field, since no field has that name")
+    }
+    if plan.mode.isIntoLive, let filter = plan.filter { plan.steps.append("take only the rows that are chosen by \(filter.text)") }
     if plan.mode.isIntoLive { return describeMerge(&plan) }
     let backup = plan.backup
     plan.effect = plan.filter == nil ? RowEffect(inserted: backup.content.rows) : nil
@@ -266,9 +313,6 @@ struct RestorePlanner: Sendable {
     let extra = backup.partitions.map(\.name).filter { $0 != "_default" && $0 != PartitionBackup.all }
     if !extra.isEmpty, !plan.joinsPartitions { plan.steps.append("create partitions \(extra.joined(separator: ", "))") }
     let chosen = plan.filter.map { "those of \(backup.content.rows) rows that are chosen by \($0.text)" } ?? "\(backup.content.rows) rows"
-    for name in plan.filter?.dynamicNames ?? [] {
-      plan.steps.append("take \(name) in --filter from the dynamic field, since no field has that name")
-    }
     decideMethod(&plan)
     plan.steps.append(
       plan.isImported ? "import \(chosen) by the server's own import, from files put into its data folder" : "insert \(chosen) and flush")

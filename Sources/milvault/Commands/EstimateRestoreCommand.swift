@@ -47,7 +47,8 @@ struct EstimateRestoreCommand: MilvaultCommand {
     let repository = try await common.repository()
     let manifest = try await repository.find(backup).manifest
     var options = RestoreOptions()
-    options.collections = try collections.map { try CollectionName($0) }
+    let database = try common.defaultDatabase()
+    options.collections = try collections.map { try CollectionName($0, defaultDatabase: database) }
     let chosen = try options.chosen(of: manifest)
     let timings = try await repository.restoreTimings(most: 50)
     let rate = timings.isEmpty ? try await ReadingProbe(repository: repository).rate(of: chosen) : nil

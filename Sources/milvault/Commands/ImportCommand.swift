@@ -74,6 +74,9 @@ struct ImportCommand: MilvaultCommand {
   @OptionGroup var translation: TranslationOptions
 
   func validate() throws {
+    if into == .repository, !translation.isEmpty {
+      throw ValidationError("--fill, --drop-field and --accept are for a server: a repository holds everything")
+    }
     if into == .repository, plan || !renames.isEmpty || !suffix.isEmpty {
       throw ValidationError("--plan, --rename and --suffix are for --into server: a backup keeps the names, and a restore renames")
     }

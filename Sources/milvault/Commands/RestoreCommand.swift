@@ -113,7 +113,8 @@ struct RestoreCommand: MilvaultCommand {
     if resume {
       let others: [(String, Bool)] = [
         ("--plan", plan), ("--collection", !collections.isEmpty), ("--rename", !renames.isEmpty), ("--suffix", !suffix.isEmpty),
-        ("--partition", !partition.isEmpty), ("--filter", filter != nil), ("--method", method != .auto), ("--server-data", serverData != nil), ("--fill, --drop-field or --accept", !translation.isEmpty),
+        ("--partition", !partition.isEmpty), ("--filter", filter != nil), ("--method", method != .auto),
+        ("--server-data", serverData != nil), ("--fill, --drop-field or --accept", !translation.isEmpty),
         ("--mode", mode != .create), ("--drop-old", dropOld),
         ("--no-index", noIndex),
         ("--no-load", noLoad), ("--verify", verify != .rows), ("--auto-id", autoID != nil),
@@ -129,6 +130,9 @@ struct RestoreCommand: MilvaultCommand {
         throw ValidationError("--mode replace puts nothing unproven in the place of a collection: leave --verify none and --no-index out")
       }
       if !partition.isEmpty { throw ValidationError("--mode replace with --partition would lose the other partitions: use --mode merge") }
+      if dropOld, !translation.dropField.isEmpty {
+        throw ValidationError("--drop-old with --drop-field would lose the field: leave --drop-old out")
+      }
       if filter != nil { throw ValidationError("--mode replace with --filter would lose the other rows: use --mode merge") }
     }
     _ = try indexOptions.choices()
@@ -191,6 +195,7 @@ struct RestoreCommand: MilvaultCommand {
     let effect: RowEffect?
     let kept: String?
     let restore: String?
+    let translations: [String]
     let notes: [String]
 
     init(_ one: RestoredCollection) {
@@ -202,6 +207,7 @@ struct RestoreCommand: MilvaultCommand {
       effect = one.effect
       kept = one.kept
       restore = one.restore
+      translations = one.translations
       notes = one.notes
     }
   }
@@ -276,6 +282,9 @@ struct RestoreCommand: MilvaultCommand {
       console.say(
         "\(collection.source) -> \(collection.target.text): \(Format.number(collection.rows)) rows, \(Format.bytes(collection.rowBytes))")
       if let effect = collection.effect, collection.mode.isIntoLive { console.say("  \(effect.planWords)") }
+      if let effect = collection.effect, collection.isFiltered, !collection.mode.isIntoLive {
+        console.say("  \(Format.number(effect.inserted)) of them are chosen by --filter")
+      }
       for finding in collection.findings where finding.verdict == .translated { console.say("  translated: \(finding.line)") }
       for step in collection.steps { console.say("  would \(step)") }
       for obstacle in collection.obstacles { console.say("  CANNOT: \(obstacle)") }
@@ -296,12 +305,13 @@ struct RestoreCommand: MilvaultCommand {
     let parts = ["import", "index", "load", "verify"].compactMap { stage in one.seconds[stage].map { "\(stage) \(Format.seconds($0))" } }
     let proof =
       switch one.verified {
-      case .rows: "every row read back and equal"
+      case .rows: "every row read back and equal\(one.translations.isEmpty ? "" : " to what it was translated to")"
       case .count where one.effect != nil: "every key looked up again and there"
       case .count: "rows counted"
       case .none: "NOT VERIFIED"
       }
     console.say("\(one.source) -> \(one.target): \(Format.number(one.rows)) rows, \(proof); \(parts.joined(separator: " + "))")
+    for translation in one.translations { console.say("  translated: \(translation)") }
     if let effect = one.effect { console.say("  \(effect.doneWords)\(one.verified == .count ? ", whatever their values" : "")") }
     if let kept = one.kept { console.say("  what was there is kept as \(kept)") }
     if let restore = one.restore { console.say("  `milvault rollback \(restore)` undoes it") }

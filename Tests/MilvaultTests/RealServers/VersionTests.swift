@@ -71,6 +71,13 @@ extension RealServers {
       try await filled.drop()
 
       let target = try await TestServer(crossing.to)
+      // compat says the same beforehand, as things are and with the decisions.
+      let compat = ["compat", "--from", "latest", "--to", target.uri, "--repo", filled.repository]
+      let asItIs = try await run(Project.milvault, compat, folder: filled.scratch.folder)
+      #expect(asItIs.exitCode == (crossing.refused.isEmpty ? 0 : 2), "\(asItIs)")
+      #expect(crossing.refused.allSatisfy(asItIs.output.contains), "\(asItIs)")
+      let decided = try await run(Project.milvault, compat + crossing.decisions, folder: filled.scratch.folder)
+      #expect(decided.exitCode == 0 && decided.output.contains("can be restored there"), "\(decided)")
       let plain = try await filled.restore("--plan", uri: target.uri)
       if crossing.refused.isEmpty {
         #expect(plain.exitCode == 0, "\(plain)")
@@ -92,6 +99,48 @@ extension RealServers {
       #expect(crossed.leftOut == crossing.leftOut, "\(crossed)")
       #expect(crossed.changed.compactMapValues(\.last) == crossing.changed, "\(crossed)")
       try await target.pymilvus("drop", filled.name)
+    }
+
+    /// Keys that stand in several partitions would stand twice where there are none; and a misspelt choice is told.
+    @Test func whatCannotBeJoinedOrIsMisspeltIsRefused() async throws {
+      try await Turn.take(.standalone23, .lite2)
+      let filled = try await Filled("partitions", on: .standalone23)
+      let backup = try await filled.backup()
+      try #require(backup.exitCode == 0, "\(backup)")
+      let target = try await TestServer(.lite2)
+      let joined = try await filled.restore("--accept", "partitions", uri: target.uri)
+      #expect(joined.exitCode == 1 && joined.errors.contains("stand in several partitions"), "\(joined)")
+      let typo = try await filled.restore("--drop-field", "emial", "--suffix", "_r", uri: filled.server.uri)
+      #expect(typo.exitCode == 1 && typo.errors.contains("--drop-field emial"), "\(typo)")
+      let fill = try await filled.restore("--fill", "nosuch=1", "--suffix", "_r", uri: filled.server.uri)
+      #expect(fill.exitCode == 1 && fill.errors.contains("--fill nosuch"), "\(fill)")
+      #expect(try await target.pymilvus("run", "print(utility.has_collection('\(filled.name)'))").contains("False"))
+      try await filled.drop()
+    }
+
+    /// A translated restore is gone on with, and its indexes are built later, by the schema that was made.
+    @Test func aTranslatedRestoreIsResumedAndReindexed() async throws {
+      try await Turn.take(.lite2, .lite3)
+      let filled = try await Filled("crossing", on: .lite2)
+      let backup = try await filled.backup()
+      try #require(backup.exitCode == 0, "\(backup)")
+      let target = try await TestServer(.lite3)
+      let slow = try FaultyMilvus(target, fault: "slow-inserts", "5")
+      let process = try filled.startRestore("--drop-field", "bv", "--filter", "id < 200", uri: slow.uri)
+      while process.isRunning, try await !filled.milvault("rollback", "--list").output.contains("unfinished") {}
+      try await Task.sleep(for: .seconds(1))
+      process.signal(SIGKILL)
+      _ = await process.wait()
+      let resumed = try await filled.milvault("restore", "--resume", "--uri", slow.uri)
+      #expect(resumed.exitCode == 0 && resumed.output.contains("200 rows, every row read back and equal"), "\(resumed)")
+      #expect(resumed.output.contains("translated: field h: float16_vector becomes float_vector"), "\(resumed)")
+      let bare = try await filled.restore(
+        "--drop-field", "bv", "--suffix", "_bare", "--no-index", "--verify", "none", uri: target.uri)
+      #expect(bare.exitCode == 0, "\(bare)")
+      let reindex = try await filled.milvault("reindex", "latest", "--suffix", "_bare", "--uri", target.uri)
+      #expect(reindex.exitCode == 0 && reindex.output.contains("built index"), "\(reindex)")
+      for name in [filled.name, "\(filled.name)_bare"] { try await target.pymilvus("drop", name) }
+      try await filled.drop()
     }
   }
 }

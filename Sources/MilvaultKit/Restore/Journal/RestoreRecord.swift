@@ -61,6 +61,8 @@ public struct RestoreRecord: Sendable, Codable {
     public var made: String?
     /// The number of the collection that was made, or of the live one that rows go into; 0 where the server gives none.
     public var madeID: Int64?
+    /// The schema it was made with.
+    public var schema: CollectionSchema?
     /// By the backup's partitions.
     public var progress: [Progress]
     public var swap: Swap?

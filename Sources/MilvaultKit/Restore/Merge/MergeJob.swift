@@ -82,7 +82,7 @@ struct MergeJob: Sendable {
     let shared = partitions.isEmpty ? [:] : try await SharedKeys.find(in: plan, repository: repository)
     let fills = options.mode == .fill
     var saved = try await journal.savedSegments(of: index)
-    var notes: [String] = []
+    var notes = plan.warnings
     var unseen = UnseenRows()
     var rows = 0
     for round in 1...Self.rounds {

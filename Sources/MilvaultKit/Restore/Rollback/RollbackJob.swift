@@ -100,7 +100,7 @@ public struct RollbackJob: Sendable {
     guard let later = try await repository.laterRestore(making: targets, than: record.changed) else { return }
     throw RestoreError.cannotRollBack(
       record.id,
-      "\(later.collection) was restored anew later, at \(later.run.started.text), and this server gives no numbers by which to tell "
+      "\(later), and this server gives no numbers by which to tell "
         + "whether it is the same collection. `milvault rollback --discard \(record.id)` gives up what was saved")
   }
 
@@ -144,7 +144,8 @@ public struct RollbackJob: Sendable {
       let backup = try await repository.find(journal.record.backup).manifest.collections
         .first { $0.database == collection.source.database && $0.name == collection.source.name }
       if let backup {
-        isOwn = try await made.holdsOnly(rowsOf: backup, connection: connection, repository: repository)
+        isOwn = try await made.holdsOnly(
+          rowsOf: backup, madeAs: collection.schema ?? backup.schema, connection: connection, repository: repository)
       } else {
         isOwn = false
       }
