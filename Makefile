@@ -45,6 +45,7 @@ bench: build
 	Benchmarks/change
 	Benchmarks/since
 	Benchmarks/merge
+	Benchmarks/restore
 
 install: build
 	@Scripts/install "$(PREFIX)"

@@ -5,7 +5,8 @@ milvault=$root/.build/release/milvault
 python=$MILVAULT_EMBEDDED_HOME/2.3.5/bin/python
 work=$(mktemp -d)
 cd "$work"
-"$milvault" embedded start 2.3.5 --port $port >start.log 2>&1 &
+# With `data` set to a folder's name it keeps its data there, where files for its import can be put.
+"$milvault" embedded start 2.3.5 --port $port ${data:+--data "$work/$data"} >start.log 2>&1 &
 server=$!
 trap 'kill -INT $server 2>/dev/null || true; wait $server 2>/dev/null || true; rm -rf "$work"' EXIT
 until grep -q "answers at" start.log; do kill -0 $server || { cat start.log; exit 1; }; sleep 0.2; done
