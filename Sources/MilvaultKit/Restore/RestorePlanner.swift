@@ -101,51 +101,6 @@ struct RestorePlanner: Sendable {
     return plan
   }
 
-  /// Names in a filter that are no field's, nor any row's: misspelt ones, most likely.
-  private func namesOfNoRow(_ filter: RowFilter?, in backup: CollectionBackup) async throws -> [String] {
-    guard hasRows, let filter, !filter.dynamicNames.isEmpty else { return [] }
-    var missing = Set(filter.dynamicNames)
-    let layout = RowLayout(backup.layout.fields.filter { $0.name == CollectionSchema.dynamicFieldName })
-    for partition in backup.partitions {
-      for segment in try await repository.segments(of: partition) {
-        let rows = try await repository.openRows(of: segment, layout: layout, key: try backup.keyLayout())
-        while !missing.isEmpty, let batch = try rows.next() {
-          guard let column = batch.columns.first else { continue }
-          for row in 0..<batch.count where !missing.isEmpty {
-            guard case .object(let members)? = JSONValue(column.values.bytes(at: row)) else { continue }
-            missing.subtract(members.map { String(decoding: $0.name, as: UTF8.self) })
-          }
-        }
-      }
-    }
-    return filter.dynamicNames.filter(missing.contains)
-  }
-
-  /// The schema as the target holds it. Of a version that nothing is known of, the server's own answer tells.
-  private func translate(_ plan: inout RestorePlan.Collection) async throws {
-    let version = MilvusVersion(connection.info)
-    // Of a version that nothing is known of, what it takes shows when the collection is made; fields are left out all the same.
-    let features = version?.features ?? Set(MilvusFeature.allCases)
-    let nulls = features.contains(.nullableFields) || !hasRows ? nil : try await repository.fieldsWithNulls(of: plan.backup)
-    let translation = SchemaTranslation(
-      .init(plan.backup, schema: plan.schema, nulls: nulls), to: features, version: version.map { "\($0)" } ?? "this server",
-      choices: options.translation)
-    plan.schema = translation.schema
-    plan.translation = translation.rows
-    plan.joinsPartitions = translation.joinsPartitions
-    plan.findings = translation.findings
-    plan.obstacles += translation.obstacles
-    if plan.joinsPartitions, hasRows {
-      let key = try plan.backup.keyLayout().type
-      let shared = try await SharedKeys.find(in: plan.backup.partitions, of: plan.source, keyType: key, repository: repository)
-      if let (key, partitions) = shared.min(by: { $0.key < $1.key }) {
-        plan.obstacles.append(
-          "\(shared.count) keys stand in several partitions, \(key) in \(partitions.sorted().joined(separator: " and ")), and would stand twice in one: "
-            + "restore the partitions apart, with --partition and --suffix")
-      }
-    }
-  }
-
   /// The backup's indexes, as far as the target builds them and nobody wants others.
   func decideIndexes(_ plan: inout RestorePlan.Collection) {
     let backup = plan.backup
@@ -292,72 +247,5 @@ struct RestorePlanner: Sendable {
     }
   }
 
-  /// A field that a function made cannot be created where the function is not known.
-  private func dropOrphanedOutputs(_ plan: inout RestorePlan.Collection) {
-    let made = Set(plan.schema.functions.flatMap(\.outputFields))
-    for field in plan.schema.fields where field.isFunctionOutput && !made.contains(field.name) {
-      plan.steps.append("leave field \(field.name) out: a function made it that the source server did not describe")
-    }
-    plan.schema.fields.removeAll { $0.isFunctionOutput && !made.contains($0.name) }
-  }
 
-  private func describe(_ plan: inout RestorePlan.Collection) {
-    for name in plan.filter?.dynamicNames ?? [] {
-      plan.steps.append("take \(name) in --filter from the dynamic field, since no field has that name")
-    }
-    if plan.mode.isIntoLive, let filter = plan.filter { plan.steps.append("take only the rows that are chosen by \(filter.text)") }
-    if plan.mode.isIntoLive { return describeMerge(&plan) }
-    let backup = plan.backup
-    plan.effect = plan.filter == nil ? RowEffect(inserted: backup.content.rows) : nil
-    plan.steps.append("create collection \(plan.schema.name) with \(plan.schema.fields.count) fields, \(backup.shards) shards")
-    let extra = backup.partitions.map(\.name).filter { $0 != "_default" && $0 != PartitionBackup.all }
-    if !extra.isEmpty, !plan.joinsPartitions { plan.steps.append("create partitions \(extra.joined(separator: ", "))") }
-    let chosen = plan.filter.map { "those of \(backup.content.rows) rows that are chosen by \($0.text)" } ?? "\(backup.content.rows) rows"
-    decideMethod(&plan)
-    plan.steps.append(
-      plan.isImported ? "import \(chosen) by the server's own import, from files put into its data folder" : "insert \(chosen) and flush")
-    for index in plan.indexes {
-      plan.steps.append((options.buildIndexes ? "build " : "do not build (--no-index) ") + index.words)
-    }
-    if backup.loadState == .loaded { plan.steps.append(options.load && options.buildIndexes ? "load it" : "leave it unloaded") }
-    describeProof(&plan)
-    guard let replaced = plan.replaced else {
-      for alias in plan.aliases { plan.steps.append("set alias \(alias)") }
-      return
-    }
-    let rows = replaced.rows.map { "about \($0) rows" } ?? "its rows"
-    if replaced.isByAlias {
-      plan.steps.append("let alias \(plan.target.name) stand for it instead of \(replaced.kept)")
-    } else {
-      plan.steps.append("rename \(plan.target.name) to \(replaced.kept), and \(plan.schema.name) to \(plan.target.name)")
-    }
-    plan.steps.append(
-      options.dropsOld
-        ? "drop \(replaced.kept) with \(rows) (--drop-old)" : "keep \(replaced.kept) with \(rows), released; `milvault rollback` swaps back"
-    )
-  }
-
-  private func decideMethod(_ plan: inout RestorePlan.Collection) {
-    guard options.method != .insert else { return }
-    let obstacle = hasRows ? options.importObstacle(plan, version: MilvusVersion(connection.info)) : "rows of a migration are in no file"
-    plan.isImported = obstacle == nil
-    if let obstacle, options.method == .import { plan.obstacles.append("--method import: \(obstacle)") }
-  }
-
-  private func describeMerge(_ plan: inout RestorePlan.Collection) {
-    plan.steps.append(
-      plan.mode == .fill
-        ? "insert the rows whose keys are missing"
-        : "insert the rows whose keys are missing, and put the backup's rows in the place of those that differ; what is overwritten is saved in the repository first"
-    )
-    describeProof(&plan)
-  }
-
-  private func describeProof(_ plan: inout RestorePlan.Collection) {
-    switch options.verify {
-    case .none: plan.steps.append("verify nothing (--verify none)")
-    case .count where !plan.mode.isIntoLive: plan.steps.append("count the rows")
-    case .count, .rows: plan.steps.append(plan.mode.isIntoLive ? "look at all its rows again" : "read all rows back and compare them")
-    }
-  }
 }
