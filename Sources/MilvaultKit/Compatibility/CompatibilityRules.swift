@@ -39,7 +39,7 @@ enum CompatibilityRules {
       isLite: true, major: 3, minor: nil, isMeasured: true,
       features: [
         .arrays, .geometry, .timestamptz, .sparseVectors, .severalVectors, .nullableFields, .defaultValues, .dynamicFields,
-        .partitionKeys, .functions, .partitions, .databases,
+        .partitionKeys, .functions, .partitions, .databases, .unboundedArrayTexts,
       ]),
   ]
 

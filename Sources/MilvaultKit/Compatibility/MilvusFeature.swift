@@ -6,6 +6,8 @@ enum MilvusFeature: String, Sendable, CaseIterable {
   case arrays, geometry, text, timestamptz
   case binaryVectors, halfVectors, int8Vectors, sparseVectors, severalVectors
   case nullableFields, defaultValues, dynamicFields, partitionKeys, functions, partitions, databases
+  /// Arrays of texts whose length no one says.
+  case unboundedArrayTexts
 
   /// The feature that a field's type is.
   init?(_ type: ColumnType) {

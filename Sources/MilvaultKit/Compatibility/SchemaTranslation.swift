@@ -152,7 +152,9 @@ struct SchemaTranslation: Sendable {
   /// Lite 3 does not describe how long an array's texts may be, and servers do not make the field without it.
   private mutating func boundTexts(_ place: Int) {
     let field = schema.fields[place]
-    guard case .array(.varchar) = field.type, field.typeParams["max_length"] == nil else { return }
+    guard case .array(.varchar) = field.type, field.typeParams["max_length"] == nil, !features.contains(.unboundedArrayTexts) else {
+      return
+    }
     schema.fields[place].typeParams["max_length"] = "65535"
     find(field.name, .translated, "its texts may have 65535 bytes there: the source does not say how many they may have")
   }
