@@ -28,8 +28,11 @@ extension RealServers {
     }
 
     private func aliasOf(_ filled: Filled) async throws -> String {
+      // Of its own only: those of tests beside it are dropped meanwhile.
       try await filled.server.pymilvus(
-        "run", "print('alias of', [n for n in utility.list_collections() if '\(filled.name)_alias' in utility.list_aliases(n)])")
+        "run",
+        "print('alias of', [n for n in utility.list_collections() if n.startswith('\(filled.name)') and '\(filled.name)_alias' in utility.list_aliases(n)])"
+      )
     }
 
     private func drop(_ filled: Filled) async throws {
