@@ -49,7 +49,12 @@ public struct CompatibilityReport: Sendable {
     for database in try await connection.existingDatabases() {
       try await connection.withClient(for: database) { client in
         for name in try await client.listCollections().sorted() {
-          let description = try await client.describeCollection(name)
+          let description: CollectionDescription
+          do {
+            description = try await client.describeCollection(name)
+          } catch MilvusError.collectionNotFound {
+            continue  // dropped meanwhile
+          }
           let schema = description.schema
           let partitions = try await client.nameablePartitions(of: name, schema)
           let full = CollectionName(database: database, name: schema.name).text

@@ -20,7 +20,8 @@ final class FaultyMilvus {
     self.port = port
   }
 
-  deinit { process.terminate() }
+  // Not asked to end: one with a call that is stuck would stay.
+  deinit { kill(process.processIdentifier, SIGKILL) }
 
   var uri: String { "http://127.0.0.1:\(port)" }
 }

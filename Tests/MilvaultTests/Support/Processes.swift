@@ -41,7 +41,7 @@ final class RunningProcess: Sendable {
       posix_spawn_file_actions_addopen(&actions, Int32(number + 1), file.path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
     }
     // What others hold open is not for it: a server ends when its input is closed by all.
-    for descriptor in 3..<Int32(1024) { posix_spawn_file_actions_addclose(&actions, descriptor) }
+    for descriptor in 3..<Int32(4096) { posix_spawn_file_actions_addclose(&actions, descriptor) }
     // A shell goes to the folder, and the program takes its place.
     let words =
       ["/bin/sh", "-c", "cd \"$0\" && exec \"$@\"", (folder ?? FileManager.default.temporaryDirectory).path, executable.path] + arguments
