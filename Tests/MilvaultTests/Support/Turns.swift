@@ -23,7 +23,7 @@ actor Turns {
   private struct Queue {
     var holders: [ObjectIdentifier: Want] = [:]
     var last: TestServers.Kind?
-    var waiting: [(turn: Turn, want: Want, wake: CheckedContinuation<Void, Never>)] = []
+    var waiting: [(turn: Turn, want: Want, holdsOther: Bool, wake: CheckedContinuation<Void, Never>)] = []
 
     /// Whether a test may begin beside those that hold the lane.
     func admits(_ want: Want) -> Bool {
@@ -36,6 +36,8 @@ actor Turns {
     var next: Int? {
       let able = waiting.indices.filter { admits(waiting[$0].want) }
       func isSame(_ place: Int) -> Bool { waiting[place].want.lane == .lite || waiting[place].want.kind == last }
+      // One that holds a standalone server keeps others from it while it waits for a Lite.
+      if let holder = able.first(where: { waiting[$0].holdsOther }) { return holder }
       return able.first { isSame($0) && !waiting[$0].want.alone } ?? able.first(where: isSame) ?? able.first
     }
   }
@@ -60,7 +62,7 @@ actor Turns {
       queues[want.lane] = queue
     } else {
       await withCheckedContinuation { wake in
-        queue.waiting.append((turn, want, wake))
+        queue.waiting.append((turn, want, want.lane == .lite && queues[.standalone]?.holders[id] != nil, wake))
         queues[want.lane] = queue
       }
     }
@@ -70,7 +72,7 @@ actor Turns {
     for lane in Lane.allCases {
       guard var queue = queues[lane], queue.holders.removeValue(forKey: ObjectIdentifier(turn)) != nil else { continue }
       while let place = queue.next {
-        let (next, want, wake) = queue.waiting.remove(at: place)
+        let (next, want, _, wake) = queue.waiting.remove(at: place)
         queue.holders[ObjectIdentifier(next)] = want
         queue.last = want.kind
         wake.resume()
