@@ -247,5 +247,4 @@ struct RestorePlanner: Sendable {
     }
   }
 
-
 }
