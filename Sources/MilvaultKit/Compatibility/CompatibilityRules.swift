@@ -2,7 +2,7 @@
 ///
 /// `features` of 2.2.16, 2.3.5, Lite 2.5.1 and Lite 3.2.2 were measured (`docs/milvus-behaviour.md`); 2.3.5 makes collections with fields of types that it
 /// cannot fill and says nothing, so that its own answer is no guide. Those of 2.4 to 2.6 are as Milvus's documentation has them.
-/// `steps` are what its release notes and upgrade guides warn of, in our words.
+/// `steps` are what was measured here, what upgrade guides warn of, and what is generally known of Milvus: not all that its release notes hold.
 enum CompatibilityRules {
   /// A line of versions that hold the same.
   struct Line: Sendable {
