@@ -17,6 +17,8 @@ public struct Manifest: Sendable, Codable {
   public var deployment: Deployment
   public var kind: BackupKind
   public var collections: [CollectionBackup]
+  /// The server's users, roles and grants; nil where they were not asked for.
+  public var accessControl: AccessControl?
   /// Bytes of data files that this backup wrote, and of those that it found there.
   public var newBytes: Int
   public var reusedBytes: Int
@@ -25,7 +27,8 @@ public struct Manifest: Sendable, Codable {
 
   public init(
     id: String, name: String?, repository: String, started: Timestamp, finished: Timestamp, previous: ManifestLink?,
-    deployment: Deployment, kind: BackupKind, collections: [CollectionBackup], newBytes: Int, reusedBytes: Int, seconds: [String: Double]
+    deployment: Deployment, kind: BackupKind, collections: [CollectionBackup],
+    accessControl: AccessControl? = nil, newBytes: Int, reusedBytes: Int, seconds: [String: Double]
   ) {
     formatVersion = Repository.formatVersion
     tool = Tool.name
@@ -38,6 +41,7 @@ public struct Manifest: Sendable, Codable {
     self.deployment = deployment
     self.kind = kind
     self.collections = collections
+    self.accessControl = accessControl
     self.newBytes = newBytes
     self.reusedBytes = reusedBytes
     self.seconds = seconds

@@ -14,6 +14,8 @@ public struct BackupOptions: Sendable {
   public var policy = ChangePolicy()
   /// The field that tells which rows are newer than the compared backup; nil to read all rows.
   public var changedSince: ChangedSinceOptions?
+  /// Whether the server's users, roles and grants are kept too.
+  public var accessControl = false
   /// Whether keys that stand more than once fail the backup.
   public var strict = false
   /// Seconds to wait for a prune to finish.
@@ -76,6 +78,8 @@ public struct BackupJob: Sendable {
     let damaged = try await repository.damagedFiles()
     let names = try await chosenCollections(connection)
     try await requireChangedSinceField(connection, names)
+    // Before the rows: a user who may not list them learns it at once.
+    let accessControl = options.accessControl ? try await connection.accessControl() : nil
     var collections: [CollectionBackup] = []
     var newBytes = 0
     var reusedBytes = 0
@@ -99,7 +103,7 @@ public struct BackupJob: Sendable {
       id: Repository.newBackupID(at: started), name: options.name, repository: repository.id, started: started, finished: finished,
       previous: previous, deployment: connection.manifestEntry,
       kind: Self.kind(options.policy.kind, of: collections),
-      collections: collections, newBytes: newBytes, reusedBytes: reusedBytes,
+      collections: collections, accessControl: accessControl, newBytes: newBytes, reusedBytes: reusedBytes,
       seconds: collections.reduce(into: ["total": finished.date.timeIntervalSince(started.date)]) { sums, collection in
         sums.merge(collection.seconds) { $0 + $1 }
       })

@@ -2,12 +2,14 @@ package import Foundation
 import ObjectStorage
 
 /// A new file that is written front to back in large blocks. On Linux they go to the disk without a copy in the kernel's cache: what is exported is
-/// read again by others later, if at all, and copying gigabytes there took a third of an export's time. One task uses it.
+/// read again by others later, if at all, and copying gigabytes there took a third of an export's time. One that is read at once and removed
+/// then goes into that cache, and nobody waits for the disk. One task uses it.
 package final class BlockFile {
   package let path: String
   private let file: Int32
   private let buffer: UnsafeMutableRawBufferPointer
   private var filled = 0
+  private let isShortLived: Bool
   private var isDirect = false
   private var isOpen = true
 
@@ -24,8 +26,9 @@ package final class BlockFile {
     #endif
   #endif
 
-  package init(_ path: String) throws {
+  package init(_ path: String, isShortLived: Bool = false) throws {
     self.path = path
+    self.isShortLived = isShortLived
     file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
     buffer = .allocate(byteCount: Self.blockBytes, alignment: Self.alignment)
     guard file >= 0 else { throw failure() }
@@ -58,7 +61,7 @@ package final class BlockFile {
   /// Whether the kernel's cache is passed by; where the file system cannot, nothing changes.
   private func goDirect(_ wanted: Bool) {
     #if os(Linux)
-      guard isDirect != wanted else { return }
+      guard isDirect != wanted, !isShortLived else { return }
       let flags = fcntl(file, F_GETFL)
       if flags >= 0, fcntl(file, F_SETFL, wanted ? flags | Self.directFlag : flags & ~Self.directFlag) == 0 { isDirect = wanted }
     #endif
@@ -119,7 +122,7 @@ package final class BlockFile {
   /// Ends the file, on the disk.
   package func finish() throws {
     try flush()
-    guard fsync(file) == 0 else { throw failure() }
+    guard isShortLived || fsync(file) == 0 else { throw failure() }
     isOpen = false
     guard Foundation.close(file) == 0 else { throw failure() }
   }

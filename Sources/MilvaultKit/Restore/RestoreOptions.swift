@@ -62,6 +62,8 @@ public struct RestoreOptions: Sendable, Codable {
   public var method: RestoreMethod = .auto
   /// Where files for the server's own import can be put; nil where they cannot.
   public var serverData: ServerData?
+  /// Whether users, roles and grants are brought in when the rows are.
+  public var accessControl = false
 
   public init() {}
 }
@@ -90,6 +92,7 @@ extension RestoreOptions {
     serverData = try container.decodeIfPresent(ServerData.self, forKey: .serverData)
     try read(.streams, &streams)
     try read(.translation, &translation)
+    try read(.accessControl, &accessControl)
   }
 }
 

@@ -66,6 +66,11 @@ public struct RestorePlan: Sendable {
   /// Databases that the restore would create.
   public var databases: [String]
 
+  /// - Parameter collections: none for a restore of users and roles alone.
+  public init(backup: String, collections: [Collection] = [], databases: [String] = []) {
+    (self.backup, self.collections, self.databases) = (backup, collections, databases)
+  }
+
   public var obstacles: [String] { collections.flatMap { collection in collection.obstacles.map { "\(collection.source): \($0)" } } }
 }
 

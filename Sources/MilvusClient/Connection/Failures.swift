@@ -8,25 +8,25 @@ extension MilvusClient {
     let why = error.message
     switch error.code {
     case .unauthenticated:
-      return CallFailure(error: .unauthenticated(endpoint.address, why), passing: false, hadNoEffect: true)
+      return CallFailure(error: .unauthenticated(endpoint.address, why), passing: .no, hadNoEffect: true)
     case .permissionDenied:
-      return CallFailure(error: .permissionDenied(call, why), passing: false, hadNoEffect: true)
+      return CallFailure(error: .permissionDenied(call, why), passing: .no, hadNoEffect: true)
     case .unimplemented:
-      return CallFailure(error: .unsupported(call), passing: false, hadNoEffect: true)
+      return CallFailure(error: .unsupported(call), passing: .no, hadNoEffect: true)
     case .deadlineExceeded:
-      return CallFailure(error: .timeout(call, seconds: seconds), passing: false, hadNoEffect: false)
+      return CallFailure(error: .timeout(call, seconds: seconds), passing: .no, hadNoEffect: false)
     case .resourceExhausted:
-      return CallFailure(error: .messageTooLarge(call, why), passing: false, hadNoEffect: true)
+      return CallFailure(error: .messageTooLarge(call, why), passing: .no, hadNoEffect: true)
     case .unavailable:
       let broken = BrokenConnection(error, endpoint: endpoint)
-      return CallFailure(error: .unreachable(endpoint.address, broken.words), passing: broken.isPassing, hadNoEffect: false)
+      return CallFailure(error: .unreachable(endpoint.address, broken.words), passing: broken.isPassing ? .soon : .no, hadNoEffect: false)
     default:
       let denied = why.lowercased().contains("permission deny") || why.lowercased().contains("permissiondenied")
-      if denied { return CallFailure(error: .permissionDenied(call, why), passing: false, hadNoEffect: true) }
+      if denied { return CallFailure(error: .permissionDenied(call, why), passing: .no, hadNoEffect: true) }
       if why.lowercased().contains("auth check failure") || why.lowercased().contains("missing authorization") {
-        return CallFailure(error: .unauthenticated(endpoint.address, why), passing: false, hadNoEffect: true)
+        return CallFailure(error: .unauthenticated(endpoint.address, why), passing: .no, hadNoEffect: true)
       }
-      return CallFailure(error: .refused(call, code: error.code.rawValue, why), passing: false, hadNoEffect: false)
+      return CallFailure(error: .refused(call, code: error.code.rawValue, why), passing: .no, hadNoEffect: false)
     }
   }
 
@@ -35,7 +35,7 @@ extension MilvusClient {
     guard status.errorCode != 0 || status.code != 0 else { return nil }
     let (old, new, reason) = (Int(status.errorCode), Int(status.code), status.reason)
     let words = reason.lowercased()
-    func certain(_ error: MilvusError) -> CallFailure { CallFailure(error: error, passing: false, hadNoEffect: true) }
+    func certain(_ error: MilvusError) -> CallFailure { CallFailure(error: error, passing: .no, hadNoEffect: true) }
 
     if new == 100 || old == 4 || words.contains("can't find collection") || words.contains("collection not found") {
       return certain(.collectionNotFound(subject))
@@ -56,10 +56,11 @@ extension MilvusClient {
     if words.contains("not implemented") || words.contains("unimplemented") { return certain(.unsupported(call)) }
     let refused = MilvusError.refused(call, code: new != 0 ? new : old, reason)
     // 8 and 49: the rate limiter turned the request away before it did anything.
-    if new == 8 || old == 49 { return CallFailure(error: refused, passing: true, hadNoEffect: true) }
+    if new == 8 || old == 49 { return CallFailure(error: refused, passing: .soon, hadNoEffect: true) }
     // 2.3.5 that was killed and started again asks for its old self until the session of that ends.
     let asksForOldNode = words.contains("node not match") || words.contains("session not found")
-    return CallFailure(error: refused, passing: status.retriable || asksForOldNode, hadNoEffect: false)
+    let passing: CallFailure.Passing = asksForOldNode ? .whenSessionEnds : status.retriable ? .soon : .no
+    return CallFailure(error: refused, passing: passing, hadNoEffect: false)
   }
 }
 

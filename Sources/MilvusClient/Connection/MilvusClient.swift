@@ -119,7 +119,7 @@ public final class MilvusClient: Sendable {
         if let failure = failure(of: status(response), call: name, subject: subject) { throw failure }
         return response
       } catch let error as CallFailure {
-        guard error.passing, repeatable == .yes || error.hadNoEffect, attempt < retry.attempts else { throw error.error }
+        guard repeatable == .yes || error.hadNoEffect, attempt < retry.attempts(error.passing) else { throw error.error }
         try await Task.sleep(for: retry.wait(before: attempt))
         attempt += 1
       }
@@ -144,9 +144,15 @@ public final class MilvusClient: Sendable {
 
 /// A failed call: what it is for the caller, and what it means for a second attempt.
 struct CallFailure: Error {
+  /// Whether trying again may help.
+  enum Passing {
+    case no, soon
+    /// When a server that was killed and started again has forgotten its old self.
+    case whenSessionEnds
+  }
+
   let error: MilvusError
-  /// Trying again may help.
-  let passing: Bool
+  let passing: Passing
   /// The server certainly did nothing.
   let hadNoEffect: Bool
 }

@@ -1,10 +1,20 @@
 /// How a call that may be repeated is repeated: waits that double, up to a limit, each shortened at random so that clients do not knock together.
 public struct RetryPolicy: Sendable {
   public var attempts = 6
+  /// Attempts of what passes when a session ends: Milvus's `session.ttl` is 30 seconds, and 20 attempts are about 70.
+  public var attemptsUntilSessionEnds = 20
   public var firstWait: Duration = .milliseconds(200)
   public var longestWait: Duration = .seconds(5)
 
   public init() {}
+
+  func attempts(_ passing: CallFailure.Passing) -> Int {
+    switch passing {
+    case .no: 1
+    case .soon: attempts
+    case .whenSessionEnds: attemptsUntilSessionEnds
+    }
+  }
 
   /// The wait before attempt `attempt` (the second is 1).
   func wait(before attempt: Int) -> Duration {

@@ -497,6 +497,110 @@ package enum WireMilvusService: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "ListCredUsers" metadata.
+        package enum ListCredUsers: Sendable {
+            /// Request type for "ListCredUsers".
+            package typealias Input = WireListCredUsersRequest
+            /// Response type for "ListCredUsers".
+            package typealias Output = WireListCredUsersResponse
+            /// Descriptor for "ListCredUsers".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "milvus.proto.milvus.MilvusService"),
+                method: "ListCredUsers",
+                type: .unary
+            )
+        }
+        /// Namespace for "CreateCredential" metadata.
+        package enum CreateCredential: Sendable {
+            /// Request type for "CreateCredential".
+            package typealias Input = WireCreateCredentialRequest
+            /// Response type for "CreateCredential".
+            package typealias Output = WireStatus
+            /// Descriptor for "CreateCredential".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "milvus.proto.milvus.MilvusService"),
+                method: "CreateCredential",
+                type: .unary
+            )
+        }
+        /// Namespace for "SelectUser" metadata.
+        package enum SelectUser: Sendable {
+            /// Request type for "SelectUser".
+            package typealias Input = WireSelectUserRequest
+            /// Response type for "SelectUser".
+            package typealias Output = WireSelectUserResponse
+            /// Descriptor for "SelectUser".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "milvus.proto.milvus.MilvusService"),
+                method: "SelectUser",
+                type: .unary
+            )
+        }
+        /// Namespace for "SelectRole" metadata.
+        package enum SelectRole: Sendable {
+            /// Request type for "SelectRole".
+            package typealias Input = WireSelectRoleRequest
+            /// Response type for "SelectRole".
+            package typealias Output = WireSelectRoleResponse
+            /// Descriptor for "SelectRole".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "milvus.proto.milvus.MilvusService"),
+                method: "SelectRole",
+                type: .unary
+            )
+        }
+        /// Namespace for "CreateRole" metadata.
+        package enum CreateRole: Sendable {
+            /// Request type for "CreateRole".
+            package typealias Input = WireCreateRoleRequest
+            /// Response type for "CreateRole".
+            package typealias Output = WireStatus
+            /// Descriptor for "CreateRole".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "milvus.proto.milvus.MilvusService"),
+                method: "CreateRole",
+                type: .unary
+            )
+        }
+        /// Namespace for "OperateUserRole" metadata.
+        package enum OperateUserRole: Sendable {
+            /// Request type for "OperateUserRole".
+            package typealias Input = WireOperateUserRoleRequest
+            /// Response type for "OperateUserRole".
+            package typealias Output = WireStatus
+            /// Descriptor for "OperateUserRole".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "milvus.proto.milvus.MilvusService"),
+                method: "OperateUserRole",
+                type: .unary
+            )
+        }
+        /// Namespace for "SelectGrant" metadata.
+        package enum SelectGrant: Sendable {
+            /// Request type for "SelectGrant".
+            package typealias Input = WireGrantRequest
+            /// Response type for "SelectGrant".
+            package typealias Output = WireSelectGrantResponse
+            /// Descriptor for "SelectGrant".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "milvus.proto.milvus.MilvusService"),
+                method: "SelectGrant",
+                type: .unary
+            )
+        }
+        /// Namespace for "OperatePrivilege" metadata.
+        package enum OperatePrivilege: Sendable {
+            /// Request type for "OperatePrivilege".
+            package typealias Input = WireGrantRequest
+            /// Response type for "OperatePrivilege".
+            package typealias Output = WireStatus
+            /// Descriptor for "OperatePrivilege".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "milvus.proto.milvus.MilvusService"),
+                method: "OperatePrivilege",
+                type: .unary
+            )
+        }
         /// Descriptors for all methods in the "milvus.proto.milvus.MilvusService" service.
         package static let descriptors: [GRPCCore.MethodDescriptor] = [
             Connect.descriptor,
@@ -534,7 +638,15 @@ package enum WireMilvusService: Sendable {
             GetPersistentSegmentInfo.descriptor,
             Import.descriptor,
             GetImportState.descriptor,
-            ListImportTasks.descriptor
+            ListImportTasks.descriptor,
+            ListCredUsers.descriptor,
+            CreateCredential.descriptor,
+            SelectUser.descriptor,
+            SelectRole.descriptor,
+            CreateRole.descriptor,
+            OperateUserRole.descriptor,
+            SelectGrant.descriptor,
+            OperatePrivilege.descriptor
         ]
     }
 }
@@ -1236,6 +1348,158 @@ extension WireMilvusService {
             deserializer: some GRPCCore.MessageDeserializer<WireListImportTasksResponse>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireListImportTasksResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "ListCredUsers" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireListCredUsersRequest` message.
+        ///   - serializer: A serializer for `WireListCredUsersRequest` messages.
+        ///   - deserializer: A deserializer for `WireListCredUsersResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func listCredUsers<Result>(
+            request: GRPCCore.ClientRequest<WireListCredUsersRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireListCredUsersRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireListCredUsersResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireListCredUsersResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "CreateCredential" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireCreateCredentialRequest` message.
+        ///   - serializer: A serializer for `WireCreateCredentialRequest` messages.
+        ///   - deserializer: A deserializer for `WireStatus` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func createCredential<Result>(
+            request: GRPCCore.ClientRequest<WireCreateCredentialRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireCreateCredentialRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireStatus>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "SelectUser" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireSelectUserRequest` message.
+        ///   - serializer: A serializer for `WireSelectUserRequest` messages.
+        ///   - deserializer: A deserializer for `WireSelectUserResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func selectUser<Result>(
+            request: GRPCCore.ClientRequest<WireSelectUserRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireSelectUserRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireSelectUserResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireSelectUserResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "SelectRole" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireSelectRoleRequest` message.
+        ///   - serializer: A serializer for `WireSelectRoleRequest` messages.
+        ///   - deserializer: A deserializer for `WireSelectRoleResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func selectRole<Result>(
+            request: GRPCCore.ClientRequest<WireSelectRoleRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireSelectRoleRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireSelectRoleResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireSelectRoleResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "CreateRole" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireCreateRoleRequest` message.
+        ///   - serializer: A serializer for `WireCreateRoleRequest` messages.
+        ///   - deserializer: A deserializer for `WireStatus` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func createRole<Result>(
+            request: GRPCCore.ClientRequest<WireCreateRoleRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireCreateRoleRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireStatus>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "OperateUserRole" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireOperateUserRoleRequest` message.
+        ///   - serializer: A serializer for `WireOperateUserRoleRequest` messages.
+        ///   - deserializer: A deserializer for `WireStatus` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func operateUserRole<Result>(
+            request: GRPCCore.ClientRequest<WireOperateUserRoleRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireOperateUserRoleRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireStatus>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "SelectGrant" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireGrantRequest` message.
+        ///   - serializer: A serializer for `WireGrantRequest` messages.
+        ///   - deserializer: A deserializer for `WireSelectGrantResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func selectGrant<Result>(
+            request: GRPCCore.ClientRequest<WireGrantRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireGrantRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireSelectGrantResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireSelectGrantResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "OperatePrivilege" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireGrantRequest` message.
+        ///   - serializer: A serializer for `WireGrantRequest` messages.
+        ///   - deserializer: A deserializer for `WireStatus` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func operatePrivilege<Result>(
+            request: GRPCCore.ClientRequest<WireGrantRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireGrantRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireStatus>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result
         ) async throws -> Result where Result: Sendable
     }
 
@@ -2334,6 +2598,246 @@ extension WireMilvusService {
                 onResponse: handleResponse
             )
         }
+
+        /// Call the "ListCredUsers" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireListCredUsersRequest` message.
+        ///   - serializer: A serializer for `WireListCredUsersRequest` messages.
+        ///   - deserializer: A deserializer for `WireListCredUsersResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func listCredUsers<Result>(
+            request: GRPCCore.ClientRequest<WireListCredUsersRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireListCredUsersRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireListCredUsersResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireListCredUsersResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: WireMilvusService.Method.ListCredUsers.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "CreateCredential" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireCreateCredentialRequest` message.
+        ///   - serializer: A serializer for `WireCreateCredentialRequest` messages.
+        ///   - deserializer: A deserializer for `WireStatus` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func createCredential<Result>(
+            request: GRPCCore.ClientRequest<WireCreateCredentialRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireCreateCredentialRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireStatus>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: WireMilvusService.Method.CreateCredential.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "SelectUser" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireSelectUserRequest` message.
+        ///   - serializer: A serializer for `WireSelectUserRequest` messages.
+        ///   - deserializer: A deserializer for `WireSelectUserResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func selectUser<Result>(
+            request: GRPCCore.ClientRequest<WireSelectUserRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireSelectUserRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireSelectUserResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireSelectUserResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: WireMilvusService.Method.SelectUser.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "SelectRole" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireSelectRoleRequest` message.
+        ///   - serializer: A serializer for `WireSelectRoleRequest` messages.
+        ///   - deserializer: A deserializer for `WireSelectRoleResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func selectRole<Result>(
+            request: GRPCCore.ClientRequest<WireSelectRoleRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireSelectRoleRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireSelectRoleResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireSelectRoleResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: WireMilvusService.Method.SelectRole.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "CreateRole" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireCreateRoleRequest` message.
+        ///   - serializer: A serializer for `WireCreateRoleRequest` messages.
+        ///   - deserializer: A deserializer for `WireStatus` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func createRole<Result>(
+            request: GRPCCore.ClientRequest<WireCreateRoleRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireCreateRoleRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireStatus>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: WireMilvusService.Method.CreateRole.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "OperateUserRole" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireOperateUserRoleRequest` message.
+        ///   - serializer: A serializer for `WireOperateUserRoleRequest` messages.
+        ///   - deserializer: A deserializer for `WireStatus` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func operateUserRole<Result>(
+            request: GRPCCore.ClientRequest<WireOperateUserRoleRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireOperateUserRoleRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireStatus>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: WireMilvusService.Method.OperateUserRole.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "SelectGrant" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireGrantRequest` message.
+        ///   - serializer: A serializer for `WireGrantRequest` messages.
+        ///   - deserializer: A deserializer for `WireSelectGrantResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func selectGrant<Result>(
+            request: GRPCCore.ClientRequest<WireGrantRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireGrantRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireSelectGrantResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireSelectGrantResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: WireMilvusService.Method.SelectGrant.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "OperatePrivilege" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `WireGrantRequest` message.
+        ///   - serializer: A serializer for `WireGrantRequest` messages.
+        ///   - deserializer: A deserializer for `WireStatus` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func operatePrivilege<Result>(
+            request: GRPCCore.ClientRequest<WireGrantRequest>,
+            serializer: some GRPCCore.MessageSerializer<WireGrantRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<WireStatus>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: WireMilvusService.Method.OperatePrivilege.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
     }
 }
 
@@ -3235,6 +3739,206 @@ extension WireMilvusService.ClientProtocol {
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<WireListImportTasksRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<WireListImportTasksResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "ListCredUsers" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `WireListCredUsersRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func listCredUsers<Result>(
+        request: GRPCCore.ClientRequest<WireListCredUsersRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireListCredUsersResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.listCredUsers(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<WireListCredUsersRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<WireListCredUsersResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "CreateCredential" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `WireCreateCredentialRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func createCredential<Result>(
+        request: GRPCCore.ClientRequest<WireCreateCredentialRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.createCredential(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<WireCreateCredentialRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<WireStatus>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "SelectUser" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `WireSelectUserRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func selectUser<Result>(
+        request: GRPCCore.ClientRequest<WireSelectUserRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireSelectUserResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.selectUser(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<WireSelectUserRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<WireSelectUserResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "SelectRole" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `WireSelectRoleRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func selectRole<Result>(
+        request: GRPCCore.ClientRequest<WireSelectRoleRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireSelectRoleResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.selectRole(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<WireSelectRoleRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<WireSelectRoleResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "CreateRole" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `WireCreateRoleRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func createRole<Result>(
+        request: GRPCCore.ClientRequest<WireCreateRoleRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.createRole(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<WireCreateRoleRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<WireStatus>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "OperateUserRole" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `WireOperateUserRoleRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func operateUserRole<Result>(
+        request: GRPCCore.ClientRequest<WireOperateUserRoleRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.operateUserRole(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<WireOperateUserRoleRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<WireStatus>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "SelectGrant" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `WireGrantRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func selectGrant<Result>(
+        request: GRPCCore.ClientRequest<WireGrantRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireSelectGrantResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.selectGrant(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<WireGrantRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<WireSelectGrantResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "OperatePrivilege" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `WireGrantRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func operatePrivilege<Result>(
+        request: GRPCCore.ClientRequest<WireGrantRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.operatePrivilege(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<WireGrantRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<WireStatus>(),
             options: options,
             onResponse: handleResponse
         )
@@ -4282,6 +4986,238 @@ extension WireMilvusService.ClientProtocol {
             metadata: metadata
         )
         return try await self.listImportTasks(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "ListCredUsers" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func listCredUsers<Result>(
+        _ message: WireListCredUsersRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireListCredUsersResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<WireListCredUsersRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.listCredUsers(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "CreateCredential" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func createCredential<Result>(
+        _ message: WireCreateCredentialRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<WireCreateCredentialRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.createCredential(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "SelectUser" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func selectUser<Result>(
+        _ message: WireSelectUserRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireSelectUserResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<WireSelectUserRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.selectUser(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "SelectRole" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func selectRole<Result>(
+        _ message: WireSelectRoleRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireSelectRoleResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<WireSelectRoleRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.selectRole(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "CreateRole" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func createRole<Result>(
+        _ message: WireCreateRoleRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<WireCreateRoleRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.createRole(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "OperateUserRole" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func operateUserRole<Result>(
+        _ message: WireOperateUserRoleRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<WireOperateUserRoleRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.operateUserRole(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "SelectGrant" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func selectGrant<Result>(
+        _ message: WireGrantRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireSelectGrantResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<WireGrantRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.selectGrant(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "OperatePrivilege" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func operatePrivilege<Result>(
+        _ message: WireGrantRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<WireStatus>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<WireGrantRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.operatePrivilege(
             request: request,
             options: options,
             onResponse: handleResponse

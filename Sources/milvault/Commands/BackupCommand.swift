@@ -27,6 +27,7 @@ struct BackupCommand: MilvaultCommand {
         milvault backup
         milvault backup --collection docs --collection shop.items --name before-upgrade
         milvault backup --kind full
+        milvault backup --rbac
         milvault backup --changed-since-field updated_at
         milvault backup --uri ./demo.db --repo /mnt/backups/milvus --verify checksums
       """)
@@ -60,6 +61,9 @@ struct BackupCommand: MilvaultCommand {
   @Option(help: ArgumentHelp("How long to wait for a prune to finish.", valueName: "time"))
   var lockWait = DurationText(seconds: 600)
 
+  @Flag(help: "Keep the server's users, roles and grants too, all of them. Passwords cannot be read, from no server.")
+  var rbac = false
+
   @Flag(help: "Fail if keys stand more than once.")
   var strict = false
 
@@ -91,6 +95,7 @@ struct BackupCommand: MilvaultCommand {
     options.verify = verify.level
     options.streams = streams
     options.strict = strict
+    options.accessControl = rbac
     options.lockWait = lockWait.seconds
     let configuration = try common.configuration()
     options.policy = try configuration.changePolicy(kind, file: common.config)
@@ -124,6 +129,7 @@ struct BackupCommand: MilvaultCommand {
       }
       for note in collection.notes { console.note("\(collection.fullName): \(note)") }
     }
+    if let accessControl = manifest.accessControl { console.say(accessControl.words) }
     let seconds = manifest.finished.date.timeIntervalSince(manifest.started.date)
     console.say(
       "backup \(manifest.id): \(Format.number(manifest.rows)) rows, \(Format.bytes(manifest.newBytes)) new, \(Format.bytes(manifest.reusedBytes)) there already, in \(Format.seconds(seconds))"

@@ -25,6 +25,8 @@ struct RestoreCommand: MilvaultCommand {
         replace  it is restored beside the live one and proven, and then takes its name; the live one is kept as NAME_before_BACKUP. A server that cannot rename refuses
 
       --plan says what each would do, in rows. `milvault rollback` undoes merge, fill and replace. A restore that was killed, or whose server died, is gone on with by --resume.
+      --rbac brings users, roles and grants of a backup that was taken with --rbac, after the rows; what is there stays as it is, and a rollback leaves them.
+      Grants on a collection go by the name that it is restored as. No server tells passwords: see --passwords and --new-passwords.
       What fails otherwise is dropped again, unless all rows are in: then it stays, and the error says how far it is proven.
 
       EXAMPLES
@@ -35,6 +37,7 @@ struct RestoreCommand: MilvaultCommand {
         milvault restore latest --collection docs --mode merge --plan
         milvault restore latest --collection docs --filter 'year >= 2024' --suffix _recent
         milvault restore latest --collection docs --mode replace
+        milvault restore latest --rbac --passwords passwords.yaml
         milvault restore --resume
       """)
 
@@ -84,6 +87,8 @@ struct RestoreCommand: MilvaultCommand {
 
   @OptionGroup var translation: TranslationOptions
 
+  @OptionGroup var access: AccessOptions
+
   @Flag(help: "Leave collections unloaded.")
   var noLoad = false
 
@@ -118,13 +123,14 @@ struct RestoreCommand: MilvaultCommand {
         ("--mode", mode != .create), ("--drop-old", dropOld),
         ("--no-index", noIndex),
         ("--no-load", noLoad), ("--verify", verify != .rows), ("--auto-id", autoID != nil),
-        ("--index", try !indexOptions.choices().isEmpty),
+        ("--index", try !indexOptions.choices().isEmpty), ("--rbac", access.rbac), ("--rbac-only", access.rbacOnly),
       ]
       if let given = others.first(where: \.1) {
         throw ValidationError("--resume goes on by the options that the restore was begun with: leave \(given.0) out")
       }
       return
     }
+    try validateAccess()
     if mode == .replace {
       if verify == .none || noIndex {
         throw ValidationError("--mode replace puts nothing unproven in the place of a collection: leave --verify none and --no-index out")
@@ -150,6 +156,15 @@ struct RestoreCommand: MilvaultCommand {
     if noIndex, verify != .none { throw ValidationError("--no-index leaves a collection that cannot be read back: add --verify none") }
   }
 
+  private func validateAccess() throws {
+    if !access.isWanted, access.passwords != nil || access.newPasswords != nil {
+      throw ValidationError("--passwords and --new-passwords go with --rbac or --rbac-only")
+    }
+    if access.rbacOnly, mode != .create || filter != nil || !partition.isEmpty {
+      throw ValidationError("--rbac-only restores no rows: leave --mode, --filter and --partition out")
+    }
+  }
+
   private func options() throws -> RestoreOptions {
     var options = RestoreOptions()
     let database = try common.defaultDatabase()
@@ -170,6 +185,7 @@ struct RestoreCommand: MilvaultCommand {
     options.translation = try translation.choices()
     options.method = method
     options.serverData = serverData.map { ServerData($0) }
+    options.accessControl = access.isWanted
     return options
   }
 
@@ -215,6 +231,7 @@ struct RestoreCommand: MilvaultCommand {
   private struct Answer: Encodable {
     let backup: String
     let collections: [Restored]
+    let accessControl: AccessAnswer?
   }
 
   private struct PlanAnswer: Encodable {
@@ -233,6 +250,7 @@ struct RestoreCommand: MilvaultCommand {
     let backup: String?
     let collections: [Collection]
     let imported: ImportCommand.Read?
+    let accessControl: AccessAnswer?
   }
 
   func work(_ console: Console) async throws -> Outcome {
@@ -243,10 +261,24 @@ struct RestoreCommand: MilvaultCommand {
     let last = try await repository.checks(of: entry.manifest.id).last
     if last == nil { console.warning("backup \(entry.manifest.id) was never verified; `milvault verify \(entry.manifest.id)` does that") }
     if last?.passed == false { console.warning("the last verification of backup \(entry.manifest.id) found damage") }
-    let job = RestoreJob(
-      target: try common.target(mayCreate: true), repository: repository, options: options, progress: console.meter)
-    if plan { return try Self.show(try await job.plan(entry), console) }
-    return try report(try await job.run(entry), of: entry, console)
+    let target = try common.target(mayCreate: true)
+    let accessJob = access.isWanted ? try accessJob(target, repository, options, console) : nil
+    if access.rbacOnly {
+      guard plan else { return try await report([], accessJob, of: entry, console) }
+      return try Self.show(RestorePlan(backup: entry.manifest.id), access: await accessJob?.plan(entry), console)
+    }
+    let job = RestoreJob(target: target, repository: repository, options: options, progress: console.meter)
+    // What stands in the way of users and roles shows before the first row is written.
+    let accessPlan = try await accessJob?.plan(entry)
+    if plan { return try Self.show(try await job.plan(entry), access: accessPlan, console) }
+    return try await report(try await job.run(entry), accessJob, of: entry, console)
+  }
+
+  private func accessJob(
+    _ target: DeploymentTarget, _ repository: Repository, _ options: RestoreOptions, _ console: Console
+  ) throws -> AccessRestoreJob {
+    AccessRestoreJob(
+      target: target, repository: repository, options: options, passwords: try access.userPasswords(console), progress: console.meter)
   }
 
   /// Goes on with an interrupted restore: the one named, or the newest of this deployment.
@@ -267,17 +299,26 @@ struct RestoreCommand: MilvaultCommand {
     let entry = try await repository.find(record.backup)
     console.note("going on with restore \(record.id) of backup \(record.backup), begun \(record.started.text)")
     let job = RestoreJob(target: target, repository: repository, options: record.options, progress: console.meter)
-    return try report(try await job.resume(record, of: entry), of: entry, console)
+    let accessJob = record.options.accessControl ? try accessJob(target, repository, record.options, console) : nil
+    _ = try await accessJob?.plan(entry)
+    return try await report(try await job.resume(record, of: entry), accessJob, of: entry, console)
   }
 
-  private func report(_ restored: [RestoredCollection], of entry: CatalogEntry, _ console: Console) throws -> Outcome {
+  /// Says what became of the collections, then brings users and roles in.
+  private func report(
+    _ restored: [RestoredCollection], _ accessJob: AccessRestoreJob?, of entry: CatalogEntry, _ console: Console
+  ) async throws -> Outcome {
     for one in restored { Self.report(one, console) }
-    try console.answer(Answer(backup: entry.manifest.id, collections: restored.map { Restored($0) }))
+    var accessAnswer: AccessAnswer?
+    if let accessJob { accessAnswer = try await access.restore(accessJob, of: entry, console) }
+    try console.answer(Answer(backup: entry.manifest.id, collections: restored.map { Restored($0) }, accessControl: accessAnswer))
     return .done
   }
 
   /// - Parameter imported: what the rows were read from, if they are in no repository.
-  static func show(_ plan: RestorePlan, of imported: ImportResult? = nil, _ console: Console) throws -> Outcome {
+  static func show(
+    _ plan: RestorePlan, of imported: ImportResult? = nil, access: AccessPlan? = nil, _ console: Console
+  ) throws -> Outcome {
     for collection in plan.collections {
       console.say(
         "\(collection.source) -> \(collection.target.text): \(Format.number(collection.rows)) rows, \(Format.bytes(collection.rowBytes))")
@@ -289,6 +330,7 @@ struct RestoreCommand: MilvaultCommand {
       for step in collection.steps { console.say("  would \(step)") }
       for obstacle in collection.obstacles { console.say("  CANNOT: \(obstacle)") }
     }
+    let accessAnswer = access.map { AccessOptions.show($0, console) }
     console.say(plan.obstacles.isEmpty ? "nothing was written" : "nothing was written; the restore would be refused")
     try console.answer(
       PlanAnswer(
@@ -297,7 +339,7 @@ struct RestoreCommand: MilvaultCommand {
           .init(
             source: $0.source, target: $0.target.text, rows: $0.rows, bytes: $0.rowBytes, mode: $0.mode.rawValue, effect: $0.effect,
             findings: $0.findings, steps: $0.steps, obstacles: $0.obstacles)
-        }, imported: imported.map(ImportCommand.Read.init)))
+        }, imported: imported.map(ImportCommand.Read.init), accessControl: accessAnswer))
     return plan.obstacles.isEmpty ? .done : .failed
   }
 

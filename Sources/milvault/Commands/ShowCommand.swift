@@ -2,6 +2,7 @@ import ArgumentParser
 import BackupRepository
 import Foundation
 import MilvaultKit
+import MilvusClient
 
 struct ShowCommand: MilvaultCommand {
   static let configuration = CommandConfiguration(
@@ -43,8 +44,21 @@ struct ShowCommand: MilvaultCommand {
       console.say("verified    \(check.time.text) \(check.level.rawValue): \(check.passed ? "passed" : "DAMAGED") on \(check.host)")
     }
     for collection in manifest.collections { show(collection, console) }
+    if let accessControl = manifest.accessControl { show(accessControl, console) }
     try console.answer(Answer(backup: manifest, sha256: entry.sha256, checks: checks))
     return .done
+  }
+
+  private func show(_ accessControl: AccessControl, _ console: Console) {
+    console.say()
+    console.say(accessControl.words)
+    for user in accessControl.users {
+      console.say("  user        \(user.name)\(user.roles.isEmpty ? "" : ": \(user.roles.joined(separator: ", "))")")
+    }
+    for role in accessControl.roles {
+      console.say("  role        \(role.name)")
+      for grant in role.grants { console.say("              \(grant.words)") }
+    }
   }
 
   private func show(_ collection: CollectionBackup, _ console: Console) {

@@ -1,4 +1,5 @@
 import Foundation
+import MilvusClient
 
 /// Numbers for people.
 enum Format {
@@ -71,5 +72,12 @@ enum Format {
       while line.last == " " { line.removeLast() }
       return line
     }
+  }
+}
+
+extension AccessControl {
+  /// How much of it there is, for a person.
+  var words: String {
+    "\(users.count) users, \(roles.count) roles, \(grants) grants; passwords cannot be read and are not among them"
   }
 }

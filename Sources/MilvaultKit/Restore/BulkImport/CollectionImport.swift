@@ -2,11 +2,14 @@ import AsyncAlgorithms
 import BackupRepository
 import Foundation
 import MilvusClient
+import ObjectStorage
 import RowBatches
 
 extension CollectionRows {
-  /// Segments that the server imports at a time: while it works on one, the next file is written.
+  /// Files that are there at a time: while the server works on one, the next is written.
   private static let width = 2
+  /// Bytes of rows in a file. The server looks every 2 seconds whether to begin with the next one.
+  private static let fileBytes = 1 << 30
 
   /// Brings segments in by the server's own import, and by inserts what that does not take.
   func importSegments(
@@ -15,44 +18,87 @@ extension CollectionRows {
     if before.done < before.begun { try await awaitImports() }
     removeLeftovers()
     var total = Inserted(segment: 0)
-    try await orderedParallelMap(Array(segments.enumerated()).async, width: Self.width) { place, segment -> Inserted in
-      guard place >= before.done else { return try await self.read(segment, place) }
-      if place < before.begun {
-        try await empty(segment, target)
-      } else {
-        try await journal.update(index) { $0.progress[partition].begun = max($0.progress[partition].begun, place + 1) }
-      }
-      return try await bringIn(segment, place, partition: partition, into: target)
-    } consume: { inserted in
-      if inserted.segment >= before.done { try await journal.update(index) { $0.progress[partition].done = inserted.segment + 1 } }
+    try await orderedParallelMap((0..<before.done).async, width: Self.width) { place in
+      try await read(segments[place], place)
+    } consume: {
+      total.add($0)
+    }
+    let files = Self.files(of: segments, from: before.done).async.map { places in
+      for place in places where place < before.begun { try await empty(segments[place], target) }
+      try await journal.update(index) { $0.progress[partition].begun = max($0.progress[partition].begun, places.upperBound) }
+      return try await write(segments, places, partition: partition)
+    }
+    try await orderedParallelMap(files, width: Self.width) { file in
+      (file.places, try await bringIn(file, of: segments, into: target))
+    } consume: { places, inserted in
+      try await journal.update(index) { $0.progress[partition].done = places.upperBound }
       total.add(inserted)
     }
     return total
   }
 
-  private func bringIn(_ segment: Segment, _ place: Int, partition: Int, into target: String?) async throws -> Inserted {
-    guard let folder = options.serverData else { throw CancellationError() }
-    let name = "\(filePrefix)-\(partition)-\(place).parquet"
-    var inserted = Inserted(segment: place)
-    var batches = try rows(of: [segment]).makeAsyncIterator()
-    let outcome = try await SegmentImport(client: client, schema: plan.schema, folder: folder, name: name).run(partition: target) {
-      guard let batch = try await batches.next() else { return nil }
-      let fitting = try fitting(SegmentBatch(segment: place, rows: batch.rows))
-      inserted.add(fitting.inserted)
-      progress.add(batch.rows.count, bytes: batch.rows.byteCount)
-      return fitting.rows
+  /// Consecutive segments that come in as one file, from a place on.
+  static func files(of segments: [Segment], from start: Int) -> [Range<Int>] {
+    var files: [Range<Int>] = []
+    var (first, bytes) = (start, 0)
+    for place in start..<max(start, segments.count) {
+      if place > first, bytes + segments[place].rowBytes > fileBytes {
+        files.append(first..<place)
+        (first, bytes) = (place, 0)
+      }
+      bytes += segments[place].rowBytes
     }
-    guard case .failed(let why) = outcome else { return inserted }
+    if first < segments.count { files.append(first..<segments.count) }
+    return files
+  }
+
+  /// A file for the server to import.
+  private struct Written: Sendable {
+    var places: Range<Int>
+    var file: ImportedFile
+    var inserted: Inserted
+    /// Why it could not be written.
+    var failure: String?
+  }
+
+  private func write(_ segments: [Segment], _ places: Range<Int>, partition: Int) async throws -> Written {
+    guard let folder = options.serverData else { throw CancellationError() }
+    let name = "\(filePrefix)-\(partition)-\(places.lowerBound).parquet"
+    var written = Written(
+      places: places, file: ImportedFile(folder: folder, name: name), inserted: Inserted(segment: places.lowerBound))
+    // Read while the batch before is written.
+    var batches = try rows(of: Array(segments[places])).buffer(policy: .bounded(2)).makeAsyncIterator()
+    do {
+      try await written.file.write(plan.schema.layout) {
+        guard let batch = try await batches.next() else { return nil }
+        let fitting = try fitting(batch)
+        written.inserted.add(fitting.inserted)
+        progress.add(batch.rows.count, bytes: batch.rows.byteCount)
+        return fitting.rows
+      }
+    } catch let error as StorageError {
+      written.failure = "\(error)"
+    }
+    return written
+  }
+
+  private func bringIn(_ written: Written, of segments: [Segment], into target: String?) async throws -> Inserted {
+    defer { written.file.remove() }
+    var failure = written.failure
+    if failure == nil {
+      failure = try await client.importFile(written.file, rows: written.inserted.rows, into: plan.schema.name, partition: target)
+    }
+    guard let failure else { return written.inserted }
     // Rows of it may be in, or may still come in.
     try await awaitImports()
-    try await empty(segment, target)
-    inserted = Inserted(segment: place)
-    for try await batch in try rows(of: [segment]) {
-      let fitting = try fitting(SegmentBatch(segment: place, rows: batch.rows))
+    for place in written.places { try await empty(segments[place], target) }
+    var inserted = Inserted(segment: written.places.lowerBound)
+    for try await batch in try rows(of: Array(segments[written.places])) {
+      let fitting = try fitting(batch)
       try await inserter.insert(fitting.rows, keys: fitting.keys, into: target)
       inserted.add(fitting.inserted)
     }
-    inserted.note = "a part of the rows was inserted, since the server's own import did not take it: \(why)"
+    inserted.note = "a part of the rows was inserted, since the server's own import did not take it: \(failure)"
     return inserted
   }
 

@@ -1,0 +1,62 @@
+import Foundation
+import Yams
+
+/// Passwords for users that a restore creates: no server tells them, so no backup has them.
+public struct UserPasswords: Sendable {
+  /// Those that were given, by user.
+  public var given: [String: String]
+  /// Made at random for users without one.
+  public private(set) var made: [String: String] = [:]
+
+  public init(_ given: [String: String] = [:]) { self.given = given }
+
+  /// Reads a file with a line for each: `user: password`.
+  public init(contentsOf path: String) throws {
+    let text: String
+    do {
+      text = try String(contentsOf: URL(fileURLWithPath: path), encoding: .utf8)
+    } catch {
+      throw AccessError.badPasswordFile(path, "it cannot be read (\(error.localizedDescription))")
+    }
+    // As nodes: a password of digits stays the text that it is.
+    guard let lines = try? Yams.compose(yaml: text)?.mapping else {
+      throw AccessError.badPasswordFile(path, "a line of it has to be `user: password`")
+    }
+    var given: [String: String] = [:]
+    for (user, password) in lines {
+      guard let user = user.scalar?.string, let password = password.scalar?.string else {
+        throw AccessError.badPasswordFile(path, "a line of it has to be `user: password`")
+      }
+      given[user] = password
+    }
+    self.init(given)
+  }
+
+  /// Writes those that were given into a new file that nobody else may read.
+  public func write(to path: String) throws {
+    let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+    guard file >= 0 else { throw AccessError.badPasswordFile(path, "it cannot be written (\(String(cString: strerror(errno))))") }
+    let handle = FileHandle(fileDescriptor: file, closeOnDealloc: true)
+    try handle.write(contentsOf: Data(try YAMLEncoder().encode(given).utf8))
+    try handle.synchronize()
+    try handle.close()
+  }
+
+  /// 2.2 and 2.3 take passwords of 6 to 256 bytes.
+  /// - Throws: `AccessError.badPassword`.
+  package func check() throws {
+    for (user, password) in given.sorted(by: { $0.key < $1.key }) where !(6...256).contains(password.utf8.count) {
+      throw AccessError.badPassword(user, "it has to have 6 to 256 bytes, and has \(password.utf8.count)")
+    }
+  }
+
+  /// The password given for a user, or a new one of 24 random letters and digits.
+  package mutating func password(for user: String) -> String {
+    if let password = given[user] ?? made[user] { return password }
+    let letters = Array("ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789")
+    var generator = SystemRandomNumberGenerator()
+    let password = String((0..<24).map { _ in letters[Int.random(in: letters.indices, using: &generator)] })
+    made[user] = password
+    return password
+  }
+}

@@ -1,0 +1,70 @@
+import Foundation
+import MilvusClient
+import RowBatches
+import RowFormats
+
+/// A Parquet file that lies where the server reads it, for its own import.
+struct ImportedFile: Sendable {
+  let folder: ServerData
+  /// A name that no other file has.
+  let name: String
+
+  private var here: URL { URL(fileURLWithPath: folder.here).appendingPathComponent(name) }
+
+  /// The path by which the server finds it.
+  var there: String { "\(folder.there)/\(name)" }
+
+  /// - Parameter rows: gives batches until there are no more.
+  func write(_ layout: RowLayout, rows: () async throws -> RowBatch?) async throws {
+    do {
+      let output = try BlockFile(here.path, isShortLived: true)
+      let writer = try ParquetWriter(layout: layout) { try output.write($0) }
+      while let batch = try await rows() { try writer.write(batch) }
+      try writer.finish()
+      try output.finish()
+    } catch {
+      remove()
+      throw error
+    }
+  }
+
+  func remove() { try? FileManager.default.removeItem(at: here) }
+}
+
+extension MilvusClient {
+  /// Has the server import a file, and waits for the end.
+  /// - Returns: why not all rows are in; nil if they are. Whether rows of a failed import are in is not known.
+  func importFile(_ file: ImportedFile, rows: Int, into collection: String, partition: String?) async throws -> String? {
+    guard rows > 0 else { return nil }
+    let tasks: [Int64]
+    do {
+      tasks = try await importFiles([file.there], into: collection, partition: partition)
+    } catch let error as MilvusError {
+      // Perhaps it was begun all the same: whoever goes on waits for all that is under way.
+      return "\(error)"
+    }
+    for id in tasks {
+      let task = try await ended(id)
+      if case .failed(let why) = task.state { return "the server's import ended with: \(why)" }
+      guard task.rows == rows || tasks.count > 1 else { return "the server's import took \(task.rows) rows of \(rows)" }
+    }
+    return nil
+  }
+
+  private func ended(_ id: Int64) async throws -> ImportTask {
+    var wait = Duration.milliseconds(50)
+    while true {
+      let task = try await importTask(id)
+      if task.state != .working { return task }
+      try await Task.sleep(for: wait)
+      wait = min(wait * 2, .milliseconds(200))
+    }
+  }
+
+  /// Waits until no import into a collection is under way: one that a killed restore began may still bring rows in.
+  func awaitImports(into collection: String) async throws {
+    while try await importTasks(of: collection).contains(where: { $0.state == .working }) {
+      try await Task.sleep(for: .milliseconds(500))
+    }
+  }
+}
