@@ -35,7 +35,7 @@ struct CollectionRestoreJob: Sendable {
       return (restored, description)
     } catch let error as RestoreError where error.keepsCollection {
       throw error
-    } catch let error as MilvusError where error.isUnclear && !plan.makesNewKeys {
+    } catch let error as MilvusError where (error.isUnclear || error.isForNow) && !plan.makesNewKeys {
       guard await journal.canResume else { throw try await dropping(description, because: error) }
       throw RestoreError.interrupted(plan.target.text, cause: "\(error)", restore: journal.id)
     } catch {
@@ -199,7 +199,7 @@ struct CollectionRestoreJob: Sendable {
     do {
       return try await body()
     } catch let error as MilvusError {
-      guard error.isUnclear, await journal.canResume else { throw RestoreError.unfinished(plan.madeAs, stage, "\(error)") }
+      guard error.isUnclear || error.isForNow, await journal.canResume else { throw RestoreError.unfinished(plan.madeAs, stage, "\(error)") }
       throw RestoreError.interrupted(plan.madeAs, cause: "\(stage) failed: \(error)", restore: journal.id)
     } catch let error as CaptureError {
       throw RestoreError.unfinished(plan.madeAs, stage, "\(error)")

@@ -22,8 +22,21 @@ struct CollectionRows: RowSource {
   let index: Int
 
   var backup: CollectionBackup { plan.backup }
-  var inserter: RowInserter {
-    RowInserter(client: client, schema: plan.schema, dialect: connection.info.dialect, makesNewKeys: plan.makesNewKeys)
+  let inserter: RowInserter
+
+  init(
+    client: MilvusClient, connection: DeploymentConnection, repository: Repository, options: RestoreOptions, progress: ProgressMeter,
+    plan: RestorePlan.Collection, journal: RestoreJournal, index: Int
+  ) {
+    self.client = client
+    self.connection = connection
+    self.repository = repository
+    self.options = options
+    self.progress = progress
+    self.plan = plan
+    self.journal = journal
+    self.index = index
+    inserter = RowInserter(client: client, schema: plan.schema, dialect: connection.info.dialect, makesNewKeys: plan.makesNewKeys)
   }
 
   /// - Returns: what each partition should hold now.

@@ -9,28 +9,43 @@ struct RowInserter: Sendable {
   let dialect: ExpressionDialect
   /// Whether the server makes new keys, so that rows whose insertion is unclear cannot be named.
   var makesNewKeys = false
+  let pace = InsertPace()
 
   /// Keys that are deleted by one call.
   private static let keysAtOnce = 1000
   private static let attempts = 4
 
-  /// Inserts a batch. Where the answer does not tell whether it went in, its keys are deleted and it is inserted again.
+  /// Inserts rows, in as many calls as the server's pace asks for.
   /// - Parameter keys: of the rows, as the backup has them.
   func insert(_ batch: RowBatch, keys: [Key], into partition: String?) async throws {
-    guard batch.count > 0 else { return }
+    var next = 0
+    while next < batch.count {
+      let rest = batch.slice(next..<batch.count)
+      let end = next + pace.rows(of: rest)
+      let part = rest.slice(0..<end - next)
+      if try await send(part, keys: Array(keys[next..<end]), into: partition) { next = end }
+    }
+  }
+
+  /// Inserts rows by one call. Where the answer does not tell whether they went in, their keys are deleted and they are inserted again.
+  /// - Returns: whether they are in; if not, none is, and fewer at a time may be.
+  private func send(_ batch: RowBatch, keys: [Key], into partition: String?) async throws -> Bool {
     var attempt = 0
     while true {
+      let begun = ContinuousClock.now
       do {
         _ = try await unbroken { try await client.insert(batch, into: schema, partition: partition) }
-        return
+        pace.succeeded(batch, after: .now - begun)
+        return true
       } catch let error as MilvusError {
         switch error {
-        case .timeout, .unreachable, .malformedAnswer: break
+        case .timeout, .unreachable, .malformedAnswer: pace.failed(batch)
         case .messageTooLarge where batch.count > 1:
-          let half = batch.count / 2
-          try await insert(batch.slice(0..<half), keys: Array(keys[..<half]), into: partition)
-          try await insert(batch.slice(half..<batch.count), keys: Array(keys[half...]), into: partition)
-          return
+          pace.wasTooLarge(batch)
+          return false
+        case .rateLimited where !pace.isExhausted:
+          pace.failed(batch)
+          return false
         default: throw error
         }
         attempt += 1

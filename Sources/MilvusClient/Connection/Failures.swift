@@ -55,8 +55,11 @@ extension MilvusClient {
     if words.contains("exceed the limit") && words.contains("size") { return certain(.messageTooLarge(call, reason)) }
     if words.contains("not implemented") || words.contains("unimplemented") { return certain(.unsupported(call)) }
     let refused = MilvusError.refused(call, code: new != 0 ? new : old, reason)
-    // 8 and 49: the rate limiter turned the request away before it did anything.
-    if new == 8 || old == 49 { return CallFailure(error: refused, passing: .soon, hadNoEffect: true) }
+    // The rate limiter turned the request away before it did anything; or the server lags behind and takes no more for now.
+    if [8, 11].contains(new) || [49, 55].contains(old) {
+      return CallFailure(error: .rateLimited(call, reason), passing: .soon, hadNoEffect: true)
+    }
+    if [9, 12].contains(new) || [48, 53, 54].contains(old) { return certain(.quotaExhausted(call, reason)) }
     // 2.3.5 that was killed and started again asks for its old self until the session of that ends.
     let asksForOldNode = words.contains("node not match") || words.contains("session not found")
     let passing: CallFailure.Passing = asksForOldNode ? .whenSessionEnds : status.retriable ? .soon : .no
@@ -69,6 +72,14 @@ extension MilvusError {
   public var isUnclear: Bool {
     switch self {
     case .unreachable, .timeout, .malformedAnswer: true
+    default: false
+    }
+  }
+
+  /// The server takes no more for now, and did nothing.
+  public var isForNow: Bool {
+    switch self {
+    case .rateLimited, .quotaExhausted: true
     default: false
     }
   }

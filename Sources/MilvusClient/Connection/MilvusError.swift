@@ -20,6 +20,10 @@ public enum MilvusError: Error, Sendable {
   case timeout(String, seconds: Double)
   /// The server said no, in its own words.
   case refused(String, code: Int, String)
+  /// More calls a second, or rows, than the server takes: it did nothing, and may later.
+  case rateLimited(String, String)
+  /// The server writes no more, since it has no room: its disk, its memory or its quota is used up.
+  case quotaExhausted(String, String)
   /// The server's answer contradicts itself.
   case malformedAnswer(String, String)
   /// What was to be sent contradicts itself; it was not sent.
@@ -53,6 +57,10 @@ extension MilvusError: CustomStringConvertible {
       "\(call) had no answer within \(Int(seconds)) s. Is the server overloaded?"
     case .refused(let call, let code, let reason):
       "\(call) was refused: \(reason) (code \(code))"
+    case .rateLimited(let call, let reason):
+      "\(call) came too fast for the server, for as long as it was tried: \(reason). Its limits are quotaAndLimits in its configuration"
+    case .quotaExhausted(let call, let reason):
+      "\(call) was refused, since the server has no room: \(reason). Give it disk or memory, or raise quotaAndLimits in its configuration"
     case .malformedAnswer(let call, let what):
       "\(call) gave an answer that contradicts itself: \(what)"
     case .malformedRequest(let call, let what):

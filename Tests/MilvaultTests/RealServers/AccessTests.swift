@@ -73,6 +73,8 @@ extension RealServers {
 
     @Test(arguments: MilvusGeneration.few(.standalone23, soak: .standalone22))
     func usersRolesAndGrantsComeBack(_ generation: MilvusGeneration) async throws {
+      // Alone: a restore brings back the users of other tests too.
+      try await Turn.take(TestServers.Kind(generation: generation, secured: true), alone: true)
       let filled = try await Filled("uniform", on: generation, secured: true)
       let names = Names()
       try await make(names, on: filled)
@@ -124,6 +126,7 @@ extension RealServers {
 
     /// Grants on a collection go by the name that it is restored as; users without a password get one that nobody knows, and it is said.
     @Test func grantsFollowTheirCollection() async throws {
+      try await Turn.take(TestServers.Kind(generation: .standalone23, secured: true), alone: true)
       let filled = try await Filled("uniform", on: .standalone23, secured: true)
       let names = Names()
       try await make(names, on: filled)
