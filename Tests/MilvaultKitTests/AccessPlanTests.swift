@@ -21,11 +21,15 @@ import MilvaultKit
         ]),
     ])
 
-  private func plan(_ names: [String: String] = [:], there: AccessControl = .init(), hasDatabases: Bool = true) throws -> AccessPlan {
+  private func plan(
+    _ names: [String: String] = [:], isPart: Bool = false, there: AccessControl = .init(), databases: Set<String>? = ["default", "shop"]
+  ) throws
+    -> AccessPlan
+  {
     AccessPlan(
       backup,
       names: try names.reduce(into: [:]) { $0[try CollectionName($1.key)] = try CollectionName($1.value) },
-      there: there, hasDatabases: hasDatabases)
+      isPart: isPart, there: there, databases: databases)
   }
 
   @Test func whatIsMissingIsBroughtInAndNothingElse() throws {
@@ -40,7 +44,7 @@ import MilvaultKit
     let part = try plan(there: there)
     #expect(part.newUsers.isEmpty && part.newRoles.isEmpty && part.standingUsers == ["alice"])
     #expect(part.newMemberships.map(\.role) == ["readers"] && part.newGrants.map(\.grant) == [backup.roles[1].grants[0]])
-    #expect(whole.missing(in: there) == ["user alice has no role readers", "no grant readers: Query on Collection docs"])
+    #expect(whole.missing(in: there) == ["role readers of user alice", "grant readers: Query on Collection docs"])
     #expect(try plan(there: backup).isNothing)
   }
 
@@ -54,26 +58,57 @@ import MilvaultKit
       ])
   }
 
+  /// Where other names are given, grants do not come to collections that the restore leaves alone.
+  @Test func grantsOnOtherCollectionsAreLeftOut() throws {
+    let plan = try plan(["docs": "docs_r"], isPart: true)
+    #expect(plan.newGrants.map(\.grant.words).contains("Query on Collection docs_r"))
+    #expect(plan.newGrants.count == 3 && plan.leftOut.count == 1 && plan.leftOut[0].contains("docs in database shop"), "\(plan)")
+  }
+
+  /// Who gets more than the backup gave, or has it from before, is told.
+  @Test func whatWidensRightsIsTold() throws {
+    #expect(try plan().warnings.isEmpty)
+    #expect(try plan(databases: ["default"]).warnings.map { $0.contains("no database shop") } == [true])
+    let more = Grant(object: "Global", name: "*", privilege: "DropCollection", database: "*")
+    let there = AccessControl(
+      users: [.init(name: "root", roles: []), .init(name: "eve", roles: ["readers"])],
+      roles: [.init(name: "readers", grants: [more] + backup.roles[1].grants.dropFirst())])
+    let warnings = try plan(there: there).warnings
+    #expect(warnings.count == 3, "\(warnings)")
+    #expect(warnings.contains { $0.contains("user root, who is there already, gets admin") })
+    #expect(warnings.contains { $0.contains("DropCollection") && $0.contains("alice get that too") })
+    #expect(warnings.contains { $0.contains("eve, in role readers already, get Query on Collection docs") })
+    var wide = backup
+    wide.roles.append(.init(name: "public", grants: [more]))
+    let plan = AccessPlan(
+      wide, names: [:], isPart: false, there: .init(roles: [.init(name: "public", grants: [])]), databases: ["default"])
+    #expect(plan.warnings.contains("everyone (role public) gets DropCollection on Global * in database *"), "\(plan.warnings)")
+  }
+
   @Test func aServerWithoutDatabasesGetsTheDefaultOnes() throws {
-    let plan = try plan(hasDatabases: false)
+    let plan = try plan(databases: nil)
     #expect(plan.newGrants.count == 3 && plan.newGrants.allSatisfy { $0.grant.database == nil })
     #expect(plan.leftOut.count == 1 && plan.leftOut[0].contains("database shop"))
-    #expect(try self.plan(["shop.docs": "docs2"], hasDatabases: false).leftOut.isEmpty)
+    #expect(try self.plan(["shop.docs": "docs2"], databases: nil).leftOut.isEmpty)
   }
 
   @Test func passwordsAreReadAsTheyStand() throws {
     let file = FileManager.default.temporaryDirectory.appendingPathComponent("passwords-\(UUID().uuidString)").path
     defer { try? FileManager.default.removeItem(atPath: file) }
-    try Data("alice: 007007\nbob: \"a: b #c\"\n1: truetrue\n".utf8).write(to: URL(fileURLWithPath: file))
+    try Data("# of users\nalice: 007007\n\nbob: \"a: b #c\"  \n1: &truetrue\n".utf8).write(to: URL(fileURLWithPath: file))
     var passwords = try UserPasswords(contentsOf: file)
-    #expect(passwords.given == ["alice": "007007", "bob": "a: b #c", "1": "truetrue"])
+    #expect(passwords.given == ["alice": "007007", "bob": "\"a: b #c\"  ", "1": "&truetrue"])
     #expect(passwords.password(for: "alice") == "007007")
     let random = passwords.password(for: "carol")
     #expect(random.count == 24 && passwords.password(for: "carol") == random && passwords.password(for: "dave") != random)
     #expect(passwords.made.keys.sorted() == ["carol", "dave"])
-    for text in ["- alice", "just words", "alice: [a]", ""] {
+    let copy = file + ".copy"
+    defer { try? FileManager.default.removeItem(atPath: copy) }
+    try passwords.write(to: copy)
+    #expect(try UserPasswords(contentsOf: copy).given == passwords.given)
+    for text in ["- alice", "just words", "alice:secret1", "alice: ", "alice: secret1\nalice: secret2"] {
       try Data(text.utf8).write(to: URL(fileURLWithPath: file))
-      #expect(throws: AccessError.self) { try UserPasswords(contentsOf: file) }
+      #expect(throws: AccessError.self, "\(text)") { try UserPasswords(contentsOf: file) }
     }
     #expect(throws: AccessError.self) { try UserPasswords(["alice": "short"]).check() }
     #expect(throws: AccessError.self) { try UserPasswords(["alice": String(repeating: "é", count: 129)]).check() }

@@ -24,7 +24,10 @@ import Testing
     options.streams = 7
     options.method = .import
     options.serverData = ServerData("/data=/var/lib/milvus")
+    options.importFileBytes = 1 << 20
     options.accessControl = true
+    options.passwords = "/etc/passwords"
+    options.newPasswords = "/tmp/new"
     // Every member is another than by default, so that none can be passed over here either.
     let plain = Dictionary(uniqueKeysWithValues: Mirror(reflecting: RestoreOptions()).children.map { ($0.label ?? "", "\($0.value)") })
     for child in Mirror(reflecting: options).children { #expect(plain[child.label ?? ""] != "\(child.value)", "\(child.label ?? "")") }

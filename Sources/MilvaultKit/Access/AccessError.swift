@@ -10,10 +10,8 @@ public enum AccessError: Error, Sendable, CustomStringConvertible {
   case unknownUsers([String])
   case badPassword(String, String)
   case badPasswordFile(String, String)
-  /// The server refused some; everything else is there.
-  case refused([String])
-  /// Looked at again, something is not there.
-  case missing([String])
+  /// They are not all in, though the rows are.
+  case unfinished(String, next: String)
 
   public var description: String {
     switch self {
@@ -25,9 +23,7 @@ public enum AccessError: Error, Sendable, CustomStringConvertible {
     case .unknownUsers(let users): "there are passwords for users that the backup does not have: \(users.joined(separator: ", "))"
     case .badPassword(let user, let why): "the password for \(user) would be refused: \(why)"
     case .badPasswordFile(let path, let why): "\(path) is no use for passwords: \(why)"
-    case .refused(let what):
-      "the server refused \(what.count) of the users, roles and grants, and everything else is there: \(what.joined(separator: "; "))"
-    case .missing(let what): "of the users, roles and grants some are not there after all: \(what.joined(separator: "; "))"
+    case .unfinished(let why, let next): "users, roles and grants are not all in, whatever became of the rows: \(why). \(next)"
     }
   }
 }

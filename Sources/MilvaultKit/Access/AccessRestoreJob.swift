@@ -9,6 +9,10 @@ public struct RestoredAccess: Sendable {
   public var randomPasswords: [String: String]
   /// Users that were there, so that the password given for them was not set.
   public var unusedPasswords: [String]
+  /// Grants of privileges that the server does not know.
+  public var unknownPrivileges: [String]
+  /// What is not there when it is looked at again, with the server's words where it refused it.
+  public var missing: [String]
 }
 
 /// Brings a backup's users, roles and grants to a server. What is there already stays as it is, so it can be repeated.
@@ -31,6 +35,9 @@ public struct AccessRestoreJob: Sendable {
     self.progress = progress
   }
 
+  /// Those that a password was given for.
+  public var users: Set<String> { Set(passwords.given.keys) }
+
   /// Says what `run` would do; writes nothing.
   /// - Throws: `AccessError`, `MilvusError`.
   public func plan(_ entry: CatalogEntry) async throws -> AccessPlan {
@@ -42,8 +49,9 @@ public struct AccessRestoreJob: Sendable {
   private func plan(_ backup: AccessControl, of manifest: Manifest, on connection: DeploymentConnection) async throws -> AccessPlan {
     try passwords.check()
     let plan = AccessPlan(
-      backup, names: try names(in: manifest), there: try await connection.accessControl(alsoOf: backup.databases),
-      hasDatabases: connection.capabilities.has(.databases))
+      backup, names: try names(in: manifest), isPart: options.namesCollections,
+      there: try await connection.accessControl(alsoOf: backup.databases),
+      databases: connection.capabilities.has(.databases) ? Set(try await connection.client.listDatabases()) : nil)
     let unknown = Set(passwords.given.keys).subtracting(backup.users.map(\.name))
     guard unknown.isEmpty else { throw AccessError.unknownUsers(unknown.sorted()) }
     if !plan.newGrants.isEmpty, try await !connection.client.canGrant() { throw AccessError.noAuthorization(connection.address) }
@@ -59,15 +67,17 @@ public struct AccessRestoreJob: Sendable {
 
   /// Creates what is missing, and looks whether it is there.
   /// - Parameter told: is given the random passwords before any user is created.
-  /// - Throws: `AccessError.refused` for what the server does not take, when everything else is there.
   public func run(_ entry: CatalogEntry, told: @Sendable ([String: String]) throws -> Void = { _ in }) async throws -> RestoredAccess {
     guard let backup = entry.manifest.accessControl else { throw AccessError.notInBackup(entry.manifest.id) }
+    guard try !target.isNewDatabase else { throw AccessError.noUsers(target.uri) }
     let started = Timestamp.now
     do {
       let restored = try await target.withConnection(progress: progress) { connection in
         try await restore(try await plan(backup, of: entry.manifest, on: connection), on: connection, told: told)
       }
-      try? await repository.record(RunRecord(verb: "rbac", started: started, outcome: .done, backup: entry.manifest.id))
+      let missing = restored.missing.isEmpty ? nil : "not there: \(restored.missing.joined(separator: "; "))"
+      try? await repository.record(
+        RunRecord(verb: "rbac", started: started, outcome: missing == nil ? .done : .failed, error: missing, backup: entry.manifest.id))
       return restored
     } catch {
       try? await repository.record(
@@ -84,29 +94,31 @@ public struct AccessRestoreJob: Sendable {
     var passwords = passwords
     for user in plan.newUsers { _ = passwords.password(for: user) }
     try told(passwords.made)
-    var refused: [String] = []
+    var refused: [String: String] = [:]
     func trying(_ what: String, _ body: () async throws -> Void) async throws {
       do {
         try await body()
       } catch MilvusError.refused(_, _, let why) {
-        refused.append("\(what) (\(why))")
+        // A call that was sent again after a broken connection is refused too, if the first one was taken: what counts is what is there.
+        refused[what] = why
       }
     }
-    for role in plan.newRoles { try await trying("role \(role)") { try await client.createRole(role) } }
-    // Grants before users: nobody has a role that is not whole yet.
+    for role in plan.newRoles { try await trying(AccessPlan.words(role: role)) { try await client.createRole(role) } }
+    // Grants before users: nobody has a role that is not whole yet, as far as the server takes it.
     for one in plan.newGrants { try await trying(one.words) { try await client.grant(one.grant, to: one.role) } }
     for user in plan.newUsers {
       let password = passwords.password(for: user)
-      try await trying("user \(user)") { try await client.createUser(user, password: password) }
+      try await trying(AccessPlan.words(user: user)) { try await client.createUser(user, password: password) }
     }
-    for one in plan.newMemberships {
-      try await trying("role \(one.role) for user \(one.user)") { try await client.add(one.user, toRole: one.role) }
-    }
-    guard refused.isEmpty else { throw AccessError.refused(refused) }
+    for one in plan.newMemberships { try await trying(one.words) { try await client.add(one.user, toRole: one.role) } }
     let missing = plan.missing(in: try await connection.accessControl(alsoOf: plan.wanted.databases))
-    guard missing.isEmpty else { throw AccessError.missing(missing) }
+    // As 2.2 and 2.3 say it.
+    let isUnknown = { (what: String) in refused[what]?.contains("not found the privilege name") ?? false }
     return RestoredAccess(
-      plan: plan, randomPasswords: passwords.made, unusedPasswords: passwords.given.keys.filter { !plan.newUsers.contains($0) }.sorted())
+      plan: plan, randomPasswords: passwords.made,
+      unusedPasswords: passwords.given.keys.filter { !plan.newUsers.contains($0) }.sorted(),
+      unknownPrivileges: missing.filter(isUnknown),
+      missing: missing.filter { !isUnknown($0) }.map { what in refused[what].map { "\(what) (\($0))" } ?? what })
   }
 }
 

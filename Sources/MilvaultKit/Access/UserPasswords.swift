@@ -1,5 +1,4 @@
 import Foundation
-import Yams
 
 /// Passwords for users that a restore creates: no server tells them, so no backup has them.
 public struct UserPasswords: Sendable {
@@ -10,7 +9,7 @@ public struct UserPasswords: Sendable {
 
   public init(_ given: [String: String] = [:]) { self.given = given }
 
-  /// Reads a file with a line for each: `user: password`.
+  /// Reads a file with a line for each: `user: password`, the password as it stands there to the line's end. Lines that begin with # are passed over.
   public init(contentsOf path: String) throws {
     let text: String
     do {
@@ -18,16 +17,16 @@ public struct UserPasswords: Sendable {
     } catch {
       throw AccessError.badPasswordFile(path, "it cannot be read (\(error.localizedDescription))")
     }
-    // As nodes: a password of digits stays the text that it is.
-    guard let lines = try? Yams.compose(yaml: text)?.mapping else {
-      throw AccessError.badPasswordFile(path, "a line of it has to be `user: password`")
-    }
     var given: [String: String] = [:]
-    for (user, password) in lines {
-      guard let user = user.scalar?.string, let password = password.scalar?.string else {
-        throw AccessError.badPasswordFile(path, "a line of it has to be `user: password`")
+    for (number, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
+      if line.isEmpty || line.hasPrefix("#") { continue }
+      let parts = line.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+      guard parts.count == 2, !parts[0].isEmpty, parts[1].hasPrefix(" "), parts[1].count > 1 else {
+        throw AccessError.badPasswordFile(path, "line \(number + 1) is not `user: password`")
       }
-      given[user] = password
+      guard given.updateValue(String(parts[1].dropFirst()), forKey: parts[0]) == nil else {
+        throw AccessError.badPasswordFile(path, "line \(number + 1) is the second one for \(parts[0])")
+      }
     }
     self.init(given)
   }
@@ -37,7 +36,8 @@ public struct UserPasswords: Sendable {
     let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     guard file >= 0 else { throw AccessError.badPasswordFile(path, "it cannot be written (\(String(cString: strerror(errno))))") }
     let handle = FileHandle(fileDescriptor: file, closeOnDealloc: true)
-    try handle.write(contentsOf: Data(try YAMLEncoder().encode(given).utf8))
+    let lines = given.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)\n" }
+    try handle.write(contentsOf: Data(lines.joined().utf8))
     try handle.synchronize()
     try handle.close()
   }

@@ -15,9 +15,12 @@ public struct CompatibilityReport: Sendable {
   public let comparison: VersionComparison
   /// Of a backup or a deployment; none of a version alone.
   public let collections: [Collection]
+  /// Decisions about fields that no collection has, in words.
+  public let unused: [String]
 
   /// Between two versions.
-  public init(from: MilvusVersion, to: MilvusVersion, collections: [Collection] = []) {
+  public init(from: MilvusVersion, to: MilvusVersion, collections: [Collection] = [], unused: [String] = []) {
+    self.unused = unused
     comparison = VersionComparison(from: from, to: to)
     self.collections = collections
   }
@@ -37,7 +40,8 @@ public struct CompatibilityReport: Sendable {
         collection(
           backup.fullName, .init(backup, schema: backup.schema, nulls: nulls), indexes: backup.indexes, to: to, choices: choices))
     }
-    return CompatibilityReport(from: from, to: to, collections: collections)
+    let unused = choices.unused(in: manifest.collections.map { (names: [$0.name, $0.fullName], schema: $0.schema) })
+    return CompatibilityReport(from: from, to: to, collections: collections, unused: unused)
   }
 
   /// From a running deployment, whose rows are not read: a nullable field is taken for one with nulls.
@@ -46,6 +50,7 @@ public struct CompatibilityReport: Sendable {
   {
     guard let from = MilvusVersion(connection.info) else { throw CompatibilityError.noVersion(connection.address, connection.info.version) }
     var collections: [Collection] = []
+    var schemas: [(names: [String], schema: CollectionSchema)] = []
     for database in try await connection.existingDatabases() {
       try await connection.withClient(for: database) { client in
         for name in try await client.listCollections().sorted() {
@@ -58,6 +63,7 @@ public struct CompatibilityReport: Sendable {
           let schema = description.schema
           let partitions = try await client.nameablePartitions(of: name, schema)
           let full = CollectionName(database: database, name: schema.name).text
+          schemas.append((names: [schema.name, full], schema: schema))
           collections.append(
             collection(
               full, .init(schema: schema, names: [schema.name, full], partitions: partitions, hasNulls: { _ in nil }),
@@ -65,7 +71,7 @@ public struct CompatibilityReport: Sendable {
         }
       }
     }
-    return CompatibilityReport(from: from, to: to, collections: collections)
+    return CompatibilityReport(from: from, to: to, collections: collections, unused: choices.unused(in: schemas))
   }
 
   private static func collection(
@@ -80,10 +86,11 @@ public struct CompatibilityReport: Sendable {
     var findings = translation.findings.filter { $0.verdict != .fits }
     func decide(_ field: String?, _ words: String) { findings.append(SchemaFinding(field: field, verdict: .decide, words: words)) }
     if !features.contains(.databases), name.contains(".") {
-      decide(nil, "\(to) has no databases: give it a name in the one that there is, with --rename \(name)=default.\(source.schema.name)")
+      decide(
+        nil, "\(to) has no databases: a restore wants a name in the one that there is, with --rename \(name)=default.\(source.schema.name)")
     }
     if !to.isLite, let key = translation.schema.primaryKey, key.autoID {
-      decide(key.name, "the server takes no given keys where it makes them itself: --auto-id keep-keys or new-keys says which")
+      decide(key.name, "the server takes no given keys where it makes them itself: a restore wants --auto-id keep-keys or new-keys")
     }
     let support = IndexSupport(version: to)
     var words: [String] = []
@@ -103,7 +110,7 @@ public struct CompatibilityReport: Sendable {
       case .otherMetric(let metric, let has):
         decide(
           index.field,
-          "its index has metric \(metric), and \(to) has \(has.joined(separator: ", ")): searches mean something else there; choose with --index"
+          "its index has metric \(metric), and \(to) has \(has.joined(separator: ", ")): searches mean something else there; a restore wants --index to choose"
         )
       }
     }

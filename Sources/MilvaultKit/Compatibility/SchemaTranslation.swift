@@ -58,6 +58,7 @@ struct SchemaTranslation: Sendable {
       translateNulls(place, hasNulls: source.hasNulls(schema.fields[place].name))
       translateDefault(place)
     }
+    requireVector(of: source.schema)
     requireFewVectors()
     if schema.hasDynamicField, !features.contains(.dynamicFields) { find(nil, .impossible, "\(version) has no dynamic field") }
     let named = source.partitions.filter { $0 != "_default" && $0 != PartitionBackup.all }
@@ -143,9 +144,13 @@ struct SchemaTranslation: Sendable {
         "a point in time becomes an int64 of microseconds since 1970 in UTC: \(version) has no timestamptz")
       if case .timestamptz(let value)? = field.defaultValue { schema.fields[place].defaultValue = .long(value) }
     default:
+      let isOnlyVector = field.type.isVector && schema.fields.count(where: { $0.type.isVector }) == 1
       find(
         field.name, .impossible,
-        "\(version) has no \(field.type.name), and nothing that holds its values. --drop-field \(field.name) restores the rest")
+        "\(version) has no \(field.type.name), and nothing that holds its values. "
+          + (isOnlyVector
+            ? "It is the only vector field, so that the collection cannot be there: name the others with --collection"
+            : "--drop-field \(field.name) restores the rest"))
     }
   }
 
@@ -192,6 +197,15 @@ struct SchemaTranslation: Sendable {
     }
     schema.fields[place].defaultValue = nil
     find(field.name, .translated, "has no default value there (--accept defaults)")
+  }
+
+  /// Milvus makes no collection without a vector field.
+  private mutating func requireVector(of source: CollectionSchema) {
+    guard !schema.fields.contains(where: { $0.type.isVector }), source.fields.contains(where: { $0.type.isVector }) else { return }
+    find(
+      nil, .impossible,
+      "no vector field is left, and Milvus makes no collection without one: leave the collection out (name the others with --collection), or export it"
+    )
   }
 
   private mutating func requireFewVectors() {

@@ -61,6 +61,9 @@ extension MilvusVersion {
     self.init(isLite: match.lite != nil, major: major, minor: minor)
   }
 
+  /// Whether anything is known of what it holds.
+  public var isKnown: Bool { features != nil }
+
   /// What the version holds; nil where nothing is known of it.
   var features: Set<MilvusFeature>? { CompatibilityRules.lines.first { $0.holds(self) }?.features }
   /// Whether that was measured, and is not only as documented.

@@ -7,6 +7,8 @@ public enum MigrationError: Error, CustomStringConvertible {
   case interrupted(String, cause: String)
   case unfinished(String)
   case nothingToResume(String)
+  /// The target gives collections no numbers, by which to tell what was made.
+  case cannotResume(String, made: [String])
 
   public var description: String {
     switch self {
@@ -20,6 +22,8 @@ public enum MigrationError: Error, CustomStringConvertible {
       "the migration of \(collection) was interrupted: \(cause). The same command with --resume goes on with it"
     case .unfinished(let started):
       "a migration between these two, begun \(started), is unfinished: --resume goes on with it, --discard forgets it (what it made stays)"
+    case .cannotResume(let address, let made):
+      "a migration into Milvus Lite cannot be gone on with, since it does not tell one collection of a name from another: look at \(made.joined(separator: ", ")) on \(address), drop what the interrupted one made, say --discard, and migrate again"
     case .nothingToResume(let address): "there is no unfinished migration to \(address)"
     }
   }

@@ -8,7 +8,7 @@ import RowBatches
 /// A small folder keeps how far it is, so that one that was interrupted can go on.
 public struct MigrationJob: Sendable {
   let source: DeploymentTarget
-  let target: DeploymentTarget
+  private var target: DeploymentTarget
   /// Which collections, under which names, translated how.
   let options: RestoreOptions
   let state: Repository
@@ -29,7 +29,12 @@ public struct MigrationJob: Sendable {
   }
 
   public func plan() async throws -> RestorePlan {
-    try await connected { source, target in
+    // A database that is not there yet: planned on an empty one elsewhere, thrown away.
+    let scratch = try target.isNewDatabase ? ScratchFolder("plan") : nil
+    defer { scratch?.remove() }
+    var job = self
+    if let scratch { job.target.uri = scratch.url.appendingPathComponent("new.db").path }
+    return try await job.connected { source, target in
       let id = Repository.newRestoreID()
       return try await planner(target, id: id, resumed: nil).plan(try await manifest(source))
     }
@@ -56,6 +61,9 @@ public struct MigrationJob: Sendable {
     guard let record = try await unfinished() else { throw MigrationError.nothingToResume(target.uri) }
     let job = MigrationJob(from: source, to: target, options: record.options, state: state, progress: progress)
     return try await job.connected { source, target in
+      if !target.capabilities.has(.segments) {
+        throw MigrationError.cannotResume(target.address, made: record.collections.filter { $0.stage != .waiting }.map(\.target.text))
+      }
       let plan = try await job.planner(target, id: record.id, resumed: record).plan(try await job.manifest(source))
       guard plan.obstacles.isEmpty else { throw RestoreError.obstacles(plan.obstacles) }
       let targets = record.collections.map(\.target)
@@ -67,10 +75,15 @@ public struct MigrationJob: Sendable {
   }
 
   /// Forgets one that was interrupted; what it made stays.
-  public func discard() async throws {
+  /// - Returns: the collections that it had made, or begun to.
+  public func discard() async throws -> [String] {
     guard let record = try await unfinished() else { throw MigrationError.nothingToResume(target.uri) }
     try await state.removeRestore(record.id)
+    return record.collections.filter { $0.stage != .waiting }.map(\.target.text)
   }
+
+  /// Whether an interrupted one is kept in the state.
+  public var isUnfinished: Bool { get async throws { try await unfinished() != nil } }
 
   private func unfinished() async throws -> RestoreRecord? { try await state.restores().last(where: \.isUnfinished) }
 

@@ -70,7 +70,8 @@ struct CollectionRows: RowSource {
     var sent = ContentDigest()
     var stored = ContentDigest()
     var byValue = ContentDigest()
-    /// Why its segment did not come in by the server's own import.
+    /// Rows that did not come in by the server's own import, but by inserts, and why.
+    var notImported = 0
     var note: String?
 
     mutating func add(_ other: Inserted) {
@@ -78,6 +79,7 @@ struct CollectionRows: RowSource {
       sent.add(other.sent)
       stored.add(other.stored)
       byValue.add(other.byValue)
+      notImported += other.notImported
       note = note ?? other.note
     }
   }
@@ -145,7 +147,7 @@ struct CollectionRows: RowSource {
     if before.done < segments.count { try await done(segments.count) }
     return ExpectedRows(
       partition: partition, rows: total.rows, content: total.sent, byValue: comparesValues ? total.byValue : nil,
-      notes: total.note.map { [$0] } ?? [])
+      notes: total.note.map { ["\(total.notImported) of \(total.rows) rows were inserted, since \($0)"] } ?? [])
   }
 
   func rows(of segments: [Segment]) throws -> SegmentRows {

@@ -75,6 +75,14 @@ public struct IndexChoice: Sendable, Codable, Hashable {
     if !params.isEmpty { definition.params["params"] = IndexParams.json(params) }
     return definition
   }
+
+  /// Whether an index is what it asks for, as far as it says: servers add parameters of their own.
+  func isMet(by index: IndexDefinition) -> Bool {
+    guard let type else { return true }
+    let there = IndexParams(index).values
+    return index.type == type && (metric.map { $0 == index.params["metric_type"] } ?? true)
+      && params.allSatisfy { there[$0.key] == $0.value }
+  }
 }
 
 /// An index that was asked for in words that cannot be understood.

@@ -34,6 +34,8 @@ struct MadeCollection: Sendable {
       do {
         let found = try await client.describeCollection(schema.name)
         guard isOwn(found, id: made.id, schema: made.schema) else { return }
+        // A server that drops a collection under an import of its own has died of it.
+        if hasSegments { await endImports(into: schema.name) }
         // What is there again and again is someone else's by now.
         guard drops < 4 else { return }
         quiet = 0
@@ -51,6 +53,14 @@ struct MadeCollection: Sendable {
         try await Task.sleep(for: .milliseconds(100 << attempt))
         attempt += 1
       }
+    }
+  }
+
+  /// Waits for imports under way, whose files are gone; half a minute, and no longer than the server tells of them.
+  private func endImports(into name: String) async {
+    for _ in 0..<60 {
+      guard let tasks = try? await client.importTasks(of: name), tasks.contains(where: { $0.state == .working }) else { return }
+      try? await Task.sleep(for: .milliseconds(500))
     }
   }
 

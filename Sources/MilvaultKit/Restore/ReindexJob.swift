@@ -54,7 +54,7 @@ public struct ReindexJob: Sendable {
     let names = Set(plan.indexes.map(\.definition).missing(from: there))
     let missing = plan.indexes.filter { names.contains($0.definition) }
     for choice in options.indexes where plan.takes(choice) {
-      guard let type = choice.type, let other = there.first(where: { $0.field == choice.field }), other.type != type else { continue }
+      guard let other = there.first(where: { $0.field == choice.field }), !choice.isMet(by: other) else { continue }
       throw RestoreError.indexesFailed(
         plan.target.text, ["\(choice.field) has index \(other.name) \(other.words) already: drop that first"],
         proof: "they were not looked at now")

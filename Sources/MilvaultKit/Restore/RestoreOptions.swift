@@ -62,8 +62,13 @@ public struct RestoreOptions: Sendable, Codable {
   public var method: RestoreMethod = .auto
   /// Where files for the server's own import can be put; nil where they cannot.
   public var serverData: ServerData?
+  /// Bytes of rows in a file for the server's own import. It looks every 2 seconds whether to begin with the next one.
+  public var importFileBytes = 1 << 30
   /// Whether users, roles and grants are brought in when the rows are.
   public var accessControl = false
+  /// Files of users' passwords, as `UserPasswords` reads and writes them.
+  public var passwords: String?
+  public var newPasswords: String?
 
   public init() {}
 }
@@ -92,11 +97,24 @@ extension RestoreOptions {
     serverData = try container.decodeIfPresent(ServerData.self, forKey: .serverData)
     try read(.streams, &streams)
     try read(.translation, &translation)
+    try read(.importFileBytes, &importFileBytes)
     try read(.accessControl, &accessControl)
+    passwords = try container.decodeIfPresent(String.self, forKey: .passwords)
+    newPasswords = try container.decodeIfPresent(String.self, forKey: .newPasswords)
   }
 }
 
 extension RestoreOptions {
+  /// Whether some collections are meant, or other names for them, and not simply all that a backup has.
+  public var namesCollections: Bool { !collections.isEmpty || !partitions.isEmpty || !renames.isEmpty || !suffix.isEmpty }
+
+  /// The options by which a command names the same collections, for a message.
+  public var nameArguments: String {
+    let chosen = collections.map { "--collection \($0.text) " }
+    let renamed = renames.sorted { $0.key.text < $1.key.text }.map { "--rename \($0.key.text)=\($0.value.text) " }
+    return (chosen + renamed).joined() + (suffix.isEmpty ? "" : "--suffix \(suffix) ")
+  }
+
   /// The collections of a backup that are to be restored, with no partitions but those wanted.
   public func chosen(of manifest: Manifest) throws -> [CollectionBackup] {
     func find(_ name: CollectionName) throws -> CollectionBackup {

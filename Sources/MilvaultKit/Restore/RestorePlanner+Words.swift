@@ -60,6 +60,7 @@ extension RestorePlanner {
     guard options.method != .insert else { return }
     let obstacle = hasRows ? options.importObstacle(plan, version: MilvusVersion(connection.info)) : "rows of a migration are in no file"
     plan.isImported = obstacle == nil
+    if options.method != .insert, let unusable = options.serverData?.obstacle { plan.obstacles.append(unusable) }
     if let obstacle, options.method == .import { plan.obstacles.append("--method import: \(obstacle)") }
   }
 }

@@ -113,6 +113,11 @@ struct RestorePlanner: Sendable {
         plan.indexes.append(PlannedIndex(definition: definition, instead: index, because: "it was asked for (--index)"))
       } else if let index {
         plan.indexesLeftOut.append("index \(index.name) on \(index.field) (--index)")
+        if plan.schema.field(choice.field)?.type.isVector == true, connection.capabilities.has(.segments), options.buildIndexes {
+          plan.obstacles.append(
+            "without an index on \(choice.field) this server loads nothing, so that the rows could not be read back: say --no-index --verify none, and `milvault reindex` later"
+          )
+        }
       }
     }
     for index in backup.indexes where !choices.contains(where: { $0.field == index.field }) {
@@ -136,7 +141,7 @@ struct RestorePlanner: Sendable {
       case .otherMetric(let metric, let has):
         plan.obstacles.append(
           "index \(index.name) on \(field.name) measures by \(metric), which this server has not (it has \(has.joined(separator: " and "))). Choose: "
-            + "--index \(field.name)=HNSW,IP,M=16,efConstruction=200 (the same order, if all vectors have length 1), another, or --index \(field.name)=none"
+            + "--index \(field.name)=HNSW,IP,M=16,efConstruction=200 (the same order, if all vectors have length 1), another, or build none now: --no-index --verify none"
         )
       case .none: plan.indexesLeftOut.append("index \(index.name) on \(field.name) \(index.words): this server has nothing like it")
       }
@@ -167,8 +172,10 @@ struct RestorePlanner: Sendable {
     case (.create, nil): break
     case (.create, _?):
       plan.obstacles.append(
-        "\(plan.target.text) is there already; restore beside it with --suffix _restored or --rename \(plan.source)=NEW, into it with "
-          + "--mode merge or fill, or put it in its place with --mode replace")
+        hasRows
+          ? "\(plan.target.text) is there already; restore beside it with --suffix _restored or --rename \(plan.source)=NEW, into it with "
+            + "--mode merge or fill, or put it in its place with --mode replace"
+          : "\(plan.target.text) is there already; bring it beside that with --suffix _migrated or --rename \(plan.source)=NEW")
     case (.replace, nil):
       plan.mode = .create
       plan.steps.append("find nothing to replace: \(plan.target.text) is not there")

@@ -128,13 +128,15 @@ extension MilvusClient {
   }
 
   /// Grants a role a privilege.
-  public func grant(_ grant: AccessControl.Grant, to role: String) async throws {
+  /// - Parameter revokes: takes it away instead.
+  public func grant(_ grant: AccessControl.Grant, to role: String, revokes: Bool = false) async throws {
     var request = WireGrantRequest()
     request.entity.role.name = role
     request.entity.object.name = grant.object
     request.entity.objectName = grant.name
     request.entity.grantor.privilege.name = grant.privilege
     request.entity.dbName = grant.database ?? ""
+    request.type = revokes ? 1 : 0
     let message = request
     _ = try await call("OperatePrivilege \(role)", status: { $0 }) {
       try await $0.operatePrivilege(message, metadata: $1, options: $2)
@@ -146,6 +148,7 @@ extension MilvusClient {
     let none = AccessControl.Grant(object: "Global", name: "*", privilege: "MilvaultNoSuchPrivilege", database: nil)
     do {
       try await grant(none, to: "public")
+      try await grant(none, to: "public", revokes: true)
       return true
     } catch MilvusError.refused(_, _, let why) {
       // As 2.2 and 2.3 say it.

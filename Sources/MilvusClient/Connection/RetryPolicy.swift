@@ -1,7 +1,7 @@
 /// How a call that may be repeated is repeated: waits that double, up to a limit, each shortened at random so that clients do not knock together.
 public struct RetryPolicy: Sendable {
   public var attempts = 6
-  /// Attempts of what passes when a session ends: Milvus's `session.ttl` is 30 seconds, and 20 attempts are about 70.
+  /// Attempts of what passes when a session ends: Milvus's `session.ttl` is 30 seconds, and 20 attempts are about 60.
   public var attemptsUntilSessionEnds = 20
   public var firstWait: Duration = .milliseconds(200)
   public var longestWait: Duration = .seconds(5)

@@ -11,7 +11,7 @@ struct CompatCommand: MilvaultCommand {
       is farther, downwards, or between Lite and a server is migrated by a backup and a restore, which translate on the way.
       Collections, of a backup or a running deployment: fits; translated, into what, losing nothing; needs a decision, what is lost and which
       option accepts it; impossible, and the way out. A restore says the same before it writes. With decisions given here it says what then
-      becomes of the rest. Exit code 2 where something needs a decision or is impossible.
+      becomes of the rest (those about keys, indexes and names are the restore's own). Exit code 2 where something needs a decision or is impossible.
 
       EXAMPLES
         milvault compat --from 2.3 --to 2.4
@@ -49,9 +49,14 @@ struct CompatCommand: MilvaultCommand {
   func work(_ console: Console) async throws -> Outcome {
     let target = try await version(of: to)
     let report = try await report(to: target)
+    if let words = report.unused.first { throw ValidationError("no collection has the field of \(words)") }
     let comparison = report.comparison
     console.say("\(comparison.from) to \(comparison.to): \(comparison.verdict.rawValue) (\(comparison.why))")
-    if !target.isMeasured { console.note("what \(target) holds is as documented; it was not measured here") }
+    if !target.isKnown {
+      console.note("nothing is known of \(target)")
+    } else if !target.isMeasured {
+      console.note("what \(target) holds is as documented; it was not measured here")
+    }
     let changes = comparison.changes
     for (step, changes) in changes {
       console.say("  \(step):")

@@ -11,7 +11,7 @@ struct MigrateCommand: MilvaultCommand {
       Rows are read from one deployment and written to the other page by page, translated where the other holds something else (see `milvault
       compat`), and read back and compared at the end; no repository is needed, and memory does not grow with the data. Indexes, aliases and
       load state come over too. What is written to the source meanwhile may or may not come over: stop writing, or migrate again.
-      One that was interrupted goes on with --resume: rows that are in are not sent again. Without a backup there is nothing to go back to
+      One that was interrupted goes on with --resume: rows that are in are not sent again (into Milvus Lite it begins anew). Without a backup there is nothing to go back to
       but the source, which is only read.
 
       EXAMPLES
@@ -95,10 +95,28 @@ struct MigrateCommand: MilvaultCommand {
     if !exists { try FileManager.default.createDirectory(at: folder.deletingLastPathComponent(), withIntermediateDirectories: true) }
     let repository = exists ? try await Repository.open(store) : try await Repository.create(in: store)
     let job = MigrationJob(from: source, to: target, options: options, state: repository, progress: console.meter)
+    do {
+      let outcome = try await work(job, console)
+      await tidy(folder, after: job)
+      return outcome
+    } catch {
+      await tidy(folder, after: job)
+      throw error
+    }
+  }
+
+  /// Removes the state of a migration that is over.
+  private func tidy(_ folder: URL, after job: MigrationJob) async {
+    if (try? await job.isUnfinished) == false { try? FileManager.default.removeItem(at: folder) }
+  }
+
+  private func work(_ job: MigrationJob, _ console: Console) async throws -> Outcome {
     if plan { return try RestoreCommand.show(try await job.plan(), console) }
     if discard {
-      try await job.discard()
-      console.say("forgotten; what it made is still there")
+      let made = try await job.discard()
+      console.say(
+        made.isEmpty
+          ? "forgotten; it had made nothing" : "forgotten; what it made is still there, whole or not: \(made.joined(separator: ", "))")
       return .done
     }
     let migrated = try await resume ? job.resume() : job.run()

@@ -26,7 +26,8 @@ struct RestoreCommand: MilvaultCommand {
 
       --plan says what each would do, in rows. `milvault rollback` undoes merge, fill and replace. A restore that was killed, or whose server died, is gone on with by --resume.
       --rbac brings users, roles and grants of a backup that was taken with --rbac, after the rows; what is there stays as it is, and a rollback leaves them.
-      Grants on a collection go by the name that it is restored as. No server tells passwords: see --passwords and --new-passwords.
+      Grants on a collection go by the name that it is restored as. No server tells passwords: see --passwords and --new-passwords. One that was
+      killed after its rows is gone on with by --rbac-only.
       What fails otherwise is dropped again, unless all rows are in: then it stays, and the error says how far it is proven.
 
       EXAMPLES
@@ -112,14 +113,21 @@ struct RestoreCommand: MilvaultCommand {
       valueName: "folder[=there]"))
   var serverData: String?
 
+  @Option(
+    name: [.customLong("import-file-size")],
+    help: ArgumentHelp("The size of files for the server's own import; two of them lie in its data folder at a time.", valueName: "MiB"))
+  var importFileSize = 1024
+
   func validate() throws {
+    guard (1...16384).contains(importFileSize) else { throw ValidationError("--import-file-size takes 1 to 16384 MiB") }
     guard (1...64).contains(streams) else { throw ValidationError("--streams takes 1 to 64") }
     guard resume || backup != nil else { throw ValidationError("name a backup (latest for the newest), or --resume") }
     if resume {
       let others: [(String, Bool)] = [
         ("--plan", plan), ("--collection", !collections.isEmpty), ("--rename", !renames.isEmpty), ("--suffix", !suffix.isEmpty),
         ("--partition", !partition.isEmpty), ("--filter", filter != nil), ("--method", method != .auto),
-        ("--server-data", serverData != nil), ("--fill, --drop-field or --accept", !translation.isEmpty),
+        ("--server-data", serverData != nil), ("--import-file-size", importFileSize != 1024),
+        ("--fill, --drop-field or --accept", !translation.isEmpty),
         ("--mode", mode != .create), ("--drop-old", dropOld),
         ("--no-index", noIndex),
         ("--no-load", noLoad), ("--verify", verify != .rows), ("--auto-id", autoID != nil),
@@ -144,6 +152,10 @@ struct RestoreCommand: MilvaultCommand {
     _ = try indexOptions.choices()
     if dropOld, mode != .replace { throw ValidationError("--drop-old goes with --mode replace") }
     if mode == .merge || mode == .fill {
+      if method == .import || serverData != nil {
+        throw ValidationError(
+          "--method import and --server-data are for collections that the restore makes, not for --mode \(mode.rawValue)")
+      }
       if noIndex || noLoad {
         throw ValidationError("--no-index and --no-load are for collections that the restore makes, not for --mode \(mode.rawValue)")
       }
@@ -160,8 +172,13 @@ struct RestoreCommand: MilvaultCommand {
     if !access.isWanted, access.passwords != nil || access.newPasswords != nil {
       throw ValidationError("--passwords and --new-passwords go with --rbac or --rbac-only")
     }
-    if access.rbacOnly, mode != .create || filter != nil || !partition.isEmpty {
-      throw ValidationError("--rbac-only restores no rows: leave --mode, --filter and --partition out")
+    let ofRows: [(String, Bool)] = [
+      ("--mode", mode != .create), ("--filter", filter != nil), ("--partition", !partition.isEmpty), ("--method", method != .auto),
+      ("--server-data", serverData != nil), ("--fill, --drop-field or --accept", !translation.isEmpty), ("--no-index", noIndex),
+      ("--no-load", noLoad), ("--verify", verify != .rows), ("--auto-id", autoID != nil), ("--index", try !indexOptions.choices().isEmpty),
+    ]
+    if access.rbacOnly, let given = ofRows.first(where: \.1) {
+      throw ValidationError("--rbac-only restores no rows: leave \(given.0) out")
     }
   }
 
@@ -185,7 +202,8 @@ struct RestoreCommand: MilvaultCommand {
     options.translation = try translation.choices()
     options.method = method
     options.serverData = serverData.map { ServerData($0) }
-    options.accessControl = access.isWanted
+    options.importFileBytes = importFileSize << 20
+    access.fill(&options)
     return options
   }
 
@@ -264,21 +282,45 @@ struct RestoreCommand: MilvaultCommand {
     let target = try common.target(mayCreate: true)
     let accessJob = access.isWanted ? try accessJob(target, repository, options, console) : nil
     if access.rbacOnly {
-      guard plan else { return try await report([], accessJob, of: entry, console) }
-      return try Self.show(RestorePlan(backup: entry.manifest.id), access: await accessJob?.plan(entry), console)
+      guard plan else { return try await report([], accessJob, of: entry, options, console) }
+      let planned = try await accessJob?.plan(entry)
+      let answer = planned.map { access.show($0, given: accessJob?.users ?? [], console) }
+      return try Self.show(RestorePlan(backup: entry.manifest.id), access: answer, console)
     }
     let job = RestoreJob(target: target, repository: repository, options: options, progress: console.meter)
     // What stands in the way of users and roles shows before the first row is written.
     let accessPlan = try await accessJob?.plan(entry)
-    if plan { return try Self.show(try await job.plan(entry), access: accessPlan, console) }
-    return try await report(try await job.run(entry), accessJob, of: entry, console)
+    if plan {
+      let planned = try await job.plan(entry)
+      return try Self.show(planned, access: accessPlan.map { access.show($0, given: accessJob?.users ?? [], console) }, console)
+    }
+    let restored = try await beforeAccess(accessJob != nil, of: entry, options, console) { try await job.run(entry) }
+    return try await report(restored, accessJob, of: entry, options, console)
+  }
+
+  /// Restores the rows; if that fails, says that users and roles are not in either.
+  private func beforeAccess(
+    _ isWanted: Bool, of entry: CatalogEntry, _ options: RestoreOptions, _ console: Console,
+    _ restore: () async throws -> [RestoredCollection]
+  ) async throws -> [RestoredCollection] {
+    do {
+      return try await restore()
+    } catch {
+      if isWanted {
+        console.warning(
+          "users, roles and grants were not brought in: they come with --resume, if that goes on, or with `\(AccessOptions.command(entry.manifest.id, options))`"
+        )
+      }
+      throw error
+    }
   }
 
   private func accessJob(
     _ target: DeploymentTarget, _ repository: Repository, _ options: RestoreOptions, _ console: Console
   ) throws -> AccessRestoreJob {
     AccessRestoreJob(
-      target: target, repository: repository, options: options, passwords: try access.userPasswords(console), progress: console.meter)
+      target: target, repository: repository, options: options, passwords: try AccessOptions.passwords(options, console),
+      progress: console.meter)
   }
 
   /// Goes on with an interrupted restore: the one named, or the newest of this deployment.
@@ -298,26 +340,32 @@ struct RestoreCommand: MilvaultCommand {
     }
     let entry = try await repository.find(record.backup)
     console.note("going on with restore \(record.id) of backup \(record.backup), begun \(record.started.text)")
-    let job = RestoreJob(target: target, repository: repository, options: record.options, progress: console.meter)
-    let accessJob = record.options.accessControl ? try accessJob(target, repository, record.options, console) : nil
+    var options = record.options
+    access.fillFiles(&options)
+    if !options.accessControl, options.passwords != nil || options.newPasswords != nil {
+      throw ValidationError("restore \(record.id) was begun without --rbac: leave --passwords and --new-passwords out")
+    }
+    let job = RestoreJob(target: target, repository: repository, options: options, progress: console.meter)
+    let accessJob = options.accessControl ? try accessJob(target, repository, options, console) : nil
     _ = try await accessJob?.plan(entry)
-    return try await report(try await job.resume(record, of: entry), accessJob, of: entry, console)
+    let restored = try await beforeAccess(accessJob != nil, of: entry, options, console) { try await job.resume(record, of: entry) }
+    return try await report(restored, accessJob, of: entry, options, console)
   }
 
   /// Says what became of the collections, then brings users and roles in.
   private func report(
-    _ restored: [RestoredCollection], _ accessJob: AccessRestoreJob?, of entry: CatalogEntry, _ console: Console
+    _ restored: [RestoredCollection], _ accessJob: AccessRestoreJob?, of entry: CatalogEntry, _ options: RestoreOptions, _ console: Console
   ) async throws -> Outcome {
     for one in restored { Self.report(one, console) }
     var accessAnswer: AccessAnswer?
-    if let accessJob { accessAnswer = try await access.restore(accessJob, of: entry, console) }
+    if let accessJob { accessAnswer = try await AccessOptions.restore(accessJob, of: entry, options, console) }
     try console.answer(Answer(backup: entry.manifest.id, collections: restored.map { Restored($0) }, accessControl: accessAnswer))
-    return .done
+    return accessAnswer?.missing?.isEmpty == false ? .failed : .done
   }
 
   /// - Parameter imported: what the rows were read from, if they are in no repository.
   static func show(
-    _ plan: RestorePlan, of imported: ImportResult? = nil, access: AccessPlan? = nil, _ console: Console
+    _ plan: RestorePlan, of imported: ImportResult? = nil, access: AccessAnswer? = nil, _ console: Console
   ) throws -> Outcome {
     for collection in plan.collections {
       console.say(
@@ -330,7 +378,6 @@ struct RestoreCommand: MilvaultCommand {
       for step in collection.steps { console.say("  would \(step)") }
       for obstacle in collection.obstacles { console.say("  CANNOT: \(obstacle)") }
     }
-    let accessAnswer = access.map { AccessOptions.show($0, console) }
     console.say(plan.obstacles.isEmpty ? "nothing was written" : "nothing was written; the restore would be refused")
     try console.answer(
       PlanAnswer(
@@ -339,7 +386,7 @@ struct RestoreCommand: MilvaultCommand {
           .init(
             source: $0.source, target: $0.target.text, rows: $0.rows, bytes: $0.rowBytes, mode: $0.mode.rawValue, effect: $0.effect,
             findings: $0.findings, steps: $0.steps, obstacles: $0.obstacles)
-        }, imported: imported.map(ImportCommand.Read.init), accessControl: accessAnswer))
+        }, imported: imported.map(ImportCommand.Read.init), accessControl: access))
     return plan.obstacles.isEmpty ? .done : .failed
   }
 

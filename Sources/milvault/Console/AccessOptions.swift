@@ -5,7 +5,10 @@ import MilvaultKit
 
 /// Whether users, roles and grants are restored, and with what passwords.
 struct AccessOptions: ParsableArguments {
-  @Flag(help: "Restore users, roles and grants too, after the rows: those that are missing. The backup must have been taken with --rbac.")
+  @Flag(
+    help:
+      "Restore users, roles and grants too, after the rows: all that are missing. The backup must have been taken with --rbac. With --collection, --rename or --suffix, grants on collections that are not restored are left out."
+  )
   var rbac = false
 
   @Flag(help: "Restore users, roles and grants, and no collections.")
@@ -13,7 +16,7 @@ struct AccessOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Passwords for users that are created, which no backup has: a file with a line for each, user: password. Others get a random one.",
+      "Passwords for users that are created, which no backup has: a file with lines like user: password, as it stands to the line's end. Others get a random one.",
       valueName: "file"))
   var passwords: String?
 
@@ -26,29 +29,67 @@ struct AccessOptions: ParsableArguments {
 
   func validate() throws {
     if rbac, rbacOnly { throw ValidationError("--rbac-only restores nothing else: leave out --rbac or --rbac-only") }
-    if newPasswords != nil, FileManager.default.fileExists(atPath: newPasswords ?? "") {
-      throw ValidationError("\(newPasswords ?? "") is there already: name a new file for --new-passwords")
+    guard let newPasswords else { return }
+    if FileManager.default.fileExists(atPath: newPasswords) {
+      throw ValidationError("\(newPasswords) is there already: name a new file for --new-passwords")
+    }
+    let folder = URL(fileURLWithPath: newPasswords).deletingLastPathComponent().path
+    guard FileManager.default.isWritableFile(atPath: folder) else {
+      throw ValidationError("\(folder) is not there, or cannot be written into: name another file for --new-passwords")
     }
   }
 
-  func userPasswords(_ console: Console) throws -> UserPasswords {
-    guard let passwords else { return UserPasswords() }
-    let permissions = try? FileManager.default.attributesOfItem(atPath: passwords)[.posixPermissions] as? NSNumber
+  /// Puts into the options what an interrupted restore goes on by.
+  func fill(_ options: inout RestoreOptions) {
+    options.accessControl = isWanted
+    fillFiles(&options)
+  }
+
+  /// The files alone, which may be other ones when a restore is gone on with.
+  func fillFiles(_ options: inout RestoreOptions) {
+    func absolute(_ path: String) -> String { URL(fileURLWithPath: path).standardizedFileURL.path }
+    options.passwords = passwords.map(absolute) ?? options.passwords
+    options.newPasswords = newPasswords.map(absolute) ?? options.newPasswords
+  }
+
+  static func passwords(_ options: RestoreOptions, _ console: Console) throws -> UserPasswords {
+    guard let file = options.passwords else { return UserPasswords() }
+    let permissions = try? FileManager.default.attributesOfItem(atPath: file)[.posixPermissions] as? NSNumber
     if let permissions, permissions.intValue & 0o077 != 0 {
-      console.warning("\(passwords) can be read by others on this machine; `chmod 600 \(passwords)` ends that")
+      console.warning("\(file) can be read by others on this machine; `chmod 600 \(file)` ends that")
     }
-    return try UserPasswords(contentsOf: passwords)
+    return try UserPasswords(contentsOf: file)
+  }
+
+  /// How to bring in what is not, or to bring users in anew.
+  static func command(_ backup: String, _ options: RestoreOptions) -> String {
+    "milvault restore \(backup) --rbac-only \(options.nameArguments)--passwords FILE"
   }
 
   /// Brings users, roles and grants in.
-  func restore(_ job: AccessRestoreJob, of entry: CatalogEntry, _ console: Console) async throws -> AccessAnswer {
-    let file = newPasswords
-    let restored = try await job.run(entry) { if let file, !$0.isEmpty { try UserPasswords($0).write(to: file) } }
+  /// - Throws: `AccessError.unfinished`.
+  static func restore(
+    _ job: AccessRestoreJob, of entry: CatalogEntry, _ options: RestoreOptions, _ console: Console
+  ) async throws -> AccessAnswer {
+    let command = command(entry.manifest.id, options)
+    let restored: RestoredAccess
+    do {
+      restored = try await job.run(entry) { made in
+        if let file = options.newPasswords, !made.isEmpty { try UserPasswords(made).write(to: file) }
+      }
+    } catch {
+      let why = error is CancellationError ? "stopped" : "\(error)"
+      throw AccessError.unfinished(why, next: "`\(command)` goes on: what is there already is passed over")
+    }
     let plan = restored.plan
     console.say(
-      "users and roles: \(plan.newUsers.count) of \(plan.wanted.users.count) users created, \(plan.newRoles.count) of \(plan.wanted.roles.count) roles, \(plan.newMemberships.count) memberships and \(plan.newGrants.count) of \(plan.wanted.grants) grants; the rest was there, and all are there now"
+      "users and roles: \(plan.newUsers.count) of \(plan.wanted.users.count) users created, \(plan.newRoles.count) of \(plan.wanted.roles.count) roles, \(plan.newMemberships.count) memberships and \(plan.newGrants.count) of \(plan.wanted.grants) grants; "
+        + (restored.missing.isEmpty && restored.unknownPrivileges.isEmpty
+          ? "the rest was there, and all are there now" : "not all are there")
     )
     for line in plan.leftOut { console.warning("left out: \(line)") }
+    for line in plan.warnings { console.warning(line) }
+    for line in restored.unknownPrivileges { console.warning("left out: \(line), a privilege that this server does not know") }
     if !plan.standingUsers.isEmpty {
       console.note("\(plan.standingUsers.joined(separator: ", ")): there already, with the password that was there")
     }
@@ -58,28 +99,34 @@ struct AccessOptions: ParsableArguments {
     }
     if !restored.randomPasswords.isEmpty {
       let users = restored.randomPasswords.keys.sorted().joined(separator: ", ")
-      if let file {
+      if let file = options.newPasswords {
         console.note("\(users): has a random password, which is in \(file)")
       } else {
         console.warning(
-          "\(users): no backup has passwords, so a random one was set, which nobody knows. To set another, delete the user and say `milvault restore \(entry.manifest.id) --rbac-only --passwords FILE`"
+          "\(users): no backup has passwords, so a random one was set, which nobody knows. To set another, delete the user and say `\(command)`"
         )
       }
     }
-    return AccessAnswer(plan, randomPasswords: restored.randomPasswords.keys.sorted())
+    for line in restored.missing { console.warning("NOT THERE: \(line)") }
+    if !restored.missing.isEmpty { console.warning("`\(command)` tries again: what is there already is passed over") }
+    return AccessAnswer(plan, restored)
   }
 
   /// Says what would be brought in.
-  static func show(_ plan: AccessPlan, _ console: Console) -> AccessAnswer {
+  func show(_ plan: AccessPlan, given: Set<String>, _ console: Console) -> AccessAnswer {
     console.say("users and roles:")
-    for user in plan.newUsers { console.say("  would create user \(user)") }
+    let random = newPasswords.map { "a random password, written to \($0)" } ?? "a random password, which nobody will know"
+    for user in plan.newUsers {
+      console.say("  would create user \(user) with \(given.contains(user) ? "the password of --passwords" : random)")
+    }
     for role in plan.newRoles { console.say("  would create role \(role)") }
     for one in plan.newMemberships { console.say("  would give user \(one.user) role \(one.role)") }
     for one in plan.newGrants { console.say("  would grant \(one.role): \(one.grant.words)") }
     for user in plan.standingUsers { console.say("  would leave user \(user), who is there, and the password") }
     for line in plan.leftOut { console.say("  would leave out \(line)") }
+    for line in plan.warnings { console.say("  mind: \(line)") }
     if plan.isNothing { console.say("  all are there") }
-    return AccessAnswer(plan, randomPasswords: nil)
+    return AccessAnswer(plan)
   }
 }
 
@@ -102,10 +149,14 @@ struct AccessAnswer: Encodable {
   let grants: [Granted]
   let standingUsers: [String]
   let leftOut: [String]
-  /// Users that got a random password.
+  let warnings: [String]
+  /// Users that got a random password; nil in a plan, like all that follow.
   let randomPasswords: [String]?
+  let unknownPrivileges: [String]?
+  /// What is not there after all.
+  let missing: [String]?
 
-  init(_ plan: AccessPlan, randomPasswords: [String]?) {
+  init(_ plan: AccessPlan, _ restored: RestoredAccess? = nil) {
     users = plan.newUsers
     roles = plan.newRoles
     memberships = plan.newMemberships.map { Membership(user: $0.user, role: $0.role) }
@@ -114,6 +165,9 @@ struct AccessAnswer: Encodable {
     }
     standingUsers = plan.standingUsers
     leftOut = plan.leftOut
-    self.randomPasswords = randomPasswords
+    warnings = plan.warnings
+    randomPasswords = restored?.randomPasswords.keys.sorted()
+    unknownPrivileges = restored?.unknownPrivileges
+    missing = restored?.missing
   }
 }

@@ -76,6 +76,14 @@ extension RealServers {
       #expect(comparison.differences.isEmpty && comparison.rows == 30900, "\(comparison)")
       let again = try await filled.milvault("reindex", "latest", "--suffix", "_r", "--uri", filled.server.uri)
       #expect(again.exitCode == 0 && again.output.contains("there already"), "\(again)")
+      // Another index than the one that is there is not passed over.
+      let other = try await filled.milvault(
+        "reindex", "latest", "--suffix", "_r", "--uri", filled.server.uri, "--index", "v=FLAT,L2,nlist=77")
+      #expect(other.exitCode == 1 && other.errors.contains("already: drop that first"), "\(other)")
+      if !generation.isLite {
+        let none = try await filled.restore("--suffix", "_n", "--index", "v=none", "--plan")
+        #expect(none.exitCode == 1 && none.output.contains("--no-index --verify none"), "\(none)")
+      }
       try await filled.drop("_r")
     }
 

@@ -105,7 +105,7 @@ extension RealServers {
       let others = try await made.migrate("--resume", "--suffix", "_x", to: stuck.uri)
       #expect(others.exitCode == 64, "\(others)")
       let discarded = try await made.migrate("--discard", to: stuck.uri)
-      #expect(discarded.exitCode == 0, "\(discarded)")
+      #expect(discarded.exitCode == 0 && discarded.output.contains("still there, whole or not: \(name)"), "\(discarded)")
       let nothing = try await made.migrate("--resume", to: stuck.uri)
       #expect(nothing.exitCode == 1 && nothing.errors.contains("no unfinished migration"), "\(nothing)")
       let same = try await run(
@@ -125,9 +125,21 @@ extension RealServers {
       try await EmbeddedMilvus(EmbeddedInstallation(.lite2), data: path, keepsData: true).run { running in
         try await server.pymilvus("fill", "uniform", "docs", uri: running.uri)
       }
+      let plan = try await milvault(
+        "migrate", "--from", "./old.db", "--to", "./new.db", "--plan", "--state", scratch.path("state"), folder: scratch.folder)
+      #expect(plan.exitCode == 0 && !FileManager.default.fileExists(atPath: scratch.path("new.db")), "\(plan)")
+      let bare = try await milvault(
+        "migrate", "--from", "./old.db", "--to", "./new.db", "--drop-field", "v", "--plan", "--state", scratch.path("state"),
+        folder: scratch.folder)
+      #expect(bare.exitCode == 1 && bare.output.contains("no vector field is left"), "\(bare)")
+      let typo = try await milvault("compat", "--from", "./old.db", "--to", "lite-3.2", "--drop-field", "vv", folder: scratch.folder)
+      #expect(typo.exitCode == 64 && typo.errors.contains("--drop-field vv"), "\(typo)")
       let migrated = try await milvault(
         "migrate", "--from", "./old.db", "--to", "./new.db", "--state", scratch.path("state"), folder: scratch.folder)
       #expect(migrated.exitCode == 0 && migrated.output.contains("every row read back and equal"), "\(migrated)")
+      // Nothing is kept of a migration that is over.
+      let kept = FileManager.default.enumerator(atPath: scratch.path("state"))?.allObjects.compactMap { $0 as? String } ?? []
+      #expect(!kept.contains { $0.hasSuffix("repository.json") }, "\(kept)")
       let check = try await milvault("check", "--uri", "./new.db", folder: scratch.folder)
       #expect(check.output.contains("docs") && check.output.contains("30 900"), "\(check)")
     }

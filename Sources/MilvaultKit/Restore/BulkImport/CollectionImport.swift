@@ -8,22 +8,20 @@ import RowBatches
 extension CollectionRows {
   /// Files that are there at a time: while the server works on one, the next is written.
   private static let width = 2
-  /// Bytes of rows in a file. The server looks every 2 seconds whether to begin with the next one.
-  private static let fileBytes = 1 << 30
-
   /// Brings segments in by the server's own import, and by inserts what that does not take.
   func importSegments(
     _ segments: [Segment], partition: Int, after before: RestoreRecord.Progress, into target: String?
   ) async throws -> Inserted {
+    // A file that is gone is not imported by a task that begins late.
+    options.serverData?.removeFiles(ofRestore: journal.id)
     if before.done < before.begun { try await awaitImports() }
-    removeLeftovers()
     var total = Inserted(segment: 0)
     try await orderedParallelMap((0..<before.done).async, width: Self.width) { place in
       try await read(segments[place], place)
     } consume: {
       total.add($0)
     }
-    let files = Self.files(of: segments, from: before.done).async.map { places in
+    let files = ImportedFile.places(of: segments.map(\.rowBytes), from: before.done, bytes: options.importFileBytes).async.map { places in
       for place in places where place < before.begun { try await empty(segments[place], target) }
       try await journal.update(index) { $0.progress[partition].begun = max($0.progress[partition].begun, places.upperBound) }
       return try await write(segments, places, partition: partition)
@@ -37,21 +35,6 @@ extension CollectionRows {
     return total
   }
 
-  /// Consecutive segments that come in as one file, from a place on.
-  static func files(of segments: [Segment], from start: Int) -> [Range<Int>] {
-    var files: [Range<Int>] = []
-    var (first, bytes) = (start, 0)
-    for place in start..<max(start, segments.count) {
-      if place > first, bytes + segments[place].rowBytes > fileBytes {
-        files.append(first..<place)
-        (first, bytes) = (place, 0)
-      }
-      bytes += segments[place].rowBytes
-    }
-    if first < segments.count { files.append(first..<segments.count) }
-    return files
-  }
-
   /// A file for the server to import.
   private struct Written: Sendable {
     var places: Range<Int>
@@ -63,7 +46,7 @@ extension CollectionRows {
 
   private func write(_ segments: [Segment], _ places: Range<Int>, partition: Int) async throws -> Written {
     guard let folder = options.serverData else { throw CancellationError() }
-    let name = "\(filePrefix)-\(partition)-\(places.lowerBound).parquet"
+    let name = "\(ServerData.prefix(ofRestore: journal.id))-\(index)-\(partition)-\(places.lowerBound).parquet"
     var written = Written(
       places: places, file: ImportedFile(folder: folder, name: name), inserted: Inserted(segment: places.lowerBound))
     // Read while the batch before is written.
@@ -89,7 +72,8 @@ extension CollectionRows {
       failure = try await client.importFile(written.file, rows: written.inserted.rows, into: plan.schema.name, partition: target)
     }
     guard let failure else { return written.inserted }
-    // Rows of it may be in, or may still come in.
+    // Rows of it may be in, or may still come in; from a file that is gone, no more.
+    written.file.remove()
     try await awaitImports()
     for place in written.places { try await empty(segments[place], target) }
     var inserted = Inserted(segment: written.places.lowerBound)
@@ -98,7 +82,8 @@ extension CollectionRows {
       try await inserter.insert(fitting.rows, keys: fitting.keys, into: target)
       inserted.add(fitting.inserted)
     }
-    inserted.note = "a part of the rows was inserted, since the server's own import did not take it: \(failure)"
+    inserted.notImported = inserted.rows
+    inserted.note = "the server's own import did not take them: \(failure)"
     return inserted
   }
 
@@ -113,18 +98,7 @@ extension CollectionRows {
   }
 
   private func awaitImports() async throws {
-    progress.begin("waiting for imports of \(plan.target.text)", unit: "")
+    progress.tell("waiting for imports into \(plan.target.text) that the server has begun")
     try await client.awaitImports(into: plan.schema.name)
-    progress.begin("restoring \(plan.target.text)", total: backup.content.rows)
-  }
-
-  private var filePrefix: String { "milvault-\(journal.id)-\(index)" }
-
-  /// Files that this restore left when it was interrupted.
-  private func removeLeftovers() {
-    guard let folder = options.serverData?.here else { return }
-    for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] where name.hasPrefix(filePrefix) {
-      try? FileManager.default.removeItem(atPath: "\(folder)/\(name)")
-    }
   }
 }

@@ -4,7 +4,7 @@ import RowBatches
 import RowFormats
 
 /// A Parquet file that lies where the server reads it, for its own import.
-struct ImportedFile: Sendable {
+package struct ImportedFile: Sendable {
   let folder: ServerData
   /// A name that no other file has.
   let name: String
@@ -13,6 +13,24 @@ struct ImportedFile: Sendable {
 
   /// The path by which the server finds it.
   var there: String { "\(folder.there)/\(name)" }
+
+  /// Consecutive segments that come in as one file, from a place on.
+  /// - Parameters:
+  ///   - sizes: of the segments.
+  ///   - bytes: that a file should not go beyond; a segment is never cut.
+  package static func places(of sizes: [Int], from start: Int, bytes: Int) -> [Range<Int>] {
+    var files: [Range<Int>] = []
+    var (first, sum) = (start, 0)
+    for place in start..<max(start, sizes.count) {
+      if place > first, sum + sizes[place] > bytes {
+        files.append(first..<place)
+        (first, sum) = (place, 0)
+      }
+      sum += sizes[place]
+    }
+    if first < sizes.count { files.append(first..<sizes.count) }
+    return files
+  }
 
   /// - Parameter rows: gives batches until there are no more.
   func write(_ layout: RowLayout, rows: () async throws -> RowBatch?) async throws {
@@ -43,8 +61,14 @@ extension MilvusClient {
       // Perhaps it was begun all the same: whoever goes on waits for all that is under way.
       return "\(error)"
     }
+    guard !tasks.isEmpty else { return "the server's import made no task of the file" }
     for id in tasks {
-      let task = try await ended(id)
+      let task: ImportTask
+      do {
+        task = try await ended(id)
+      } catch MilvusError.refused(let call, _, let why) {
+        return "\(call): \(why)"
+      }
       if case .failed(let why) = task.state { return "the server's import ended with: \(why)" }
       guard task.rows == rows || tasks.count > 1 else { return "the server's import took \(task.rows) rows of \(rows)" }
     }

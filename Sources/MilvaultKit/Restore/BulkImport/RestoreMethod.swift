@@ -10,6 +10,17 @@ public enum RestoreMethod: String, Sendable, CaseIterable, Codable {
   case `import`
 }
 
+extension ServerData {
+  /// Why files cannot be put there; nil if they can.
+  var obstacle: String? {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: here, isDirectory: &isFolder), isFolder.boolValue else {
+      return "\(here) (--server-data) is no folder"
+    }
+    return FileManager.default.isWritableFile(atPath: here) ? nil : "\(here) (--server-data) cannot be written into"
+  }
+}
+
 /// Where files for a server's own import are put: its data folder, as this machine and as the server see it.
 public struct ServerData: Sendable, Codable, Hashable {
   public var here: String
@@ -20,6 +31,16 @@ public struct ServerData: Sendable, Codable, Hashable {
     let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
     here = URL(fileURLWithPath: parts.first ?? text).standardizedFileURL.path
     there = parts.count > 1 ? parts[1] : here
+  }
+
+  /// How the names of all files of a restore begin.
+  static func prefix(ofRestore id: String) -> String { "milvault-\(id)" }
+
+  /// Removes files that a restore left when it was interrupted.
+  public func removeFiles(ofRestore id: String) {
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: here)) ?? [] where name.hasPrefix(Self.prefix(ofRestore: id)) {
+      try? FileManager.default.removeItem(atPath: "\(here)/\(name)")
+    }
   }
 }
 

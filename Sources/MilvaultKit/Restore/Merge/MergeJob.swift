@@ -160,7 +160,7 @@ struct MergeJob: Sendable {
         if round == 1 { try await journal.update(index) { $0.effect.add(found.effect) } }
         do {
           try await merge.apply(found)
-        } catch let error as MilvusError where !error.isUnclear {
+        } catch let error as MilvusError where !error.isUnclear && !error.isForNow {
           // The rows that it was to take the place of are gone already.
           try await putBack(saved[place] ?? [], at: place, journal, index: index)
           throw RestoreError.rowsRefused(plan.target.text, "\(error)", restore: journal.id)
