@@ -1,8 +1,7 @@
-import RowBatches
 import Synchronization
 
 /// How large the batches are that a server takes: smaller ones where it refuses them or is slow, larger again when it goes well.
-final class InsertPace: Sendable {
+package final class InsertPace: Sendable {
   private struct State {
     /// Bytes of rows that a batch may have.
     var bytes = Int.max
@@ -14,6 +13,8 @@ final class InsertPace: Sendable {
   }
   private let state = Mutex(State())
 
+  package init() {}
+
   private static let least = 256 << 10
   private static let streak = 8
   /// An insert that takes longer is one of too many rows for this server.
@@ -21,17 +22,20 @@ final class InsertPace: Sendable {
   /// How long a server may turn all inserts away, since they come too fast, before that is a failure.
   static let patience = Duration.seconds(300)
 
-  /// How many of the rows are sent at once.
-  func rows(of batch: RowBatch) -> Int {
-    let bytes = state.withLock { min($0.bytes, $0.most) }
-    guard batch.byteCount > bytes, batch.count > 1 else { return batch.count }
-    return max(1, Int(Double(batch.count) * Double(bytes) / Double(batch.byteCount)))
+  /// How many rows are sent at once.
+  /// - Parameters:
+  ///   - count: how many there are to send.
+  ///   - bytes: of all those.
+  package func rows(of count: Int, bytes: Int) -> Int {
+    let most = state.withLock { min($0.bytes, $0.most) }
+    guard bytes > most, count > 1 else { return count }
+    return max(1, Int(Double(count) * Double(most) / Double(bytes)))
   }
 
-  func succeeded(_ batch: RowBatch, after time: Duration) {
+  package func succeeded(bytes: Int, after time: Duration) {
     state.withLock {
       $0.lastSuccess = .now
-      if time > Self.slow { return Self.shrink(&$0, from: batch.byteCount) }
+      if time > Self.slow { return Self.shrink(&$0, from: bytes) }
       $0.streak += 1
       guard $0.streak >= Self.streak, $0.bytes < .max else { return }
       $0.streak = 0
@@ -40,13 +44,13 @@ final class InsertPace: Sendable {
   }
 
   /// A batch was turned away, or it is not known whether it went in.
-  func failed(_ batch: RowBatch) { state.withLock { Self.shrink(&$0, from: batch.byteCount) } }
+  package func failed(bytes: Int) { state.withLock { Self.shrink(&$0, from: bytes) } }
 
   /// A batch is larger than the server takes, now and ever.
-  func wasTooLarge(_ batch: RowBatch) { state.withLock { $0.most = min($0.most, max(1, batch.byteCount / 2)) } }
+  package func wasTooLarge(bytes: Int) { state.withLock { $0.most = min($0.most, max(1, bytes / 2)) } }
 
   /// Whether the server has taken nothing for so long that waiting is no use.
-  var isExhausted: Bool { state.withLock { $0.lastSuccess + Self.patience < .now } }
+  package var isExhausted: Bool { state.withLock { $0.lastSuccess + Self.patience < .now } }
 
   private static func shrink(_ state: inout State, from bytes: Int) {
     state.streak = 0

@@ -21,7 +21,7 @@ struct RowInserter: Sendable {
     var next = 0
     while next < batch.count {
       let rest = batch.slice(next..<batch.count)
-      let end = next + pace.rows(of: rest)
+      let end = next + pace.rows(of: rest.count, bytes: rest.byteCount)
       let part = rest.slice(0..<end - next)
       if try await send(part, keys: Array(keys[next..<end]), into: partition) { next = end }
     }
@@ -35,16 +35,16 @@ struct RowInserter: Sendable {
       let begun = ContinuousClock.now
       do {
         _ = try await unbroken { try await client.insert(batch, into: schema, partition: partition) }
-        pace.succeeded(batch, after: .now - begun)
+        pace.succeeded(bytes: batch.byteCount, after: .now - begun)
         return true
       } catch let error as MilvusError {
         switch error {
-        case .timeout, .unreachable, .malformedAnswer: pace.failed(batch)
+        case .timeout, .unreachable, .malformedAnswer: pace.failed(bytes: batch.byteCount)
         case .messageTooLarge where batch.count > 1:
-          pace.wasTooLarge(batch)
+          pace.wasTooLarge(bytes: batch.byteCount)
           return false
         case .rateLimited where !pace.isExhausted:
-          pace.failed(batch)
+          pace.failed(bytes: batch.byteCount)
           return false
         default: throw error
         }

@@ -60,6 +60,8 @@ extension MilvusClient {
       return CallFailure(error: .rateLimited(call, reason), passing: .soon, hadNoEffect: true)
     }
     if [9, 12].contains(new) || [48, 53, 54].contains(old) { return certain(.quotaExhausted(call, reason)) }
+    // Of a disk, by Lite 3; what of it went in is not known.
+    if words.contains("no space left") { return CallFailure(error: .quotaExhausted(call, reason), passing: .no, hadNoEffect: false) }
     // 2.3.5 that was killed and started again asks for its old self until the session of that ends.
     let asksForOldNode = words.contains("node not match") || words.contains("session not found")
     let passing: CallFailure.Passing = asksForOldNode ? .whenSessionEnds : status.retriable ? .soon : .no

@@ -83,13 +83,43 @@ extension RealServers {
       }
     }
 
+    /// The server dies when all rows are in, while its indexes are built or the rows are read back.
+    @Test func aServerThatDiedAfterTheRowsIsGoneOnWith() async throws {
+      try await Turn.take(.lite3)
+      let filled = try await Filled("uniform", on: .lite3)
+      let backup = try await filled.backup()
+      #expect(backup.exitCode == 0, "\(backup)")
+      let config = filled.scratch.path("here.yaml")
+      try Data("milvus: { label: here }\n".utf8).write(to: URL(fileURLWithPath: config))
+      let server = EmbeddedMilvus(EmbeddedInstallation(.lite3), data: filled.scratch.path("server"), keepsData: true)
+      try await server.run { running in
+        let restore = try RunningProcess(
+          Project.milvault, ["restore", "latest", "--repo", filled.repository, "--uri", running.uri, "--config", config],
+          environment: ["MILVAULT_TIMEOUT": "5"], folder: filled.scratch.folder)
+        while restore.isRunning, try !Self.journal(filled.repository).contains("\"stage\" : \"written\"") {
+          try await Task.sleep(for: .milliseconds(5))
+        }
+        kill(running.launcher, SIGKILL)
+        let finished = await restore.wait()
+        #expect(finished.exitCode == 1 && finished.errors.contains("milvault restore --resume"), "\(finished)")
+      }
+      try await server.run { running in
+        let resumed = try await filled.milvault("restore", "--resume", "--uri", running.uri, "--config", config)
+        #expect(resumed.exitCode == 0 && resumed.output.contains("30 900 rows, every row read back and equal"), "\(resumed)")
+      }
+      try await filled.drop()
+    }
+
+    /// A restore's journal as it stands; empty if there is none.
+    private static func journal(_ repository: String) throws -> String {
+      let folder = "\(repository)/restores"
+      guard let id = try? FileManager.default.contentsOfDirectory(atPath: folder).first else { return "" }
+      return (try? String(contentsOfFile: "\(folder)/\(id)/restore.json", encoding: .utf8)) ?? ""
+    }
+
     /// Segments that a restore's journal says are in.
     private static func segmentsIn(_ repository: String) -> Int {
-      let folder = "\(repository)/restores"
-      guard let id = try? FileManager.default.contentsOfDirectory(atPath: folder).first,
-        let text = try? String(contentsOfFile: "\(folder)/\(id)/restore.json", encoding: .utf8),
-        let match = text.firstMatch(of: #/"done" : ([0-9]+)/#)
-      else { return 0 }
+      guard let match = try? journal(repository).firstMatch(of: #/"done" : ([0-9]+)/#) else { return 0 }
       return Int(match.1) ?? 0
     }
 
