@@ -23,7 +23,7 @@ public enum AccessError: Error, Sendable, CustomStringConvertible {
     case .unknownUsers(let users): "there are passwords for users that the backup does not have: \(users.joined(separator: ", "))"
     case .badPassword(let user, let why): "the password for \(user) would be refused: \(why)"
     case .badPasswordFile(let path, let why): "\(path) is no use for passwords: \(why)"
-    case .unfinished(let why, let next): "users, roles and grants are not all in, whatever became of the rows: \(why). \(next)"
+    case .unfinished(let why, let next): "users, roles and grants are not all in, whatever became of the rows: \(why.sentence) \(next)"
     }
   }
 }

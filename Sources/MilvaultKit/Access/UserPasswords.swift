@@ -9,7 +9,7 @@ public struct UserPasswords: Sendable {
 
   public init(_ given: [String: String] = [:]) { self.given = given }
 
-  /// Reads a file with a line for each: `user: password`, the password as it stands there to the line's end. Lines that begin with # are passed over.
+  /// Reads a file with a line for each: `user: password`, the password as it stands there to the line's end, or in quotes. Lines that begin with # are passed over.
   public init(contentsOf path: String) throws {
     let text: String
     do {
@@ -24,11 +24,17 @@ public struct UserPasswords: Sendable {
       guard parts.count == 2, !parts[0].isEmpty, parts[1].hasPrefix(" "), parts[1].count > 1 else {
         throw AccessError.badPasswordFile(path, "line \(number + 1) is not `user: password`")
       }
-      guard given.updateValue(String(parts[1].dropFirst()), forKey: parts[0]) == nil else {
+      guard given.updateValue(Self.unquoted(parts[1].dropFirst()), forKey: parts[0]) == nil else {
         throw AccessError.badPasswordFile(path, "line \(number + 1) is the second one for \(parts[0])")
       }
     }
     self.init(given)
+  }
+
+  /// Without the quotes around it, if there are some: they are meant as such by whoever takes the file for YAML.
+  private static func unquoted(_ text: Substring) -> String {
+    guard text.count > 2, let first = text.first, first == text.last, first == "\"" || first == "'" else { return String(text) }
+    return String(text.dropFirst().dropLast())
   }
 
   /// Writes those that were given into a new file that nobody else may read.
@@ -36,7 +42,9 @@ public struct UserPasswords: Sendable {
     let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     guard file >= 0 else { throw AccessError.badPasswordFile(path, "it cannot be written (\(String(cString: strerror(errno))))") }
     let handle = FileHandle(fileDescriptor: file, closeOnDealloc: true)
-    let lines = given.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)\n" }
+    let lines = given.sorted { $0.key < $1.key }.map {
+      "\($0.key): \(Self.unquoted($0.value[...]) == $0.value ? $0.value : "\"\($0.value)\"")\n"
+    }
     try handle.write(contentsOf: Data(lines.joined().utf8))
     try handle.synchronize()
     try handle.close()

@@ -109,8 +109,9 @@ public struct RestoreEstimator: Sendable {
     let seconds = vectors.map { Published.building($0, rows: backup.content.rows) }.reduce(Published.waiting, +)
     return .init(
       stage: "index", seconds: seconds,
-      why:
-        "no restore with such indexes to go by: by published orders of magnitude (HNSW over 768 dimensions: 1 million rows 5 to 10 minutes, 10 million 1 to 2 hours)"
+      why: vectors.isEmpty
+        ? "FLAT and scalar indexes, which take next to nothing"
+        : "no restore with such indexes to go by: by published orders of magnitude (HNSW over 768 dimensions: 1 million rows 5 to 10 minutes, 10 million 1 to 2 hours)"
     )
   }
 }

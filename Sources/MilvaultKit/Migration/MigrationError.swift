@@ -19,7 +19,7 @@ public enum MigrationError: Error, CustomStringConvertible {
     case .replacedRows(let collection, let read, let counted):
       "\(collection): its partitions gave \(read) rows and it has \(counted): Milvus Lite 3 returns, for one partition, rows whose keys were written to another since, so which are valid is not known"
     case .interrupted(let collection, let cause):
-      "the migration of \(collection) was interrupted: \(cause). The same command with --resume goes on with it"
+      "the migration of \(collection) was interrupted: \(cause.sentence) The same command with --resume goes on with it"
     case .unfinished(let started):
       "a migration between these two, begun \(started), is unfinished: --resume goes on with it, --discard forgets it (what it made stays)"
     case .cannotResume(let address, let made):

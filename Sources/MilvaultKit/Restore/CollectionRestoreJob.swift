@@ -31,6 +31,7 @@ struct CollectionRestoreJob: Sendable {
       let lost = try requireSchema(description)
       var restored = try await fill()
       restored.notes = lost + plan.warnings + restored.notes
+      if plan.isFiltered, restored.rows == 0 { restored.notes.append("--filter chose none of its rows: it is empty") }
       restored.translations = plan.findings.filter { $0.verdict == .translated }.map(\.line)
       return (restored, description)
     } catch let error as RestoreError where error.keepsCollection {

@@ -105,7 +105,7 @@ extension RestoreError: CustomStringConvertible {
     case .notSaved(let collection):
       "what the backup of \(collection) would overwrite changed while it was saved, or could not be saved whole; these rows were not touched. `milvault restore --resume` tries again"
     case .interrupted(let collection, let cause, let restore):
-      "the restore of \(collection) was interrupted: \(cause). `milvault restore --resume \(restore)` goes on with it, `milvault rollback \(restore)` undoes it"
+      "the restore of \(collection) was interrupted: \(cause.sentence) `milvault restore --resume \(restore)` goes on with it, `milvault rollback \(restore)` undoes it"
     case .vanished(let collection, let restore):
       "\(collection) is not as restore \(restore) left it: it is gone, or another collection has its name, or its schema changed. "
         + "`milvault rollback --discard \(restore)` forgets that restore"
@@ -160,4 +160,9 @@ extension RestoreError: CustomStringConvertible {
     default: false
     }
   }
+}
+
+extension String {
+  /// With a full stop, where it does not end with a mark of its own.
+  var sentence: String { hasSuffix("?") || hasSuffix(".") || hasSuffix("!") ? self : self + "." }
 }

@@ -38,7 +38,7 @@ struct RestoreCommand: MilvaultCommand {
         milvault restore latest --collection docs --mode merge --plan
         milvault restore latest --collection docs --filter 'year >= 2024' --suffix _recent
         milvault restore latest --collection docs --mode replace
-        milvault restore latest --rbac --passwords passwords.yaml
+        milvault restore latest --rbac --passwords passwords.txt
         milvault restore --resume
       """)
 

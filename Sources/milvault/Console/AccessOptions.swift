@@ -16,7 +16,7 @@ struct AccessOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Passwords for users that are created, which no backup has: a file with lines like user: password, as it stands to the line's end. Others get a random one.",
+      "Passwords for users that are created, which no backup has: a file with lines like user: password, in quotes or without. Others get a random one.",
       valueName: "file"))
   var passwords: String?
 
