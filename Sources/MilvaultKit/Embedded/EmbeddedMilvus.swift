@@ -70,9 +70,9 @@ public struct EmbeddedMilvus: Sendable {
     return try result.closureResult.get()
   }
 
-  /// A server that listens may not serve yet: its parts still look for each other.
+  /// A server that listens may not serve yet: its parts still look for each other. One that was killed took up to three minutes on its old data.
   private static func waitUntilServing(_ uri: String, token: String?, generation: MilvusGeneration) async throws {
-    let deadline = ContinuousClock.now + .seconds(120)
+    let deadline = ContinuousClock.now + .seconds(300)
     while true {
       do {
         var options = ConnectionOptions(token: token)
