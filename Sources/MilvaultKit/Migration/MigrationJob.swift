@@ -201,6 +201,9 @@ public struct MigrationJob: Sendable {
             migrated.notes.append(
               "the source cannot count: two passes over its keys agreed; keys that stand more than once cannot be found out")
           }
+          if plan.backup.loadState != .loaded {
+            migrated.notes.append("it is not loaded, as it was not at the source: load it before it is searched")
+          }
           return migrated
         }
       }

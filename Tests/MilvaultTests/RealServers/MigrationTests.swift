@@ -137,6 +137,7 @@ extension RealServers {
       let migrated = try await milvault(
         "migrate", "--from", "./old.db", "--to", "./new.db", "--state", scratch.path("state"), folder: scratch.folder)
       #expect(migrated.exitCode == 0 && migrated.output.contains("every row read back and equal"), "\(migrated)")
+      #expect(migrated.errors.contains("it is not loaded, as it was not at the source"), "\(migrated)")
       // Nothing is kept of a migration that is over.
       let kept = FileManager.default.enumerator(atPath: scratch.path("state"))?.allObjects.compactMap { $0 as? String } ?? []
       #expect(!kept.contains { $0.hasSuffix("repository.json") }, "\(kept)")
