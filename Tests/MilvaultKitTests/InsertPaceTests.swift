@@ -28,6 +28,18 @@ import Testing
     #expect(pace.rows(of: 1000, bytes: 8 * mib) == 500)
   }
 
+  /// Patience counts from the first refusal, however long nothing was sent before, and begins anew when something goes in.
+  @Test func patienceEnds() async throws {
+    let pace = InsertPace(patience: .milliseconds(20))
+    try await Task.sleep(for: .milliseconds(60))
+    #expect(!pace.isExhausted)
+    pace.failed(bytes: mib)
+    try await Task.sleep(for: .milliseconds(60))
+    #expect(pace.isExhausted)
+    pace.succeeded(bytes: mib, after: .seconds(1))
+    #expect(!pace.isExhausted)
+  }
+
   /// What is too large once is not tried again.
   @Test func whatIsTooLargeStaysSo() {
     let pace = InsertPace()

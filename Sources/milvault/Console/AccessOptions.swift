@@ -79,7 +79,7 @@ struct AccessOptions: ParsableArguments {
       }
     } catch {
       let why = error is CancellationError ? "stopped" : "\(error)"
-      throw AccessError.unfinished(why, next: "`\(command)` goes on: what is there already is passed over")
+      throw AccessError.unfinished(why, next: "`\(command)` goes on: users that are there already keep the passwords that they got")
     }
     let plan = restored.plan
     console.say(
