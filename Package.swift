@@ -91,7 +91,7 @@ let package = Package(
     .executableTarget(
       name: "milvault",
       dependencies: [
-        "MilvaultKit", "BackupRepository", "MilvusClient", "ObjectStorage",
+        "MilvaultKit", "BackupRepository", "MilvusClient", "ObjectStorage", "RowBatches",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings),

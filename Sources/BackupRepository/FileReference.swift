@@ -11,6 +11,7 @@ public struct FileReference: Sendable, Hashable, Codable {
     case rows = "rows.parquet"
     case digests = "digests.parquet"
     case segments = "segments.json"
+    case golden = "golden.json"
   }
 
   public init(sha256: String, kind: Kind, bytes: Int) {

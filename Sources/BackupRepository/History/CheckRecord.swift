@@ -1,13 +1,40 @@
 public import Foundation
+public import RowBatches
 
-/// How deep a verification went.
+/// How deep a verification went. Each level proves what the ones before it do.
 public enum VerifyLevel: String, Sendable, Codable, CaseIterable, Comparable {
   /// Every file is there, whole, and its bytes have the SHA-256 of its name.
   case checksums
   /// Also every row was decoded, and its digest and the content digests are those of the backup.
   case rows
+  /// Also the rows were restored into scratch collections of a real server, read back and compared, indexed, loaded and searched: a drill.
+  case restore
 
-  public static func < (a: VerifyLevel, b: VerifyLevel) -> Bool { a == .checksums && b == .rows }
+  public static func < (a: VerifyLevel, b: VerifyLevel) -> Bool { a.depth < b.depth }
+
+  private var depth: Int { Self.allCases.firstIndex(of: self) ?? 0 }
+}
+
+/// Rows of a backup that damage has taken: those of a segment, or of a whole partition.
+public struct LostRows: Sendable, Hashable, Codable {
+  /// `database.collection`.
+  public var collection: String
+  public var partition: String
+  /// The segment's keys are greater than this one, and go up to `through`.
+  public var after: Key?
+  public var through: Key?
+  public var rows: Int
+  /// Whether it is the whole partition, whose list of segments cannot be read.
+  public var isPartition: Bool
+
+  public init(collection: String, partition: String, after: Key? = nil, through: Key? = nil, rows: Int, isPartition: Bool = false) {
+    self.collection = collection
+    self.partition = partition
+    self.after = after
+    self.through = through
+    self.rows = rows
+    self.isPartition = isPartition
+  }
 }
 
 /// What one verification of a backup found: `checks/<backup id>/<time>.json`.
@@ -18,42 +45,71 @@ public struct CheckRecord: Sendable, Codable {
     /// The data file's name, where it is about one.
     public var file: String?
     public var problem: String
+    /// The rows that cannot be restored because of it; nil if all can.
+    public var lost: LostRows?
 
-    public init(collection: String?, file: String?, problem: String) {
+    public init(collection: String?, file: String?, problem: String, lost: LostRows? = nil) {
       self.collection = collection
       self.file = file
       self.problem = problem
+      self.lost = lost
     }
   }
 
   public var backup: String
+  /// As deep as it came: a drill that did not end leaves `rows`.
   public var level: VerifyLevel
   public var time: Timestamp
   public var tool: String
   public var host: String
   public var passed: Bool
+  /// Damage of the repository's files.
   public var findings: [Finding]
   public var files: Int
   public var bytes: Int
   public var rows: Int
   public var seconds: Double
+  /// The drill, if there was to be one.
+  public var drill: DrillRecord?
   /// Why the repository does not hold this record; nil if it does.
   public var unrecorded: String?
 
   public init(
-    backup: String, level: VerifyLevel, time: Timestamp, findings: [Finding], files: Int, bytes: Int, rows: Int, seconds: Double
+    backup: String, level: VerifyLevel, time: Timestamp, findings: [Finding], files: Int, bytes: Int, rows: Int, seconds: Double,
+    drill: DrillRecord? = nil
   ) {
     self.backup = backup
     self.level = level
     self.time = time
     tool = Tool.name
     host = ProcessInfo.processInfo.hostName
-    passed = findings.isEmpty
+    passed = findings.isEmpty && drill?.isContradiction != true
     self.findings = findings
     self.files = files
     self.bytes = bytes
     self.rows = rows
     self.seconds = seconds
+    self.drill = drill
+  }
+
+  /// What cannot be restored, each part once.
+  public var lost: [LostRows] {
+    var seen: Set<LostRows> = []
+    return findings.compactMap(\.lost).filter { seen.insert($0).inserted }
+  }
+}
+
+extension [CheckRecord] {
+  /// Of one backup's checks, oldest first, the failed ones that no later one, as deep or deeper, has proven wrong.
+  public var standingFailures: [CheckRecord] {
+    indices.filter { failed in !self[failed].passed && !self[failed...].contains { $0.passed && $0.level >= self[failed].level } }
+      .map { self[$0] }
+  }
+
+  /// What proves the backup: of the deepest passed checks the newest; nil while a failure stands, or if there is none.
+  public var proof: CheckRecord? {
+    guard standingFailures.isEmpty else { return nil }
+    return filter(\.passed).max { ($0.level, $0.time) < ($1.level, $1.time) }
   }
 }
 
@@ -72,11 +128,21 @@ extension Repository {
     return checks.sorted { $0.time < $1.time }
   }
 
-  /// The data files that a check found damaged and that were not written anew since: they are not reused.
-  public func damagedFiles() async throws -> Set<String> {
-    var damaged: Set<String> = []
+  /// The verifications of all backups.
+  public func allChecks() async throws -> [String: [CheckRecord]] {
+    var checks: [String: [CheckRecord]] = [:]
     for object in try await store.list("checks/") {
       guard let check = try? JSONDecoder().decode(CheckRecord.self, from: try await store.read(object.key)) else { continue }
+      checks[check.backup, default: []].append(check)
+    }
+    return checks.mapValues { $0.sorted { $0.time < $1.time } }
+  }
+
+  /// The data files that a check found damaged, and that neither were written anew since nor were found whole by a later check of the same
+  /// backup: they are not reused.
+  public func damagedFiles() async throws -> Set<String> {
+    var damaged: Set<String> = []
+    for check in try await allChecks().values.flatMap(\.standingFailures) {
       for name in check.findings.compactMap(\.file) {
         let modified = try await store.info("data/\(name.prefix(2))/\(name)")?.modified
         if let modified, modified > check.time.date { continue }
@@ -84,5 +150,26 @@ extension Repository {
       }
     }
     return damaged
+  }
+
+  /// The backups that need one of these data files.
+  public func backups(needing files: Set<String>, among entries: [CatalogEntry]) async throws -> [String] {
+    guard !files.isEmpty else { return [] }
+    var found: [String] = []
+    for entry in entries {
+      for collection in entry.manifest.collections {
+        if found.last == entry.manifest.id { break }
+        for partition in collection.partitions {
+          guard let list = partition.segmentList else { continue }
+          // A list that cannot be read is damage of its own, and one of the files then.
+          let segments = (try? await segments(of: partition)) ?? []
+          if files.contains(list.name) || segments.contains(where: { $0.files.contains { files.contains($0.name) } }) {
+            found.append(entry.manifest.id)
+            break
+          }
+        }
+      }
+    }
+    return found
   }
 }

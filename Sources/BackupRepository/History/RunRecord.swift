@@ -4,7 +4,7 @@ public import Foundation
 public struct RunRecord: Sendable, Codable {
   public enum Outcome: String, Sendable, Codable { case done, failed, damage }
   public var verb: String
-  /// A restore's mode: create, replace, merge or fill.
+  /// A restore's mode (create, replace, merge or fill), or a verification's level.
   public var mode: String?
   public var started: Timestamp
   public var finished: Timestamp
@@ -85,6 +85,20 @@ extension Repository {
       timings += run.restored ?? []
     }
     return timings
+  }
+
+  /// All runs, the oldest first, and the places of records that cannot be read.
+  public func runs() async throws -> (runs: [RunRecord], unreadable: [String]) {
+    var runs: [RunRecord] = []
+    var unreadable: [String] = []
+    for object in try await store.list("history/") {
+      if let run = try? JSONDecoder().decode(RunRecord.self, from: try await store.read(object.key)) {
+        runs.append(run)
+      } else {
+        unreadable.append(place(object.key))
+      }
+    }
+    return (runs.sorted { $0.started < $1.started }, unreadable)
   }
 
   public func record(_ run: RunRecord) async throws {

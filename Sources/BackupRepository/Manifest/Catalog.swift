@@ -143,16 +143,17 @@ extension Repository {
     }
   }
 
-  /// Every data file that a backup needs, each once: its segment lists, and what those name.
+  /// Every data file that a backup needs, each once: its segment lists, what those name, and its golden queries.
   public func files(of manifest: Manifest) async throws -> [FileReference] {
     var files: [FileReference] = []
     var seen: Set<FileReference> = []
     for collection in manifest.collections {
+      var all = collection.golden.map { [$0] } ?? []
       for partition in collection.partitions {
         guard let list = partition.segmentList else { continue }
-        let all = [list] + (try await segments(of: partition)).flatMap(\.files)
-        for file in all where seen.insert(file).inserted { files.append(file) }
+        all += [list] + (try await segments(of: partition)).flatMap(\.files)
       }
+      for file in all where seen.insert(file).inserted { files.append(file) }
     }
     return files
   }

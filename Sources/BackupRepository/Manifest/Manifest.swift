@@ -163,6 +163,8 @@ public struct CollectionBackup: Sendable, Codable {
   public var notes: [String]
   /// What changed since the backup that it was compared with; nil where nothing is ever compared, as in an import.
   public var change: ChangeSummary?
+  /// Queries with their exact nearest neighbours (`GoldenQueries`); nil where none were asked for.
+  public var golden: FileReference?
   public var seconds: [String: Double]
 
   public init(
@@ -207,6 +209,10 @@ public struct PartitionBackup: Sendable, Codable {
   public var segments: Int
   /// The list of the partition's segments; nil where it has no rows.
   public var segmentList: FileReference?
+  /// A part of its segments, where only those are worked with: never in a manifest's file.
+  package var chosen: [Segment]?
+
+  private enum CodingKeys: String, CodingKey { case name, content, rowBytes, segments, segmentList }
 
   public init(name: String, content: ContentDigest, rowBytes: Int, segments: Int, segmentList: FileReference?) {
     self.name = name
@@ -214,6 +220,16 @@ public struct PartitionBackup: Sendable, Codable {
     self.rowBytes = rowBytes
     self.segments = segments
     self.segmentList = segmentList
+  }
+
+  /// The partition with some of its segments only.
+  package func with(only chosen: [Segment]) -> PartitionBackup {
+    var part = self
+    part.chosen = chosen
+    part.segments = chosen.count
+    part.content = chosen.reduce(into: ContentDigest()) { $0.add($1.content) }
+    part.rowBytes = chosen.reduce(0) { $0.addingSaturated($1.rowBytes) }
+    return part
   }
 
   /// The name that stands for all partitions of a collection with a partition key.

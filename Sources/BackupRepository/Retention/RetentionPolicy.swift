@@ -123,7 +123,7 @@ extension Repository {
   /// - Parameter newestFirst: all of one group.
   private func protected(_ newestFirst: [CatalogEntry]) async throws -> [(Int, String)] {
     var protected: [(Int, String)] = []
-    for (index, entry) in newestFirst.enumerated() where try await checks(of: entry.manifest.id).last?.passed == true {
+    for (index, entry) in newestFirst.enumerated() where try await checks(of: entry.manifest.id).proof != nil {
       protected.append((index, "the last that verified well"))
       break
     }

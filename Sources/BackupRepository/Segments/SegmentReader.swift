@@ -6,6 +6,7 @@ public import RowFormats
 extension Repository {
   /// The segments of a partition, in key order.
   public func segments(of partition: PartitionBackup) async throws -> [Segment] {
+    if let chosen = partition.chosen { return chosen }
     guard let file = partition.segmentList else { return [] }
     let bytes = try await read(file)
     do {
@@ -43,9 +44,11 @@ extension Repository {
   }
 
   /// Opens all files of a segment: each is there, has its size and a footer that tells the right number of rows. No row is read.
-  public func probe(_ segment: Segment, layout: RowLayout, keyType: ColumnType) async throws {
+  /// - Parameter proofs: whether the base's digests have to be there too, without which rows are whole and can be restored.
+  public func probe(_ segment: Segment, layout: RowLayout, keyType: ColumnType, proofs: Bool = true) async throws {
     for (layer, role) in segment.roles {
       if layer.rows != nil { _ = try await openRows(of: layer, layout: layout) }
+      if role == .base, !proofs { continue }
       _ = try await openDigests(of: layer, keyType: keyType, role: role)
     }
   }
@@ -91,10 +94,14 @@ extension Repository {
 
   /// The digests of a segment's rows in key order, all layers merged.
   public func digests(of segment: Segment, keyType: ColumnType) async throws -> SegmentDigests {
+    SegmentDigests(try await keyedDigests(of: segment, keyType: keyType))
+  }
+
+  /// A segment's entries, all layers merged, with rows that have no columns; keys that are gone are among them.
+  public func keyedDigests(of segment: Segment, keyType: ColumnType) async throws -> MergedEntries {
     var sources: [KeyedSource] = []
     for (layer, role) in segment.roles.reversed() {
       let reader = try await openDigests(of: layer, keyType: keyType, role: role)
-      // Merged like rows that have no columns.
       sources.append {
         try reader.next().map { next in
           KeyedEntries(
@@ -102,7 +109,7 @@ extension Repository {
         }
       }
     }
-    return SegmentDigests(try MergedEntries(sources))
+    return try MergedEntries(sources)
   }
 
   /// Opens a layer's rows.

@@ -61,7 +61,7 @@ public struct AccessRestoreJob: Sendable {
   /// The names that collections get, by those they have.
   private func names(in manifest: Manifest) throws -> [CollectionName: CollectionName] {
     try options.chosen(of: manifest).reduce(into: [:]) { names, collection in
-      names[CollectionName(database: collection.database, name: collection.name)] = options.target(of: collection)
+      names[collection.collectionName] = options.target(of: collection)
     }
   }
 

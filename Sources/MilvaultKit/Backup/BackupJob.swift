@@ -16,12 +16,16 @@ public struct BackupOptions: Sendable {
   public var changedSince: ChangedSinceOptions?
   /// Whether the server's users, roles and grants are kept too.
   public var accessControl = false
+  /// Queries to choose of each vector field, and to find the exact nearest neighbours of; 0 for none.
+  public var golden = 0
   /// Whether keys that stand more than once fail the backup.
   public var strict = false
   /// Seconds to wait for a prune to finish.
   public var lockWait: Double = 600
   /// Verify what was stored; nil for not at all.
   public var verify: VerifyLevel? = .rows
+  /// Where and how a drill is done, with level `restore`.
+  public var drill: DrillOptions?
 
   public init() {}
 }
@@ -61,7 +65,9 @@ public struct BackupJob: Sendable {
       // The backup is made, whether or not a record of it can be.
       try? await repository.record(
         RunRecord(
-          verb: "backup", started: started, outcome: result.check?.passed == false ? .damage : .done, backup: manifest.id,
+          verb: "backup", started: started,
+          outcome: result.check?.passed == false ? .damage : result.check?.drill?.isDone == false ? .failed : .done,
+          error: result.check.flatMap { $0.passed ? nil : "it was stored, and its verification did not pass" }, backup: manifest.id,
           collections: manifest.collections.map(\.fullName), rows: manifest.rows, bytes: manifest.newBytes, seconds: manifest.seconds))
       return result
     } catch {
@@ -111,7 +117,7 @@ public struct BackupJob: Sendable {
     let entry = try await repository.publish(manifest, under: lock)
     guard let level = options.verify else { return BackupResult(entry: entry, check: nil) }
     do {
-      let check = try await Verification(repository: repository, progress: progress).run(entry, level: level)
+      let check = try await Verification(repository: repository, drill: options.drill, progress: progress).run(entry, level: level)
       return BackupResult(entry: entry, check: check)
     } catch {
       throw BackupError.storedButNotVerified(manifest.id, error is CancellationError ? "stopped" : "\(error)")

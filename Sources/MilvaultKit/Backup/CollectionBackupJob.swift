@@ -77,14 +77,18 @@ struct CollectionBackupJob: Sendable {
     } else if let changedSince = options.changedSince {
       notes.append("all rows were read, since it has no field \(changedSince.field) that tells newer rows")
     }
-    let backup = CollectionBackup(
+    var backup = CollectionBackup(
       database: database, name: schema.name, collectionID: description.id, capture: "query", cut: cut,
       guarantee: Self.guarantee(counts: counts, since: read.change.since),
       schema: schema, indexes: indexes, aliases: aliases, properties: description.properties,
       consistencyLevel: description.consistencyLevel, shards: description.shards,
       partitionCount: schema.partitionKey == nil ? 0 : description.partitionCount, loadState: loadState, replicas: replicas,
       partitions: read.partitions, duplicates: read.duplicates, notes: notes, change: read.change, seconds: ["read": watch.seconds])
-    return (backup, read.files)
+    guard options.golden > 0 else { return (backup, read.files) }
+    let job = GoldenBackupJob(
+      client: client, repository: repository, damaged: damaged, count: options.golden, consistency: consistency(cut), progress: progress)
+    let stored = try await job.run(&backup, comparedWith: compared.collection)
+    return (backup, read.files + (stored.map { [$0] } ?? []))
   }
 
   private func cutNow() async throws -> Cut {

@@ -45,6 +45,16 @@ package struct QueryCapture: Sendable {
     self.streams = streams
   }
 
+  /// Captures what a loaded collection holds now, or later.
+  static func now(
+    _ client: MilvusClient, _ schema: CollectionSchema, on connection: DeploymentConnection, streams: Int = 3
+  ) async throws -> QueryCapture {
+    let timestamp = connection.capabilities.has(.timestamps) ? try await client.allocateTimestamp() : nil
+    return QueryCapture(
+      client: client, schema: schema, consistency: timestamp.map { .upTo($0) } ?? .strong, dialect: connection.info.dialect,
+      counts: try await client.canCount(schema), pageBytes: PageSize.bytes(for: connection.capabilities), streams: streams)
+  }
+
   private func reader(of partition: String?) throws -> RangeReader {
     guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: schema.name) }
     return RangeReader(

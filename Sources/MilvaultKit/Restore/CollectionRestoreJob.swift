@@ -161,6 +161,7 @@ struct CollectionRestoreJob: Sendable {
       options.buildIndexes
       ? plan.indexes.filter { $0.instead != nil }.map { "built \($0.words)" } + plan.indexesLeftOut.map { "left out \($0)" } : []
     notes += expected.flatMap(\.notes)
+    var searches: [SearchParity] = []
     do {
       if staysLoaded || options.verify != .none {
         try await keeping("loading it") { try await timed("load") { try await load(staysLoaded: staysLoaded) } }
@@ -172,6 +173,7 @@ struct CollectionRestoreJob: Sendable {
               .compare(expected, by: options.verify)
           }
         }
+        searches = await timedSearches(&seconds, &notes)
         if !staysLoaded { try? await client.release(schema.name) }
       } else if !staysLoaded, try await client.loadState(of: schema.name) == .loaded {
         try? await client.release(schema.name)  // Lite has new collections loaded and keeps those without an index so
@@ -188,7 +190,39 @@ struct CollectionRestoreJob: Sendable {
     for alias in plan.aliases { try await keeping("setting alias \(alias)") { try await setAlias(alias) } }
     return RestoredCollection(
       source: backup.fullName, target: plan.target.text, rows: rows, verified: options.verify, seconds: seconds,
-      notes: notes)
+      searches: searches, notes: notes)
+  }
+
+  /// Searches for the backup's golden queries, if it has any and all its rows are there under their keys. That they cannot be asked does not undo
+  /// what was restored.
+  private func timedSearches(_ seconds: inout [String: Double], _ notes: inout [String]) async -> [SearchParity] {
+    guard options.buildIndexes, !plan.isFiltered, !plan.makesNewKeys, let file = backup.golden, backup.isWhole(as: plan.partitions) else {
+      return []
+    }
+    let watch = Stopwatch()
+    defer { seconds["search"] = watch.seconds }
+    progress.begin("searching \(schema.name)")
+    do {
+      let golden = try await repository.goldenQueries(file)
+      let timestamp = connection.capabilities.has(.timestamps) ? try await client.allocateTimestamp() : nil
+      let comparison = SearchComparison(
+        client: client, schema: schema, translation: plan.translation, consistency: timestamp.map { .upTo($0) } ?? .strong,
+        minRecall: options.minRecall)
+      var searches: [SearchParity] = []
+      for one in golden.fields {
+        guard let source = backup.schema.field(one.field), schema.field(one.field) != nil,
+          let index = plan.indexes.first(where: { $0.definition.field == one.field })?.definition
+        else {
+          notes.append("golden queries of \(one.field) were not asked: it has no index there")
+          continue
+        }
+        searches.append(try await comparison.run(one, source: source, index: index))
+      }
+      return searches
+    } catch {
+      notes.append("the golden queries were not asked to the end: \(error)")
+      return []
+    }
   }
 
   private func load(staysLoaded: Bool) async throws {

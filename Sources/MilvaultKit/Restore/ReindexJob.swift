@@ -104,7 +104,7 @@ extension RestorePlanner {
 extension RestoreOptions {
   /// The name that a collection is restored as.
   func target(of backup: CollectionBackup) -> CollectionName {
-    renames[CollectionName(database: backup.database, name: backup.name)]
+    renames[backup.collectionName]
       ?? CollectionName(database: backup.database, name: backup.name + suffix)
   }
 }

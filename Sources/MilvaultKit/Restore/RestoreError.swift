@@ -28,6 +28,8 @@ public enum RestoreError: Error, Sendable {
   case needsJournal(String)
   /// Rows read from a segment's files are not those that were backed up.
   case damagedSegment(String, files: [String])
+  /// A verification before the restore found damage in what is to be restored.
+  case damagedParts(String, [String], canSkip: Bool)
   /// The same, when some of the backup's rows are in a live collection already.
   case damagedMidway(String, files: [String], restore: String)
   /// The server refused rows whose keys had been taken away for them.
@@ -91,6 +93,9 @@ extension RestoreError: CustomStringConvertible {
         + "Make the repository writable, or restore beside the collection with --suffix _restored"
     case .damagedSegment(let collection, let files):
       "files of \(collection) are damaged: their rows are not those that were backed up (\(files.first ?? ""), …). Nothing was written; `milvault verify` names the files"
+    case .damagedParts(let backup, let words, let canSkip):
+      "backup \(backup) is damaged; nothing was written.\n  " + words.joined(separator: "\n  ")
+        + (canSkip ? "\n`--skip-damaged` restores the rest and lists what is missing" : "\nnothing is left of it to restore")
     case .damagedMidway(let what, let files, let restore):
       "files of the backup are damaged: \(what)\(files.isEmpty ? "" : " (\(files[0]), …)"). Rows before them are in already: `milvault rollback \(restore)` undoes that; `milvault verify` names the files"
     case .rowsRefused(let collection, let why, let restore):
@@ -129,7 +134,7 @@ extension RestoreError: CustomStringConvertible {
 
   public var isDifference: Bool {
     switch self {
-    case .different, .damagedBackup, .damagedSegment, .damagedMidway: true
+    case .different, .damagedBackup, .damagedSegment, .damagedMidway, .damagedParts: true
     case .halfRestored(_, let cause, _), .partly(_, let cause):
       (cause as? RestoreError)?.isDifference ?? (cause as? RepositoryError)?.isDamage ?? false
     default: false
@@ -139,7 +144,7 @@ extension RestoreError: CustomStringConvertible {
   /// Whether it ended before anything was written.
   var isBeforeWriting: Bool {
     switch self {
-    case .obstacles, .unfinishedBefore, .beingRestored, .nothingToResume, .notInBackup, .noPartition: true
+    case .obstacles, .damagedParts, .unfinishedBefore, .beingRestored, .nothingToResume, .notInBackup, .noPartition: true
     default: false
     }
   }

@@ -23,6 +23,8 @@ public struct RestoredCollection: Sendable {
   public var translations: [String] = []
   /// What it took, for later estimates; nil where this run did a part of it only.
   var timing: RestoreTiming?
+  /// What the backup's golden queries found on the rebuilt indexes; empty where it has none.
+  public var searches: [SearchParity] = []
   /// Settings that the server left out, in words: they do not touch the rows.
   public var notes: [String] = []
 }
@@ -264,7 +266,8 @@ public struct RestoreJob: Sendable {
       for partition in collection.backup.partitions {
         for segment in try await repository.segments(of: partition) {
           // Every row is compared later.
-          try await repository.probe(segment, layout: collection.backup.layout, keyType: try collection.backup.keyLayout().type)
+          try await repository.probe(
+            segment, layout: collection.backup.layout, keyType: try collection.backup.keyLayout().type, proofs: !options.skipsDamaged)
         }
       }
     }
@@ -275,7 +278,7 @@ extension RestoreRecord.Collection {
   /// As it stands before anything is done.
   init(_ plan: RestorePlan.Collection) {
     self.init(
-      source: CollectionName(database: plan.backup.database, name: plan.backup.name), target: plan.target, mode: plan.mode, stage: .waiting,
+      source: plan.backup.collectionName, target: plan.target, mode: plan.mode, stage: .waiting,
       progress: plan.backup.partitions.map { _ in RestoreRecord.Progress() }, effect: RowEffect())
   }
 }

@@ -59,6 +59,12 @@ public struct RestoreOptions: Sendable, Codable {
   public var translation = TranslationChoices()
   /// Inserts under way at the same time.
   public var streams = 3
+  /// Whether damaged parts of the backup are left out, and the rest is restored.
+  public var skipsDamaged = false
+  /// What is left out, as a verification found it.
+  public var leftOut: [LostRows] = []
+  /// The share of the exact neighbours that golden queries have to find; nil for the usual.
+  public var minRecall: Double?
   public var method: RestoreMethod = .auto
   /// Where files for the server's own import can be put; nil where they cannot.
   public var serverData: ServerData?
@@ -96,6 +102,9 @@ extension RestoreOptions {
     try read(.method, &method)
     serverData = try container.decodeIfPresent(ServerData.self, forKey: .serverData)
     try read(.streams, &streams)
+    try read(.skipsDamaged, &skipsDamaged)
+    try read(.leftOut, &leftOut)
+    minRecall = try container.decodeIfPresent(Double.self, forKey: .minRecall)
     try read(.translation, &translation)
     try read(.importFileBytes, &importFileBytes)
     try read(.accessControl, &accessControl)
@@ -141,5 +150,29 @@ extension RestoreOptions {
       part.content = part.partitions.reduce(into: ContentDigest()) { $0.add($1.content) }
       return part.partitions.isEmpty ? nil : part
     }
+  }
+}
+
+extension CollectionBackup {
+  /// The collection without what damage has taken.
+  func without(_ lost: [LostRows], in repository: Repository) async throws -> CollectionBackup {
+    let lost = lost.filter { $0.collection == fullName }
+    guard !lost.isEmpty else { return self }
+    var rest = self
+    for place in rest.partitions.indices {
+      let partition = rest.partitions[place]
+      let gone = lost.filter { $0.partition == partition.name }
+      guard !gone.isEmpty else { continue }
+      let all = gone.contains(where: \.isPartition) ? [] : try await repository.segments(of: partition)
+      rest.partitions[place] = partition.with(
+        only: all.filter { segment in !gone.contains { $0.after == segment.after && $0.through == segment.through } })
+    }
+    rest.content = rest.partitions.reduce(into: ContentDigest()) { $0.add($1.content) }
+    return rest
+  }
+
+  /// Whether no partition and no segment of it was left out.
+  func isWhole(as all: [PartitionBackup]) -> Bool {
+    partitions.count == all.count && partitions.allSatisfy { $0.chosen == nil }
   }
 }

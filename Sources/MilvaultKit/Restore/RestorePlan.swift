@@ -40,6 +40,8 @@ public struct RestorePlan: Sendable {
     var filter: RowFilter?
     /// All partitions that the backup has, of which `backup` may be a part.
     var partitions: [PartitionBackup]
+    /// What is damaged, and not restored.
+    public var leftOut: [LostRows] = []
     /// What a `replace` takes the place of.
     var replaced: ReplacedCollection?
 
@@ -54,6 +56,7 @@ public struct RestorePlan: Sendable {
     /// What a user should know of the rows that were chosen.
     var warnings: [String] {
       (filter?.dynamicNames ?? []).map { "--filter took \($0) from the dynamic field, since no field has that name" }
+        + leftOut.map { "MISSING: \($0.words), which is damaged" }
     }
 
     /// The collection for a message, with the name that it has until it takes the target's.

@@ -18,6 +18,10 @@ struct RestorePlanner: Sendable {
   var resumed: RestoreRecord?
 
   func plan(_ manifest: Manifest) async throws -> RestorePlan {
+    var manifest = manifest
+    for place in manifest.collections.indices where !options.leftOut.isEmpty {
+      manifest.collections[place] = try await manifest.collections[place].without(options.leftOut, in: repository)
+    }
     let chosen = try options.chosen(of: manifest)
     let databases = try await connection.existingDatabases()
     var plan = RestorePlan(backup: manifest.id, collections: [], databases: [])
@@ -48,7 +52,7 @@ struct RestorePlanner: Sendable {
   }
 
   private func planned(_ backup: CollectionBackup, of manifest: Manifest, databases: [String]) async throws -> RestorePlan.Collection {
-    let source = CollectionName(database: backup.database, name: backup.name)
+    let source = backup.collectionName
     let target = options.target(of: backup)
     var schema = backup.schema
     schema.name = target.name
@@ -56,6 +60,11 @@ struct RestorePlanner: Sendable {
       source: backup.fullName, target: target, rows: backup.content.rows, rowBytes: backup.partitions.reduce(0) { $0 + $1.rowBytes },
       steps: [], obstacles: [], mode: options.mode, schema: schema, backup: backup, aliases: [], makesNewKeys: false,
       partitions: manifest.collections.first { $0.database == backup.database && $0.name == backup.name }?.partitions ?? backup.partitions)
+    plan.leftOut = options.leftOut.filter { $0.collection == backup.fullName }
+    for lost in plan.leftOut { plan.steps.append("leave out \(lost.words), which is damaged") }
+    if !plan.leftOut.isEmpty, options.mode == .replace {
+      plan.obstacles.append("--mode replace would put what is left of \(plan.source) in the place of a live collection: use --mode merge, or --suffix _restored")
+    }
     do {
       plan.filter = try options.filter.map { try RowFilter($0, layout: backup.layout) }
       for name in try await namesOfNoRow(plan.filter, in: backup) {

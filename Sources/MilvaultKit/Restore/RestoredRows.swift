@@ -43,32 +43,28 @@ struct RestoredRows: Sendable {
   /// - Returns: what a user should know of rows that are equal all the same.
   /// - Throws: `RestoreError.different` if they are not those of the backup.
   func compare(_ expected: [ExpectedRows], by verify: RestoreVerify) async throws -> [String] {
-    let timestamp = connection.capabilities.has(.timestamps) ? try await client.allocateTimestamp() : nil
-    let counts = try await client.canCount(plan.schema)
-    let capture = QueryCapture(
-      client: client, schema: plan.schema, consistency: timestamp.map { .upTo($0) } ?? .strong, dialect: connection.info.dialect,
-      counts: counts, pageBytes: PageSize.bytes(for: connection.capabilities), streams: 3)
+    let capture = try await QueryCapture.now(client, plan.schema, on: connection)
     progress.begin("reading \(plan.schema.name) back", total: expected.reduce(0) { $0 + $1.rows })
     var findings: [String] = []
     var notes: [String] = []
     for partition in expected {
       let isAll = partition.partition.name == PartitionBackup.all || expected.count == 1
       try await compare(
-        partition, in: isAll ? nil : partition.partition.name, by: verify, counts: counts, capture, findings: &findings, notes: &notes)
+        partition, in: isAll ? nil : partition.partition.name, by: verify, capture, findings: &findings, notes: &notes)
     }
     guard findings.isEmpty else { throw RestoreError.different(collection: plan.madeAs, findings) }
     return notes
   }
 
   private func compare(
-    _ expected: ExpectedRows, in partition: String?, by verify: RestoreVerify, counts: Bool, _ capture: QueryCapture,
+    _ expected: ExpectedRows, in partition: String?, by verify: RestoreVerify, _ capture: QueryCapture,
     findings: inout [String], notes: inout [String]
   ) async throws {
     func requireRows(_ found: Int) {
       if found != expected.rows { findings.append("partition \(expected.partition.name) has \(found) rows instead of \(expected.rows)") }
     }
     // A server that cannot count is counted by reading.
-    if verify == .count, counts { return requireRows(try await capture.count(partition: partition)) }
+    if verify == .count, capture.counts { return requireRows(try await capture.count(partition: partition)) }
     var content = ContentDigest()
     var byValue = ContentDigest()
     try await capture.read(partition: partition) { page in

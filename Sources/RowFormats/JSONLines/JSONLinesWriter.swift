@@ -36,6 +36,14 @@ public struct JSONLinesWriter: Sendable {
     }
     return out
   }
+
+  /// One value as it would stand in a line.
+  public static func text(of column: Column, row: Int) -> String {
+    if column.isNull(row) { return "null" }
+    var out: [UInt8] = []
+    out.appendValue(FieldLayout(name: column.name, type: column.type), column.values, row)
+    return String(decoding: out, as: UTF8.self)
+  }
 }
 
 extension [UInt8] {

@@ -5,7 +5,7 @@ public import MilvaultKit
 
 /// A verification level on the command line, none among them.
 enum VerifyOption: String, ExpressibleByArgument, CaseIterable {
-  case none, checksums, rows
+  case none, checksums, rows, restore
   var level: VerifyLevel? { VerifyLevel(rawValue: rawValue) }
 }
 
@@ -28,6 +28,7 @@ struct BackupCommand: MilvaultCommand {
         milvault backup --collection docs --collection shop.items --name before-upgrade
         milvault backup --kind full
         milvault backup --rbac
+        milvault backup --golden 100 --verify restore --scratch embedded
         milvault backup --changed-since-field updated_at
         milvault backup --uri ./demo.db --repo /mnt/backups/milvus --verify checksums
       """)
@@ -52,8 +53,16 @@ struct BackupCommand: MilvaultCommand {
       valueName: "field"))
   var changedSinceField: String?
 
-  @Option(help: "How far to verify what was stored: none, checksums, rows.")
+  @Option(help: "How far to verify what was stored: none, checksums, rows, restore (a drill, see `milvault verify --help`).")
   var verify: VerifyOption = .rows
+
+  @OptionGroup(title: "Drills (--verify restore)") var drill: DrillArguments
+
+  @Option(
+    help: ArgumentHelp(
+      "Choose this many vectors of each vector field and keep their exact nearest neighbours, by which drills and restores measure the rebuilt index.",
+      valueName: "n"))
+  var golden = 0
 
   @Option(help: "Ranges read at the same time.")
   var streams = 4
@@ -68,6 +77,10 @@ struct BackupCommand: MilvaultCommand {
   var strict = false
 
   func validate() throws {
+    if verify != .restore, drill.isGiven {
+      throw ValidationError("--scratch, --sample and --min-recall are for drills: add --verify restore")
+    }
+    guard (0...10_000).contains(golden) else { throw ValidationError("--golden takes 0 to 10000") }
     guard (1...64).contains(streams) else { throw ValidationError("--streams takes 1 to 64") }
     if kind == .full, changedSinceField != nil {
       throw ValidationError("a full backup reads all rows: leave out --changed-since-field, or --kind full")
@@ -93,6 +106,8 @@ struct BackupCommand: MilvaultCommand {
     options.collections = try collections.map { try CollectionName($0, defaultDatabase: database) }
     options.name = name
     options.verify = verify.level
+    options.golden = golden
+    options.drill = verify == .restore ? try drill.options(common) : nil
     options.streams = streams
     options.strict = strict
     options.accessControl = rbac
@@ -108,7 +123,8 @@ struct BackupCommand: MilvaultCommand {
     let result = try await job.run()
     report(result, console)
     try console.answer(Answer(backup: result.entry.manifest, check: result.check))
-    return result.check?.passed == false ? .damage : .done
+    if result.check?.passed == false { return .damage }
+    return result.check?.drill?.isDone == false ? .failed : .done
   }
 
   private func report(_ result: BackupResult, _ console: Console) {

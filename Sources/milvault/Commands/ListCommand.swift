@@ -10,6 +10,7 @@ struct ListCommand: MilvaultCommand {
       EXAMPLES
         milvault list
         milvault list --trend
+        milvault list --runs
         milvault list --json | jq -r '.backups[].id'
       """)
 
@@ -17,6 +18,13 @@ struct ListCommand: MilvaultCommand {
 
   @Flag(help: "Show how time, bytes and change develop, a chart for each collection, and what that advises.")
   var trend = false
+
+  @Flag(help: "Show what was run in the repository, failed runs too, and the success rate.")
+  var runs = false
+
+  func validate() throws {
+    if trend, runs { throw ValidationError("give --trend or --runs") }
+  }
 
   private struct Trend: Encodable {
     let label: String
@@ -41,6 +49,9 @@ struct ListCommand: MilvaultCommand {
       let changedShare: Double?
       let change: ChangeSummary?
       let guarantees: [String]
+      /// proven, unverified, damaged or drillFailed
+      let state: String
+      /// The check that the state goes by.
       let verified: CheckRecord?
     }
     let backups: [Backup]
@@ -50,8 +61,11 @@ struct ListCommand: MilvaultCommand {
   func work(_ console: Console) async throws -> Outcome {
     let repository = try await common.repository()
     let catalog = try await repository.catalog()
+    if runs { return try await RunList(repository, console).show() }
     if trend { return try show(BackupTrend.all(of: catalog.entries), catalog.problems, console) }
     var backups: [Answer.Backup] = []
+    let proofs = try await BackupProofs(repository, catalog.entries)
+    var shown: [String] = []
     for entry in catalog.entries {
       let manifest = entry.manifest
       backups.append(
@@ -62,16 +76,17 @@ struct ListCommand: MilvaultCommand {
           collections: manifest.collections.map(\.fullName), rows: manifest.rows, newBytes: manifest.newBytes,
           totalBytes: manifest.totalBytes, changedShare: manifest.changedShare, change: manifest.change,
           guarantees: Set(manifest.collections.map(\.guarantee.level.rawValue)).sorted(),
-          verified: try await repository.checks(of: manifest.id).last))
+          state: proofs.state(of: manifest.id), verified: proofs.check(of: manifest.id)))
+      shown.append(proofs.words(of: manifest.id))
     }
     if backups.isEmpty {
       console.say("no backups yet; make one with `milvault backup`")
     } else {
-      let rows = backups.map { backup in
+      let rows = zip(backups, shown).map { backup, proof in
         [
           backup.id, backup.name ?? "", Format.age(Date().timeIntervalSince(backup.finished.date)), backup.kind,
           "\(backup.collections.count)", Format.number(backup.rows), Format.bytes(backup.newBytes), Format.bytes(backup.totalBytes),
-          backup.changedShare.map(Format.percent) ?? "-", backup.guarantees.joined(separator: ","), Self.verification(backup.verified),
+          backup.changedShare.map(Format.percent) ?? "-", backup.guarantees.joined(separator: ","), proof,
         ]
       }
       let header = ["BACKUP", "NAME", "AGE", "KIND", "COLLECTIONS", "ROWS", "NEW", "TOTAL", "CHANGED", "GUARANTEE", "VERIFIED"]
@@ -103,14 +118,9 @@ struct ListCommand: MilvaultCommand {
     return problems.isEmpty ? .done : .damage
   }
 
-  private static func verification(_ check: CheckRecord?) -> String {
-    guard let check else { return "UNVERIFIED" }
-    return (check.passed ? check.level.rawValue : "DAMAGED") + " \(check.time.text.prefix(16)) on \(check.host)"
-  }
-
   /// What is not proven, in red, where a person looks.
   private static func coloured(_ line: String) -> String {
     guard isatty(1) == 1 else { return line }
-    return ["UNVERIFIED", "DAMAGED"].reduce(line) { $0.replacingOccurrences(of: $1, with: "\u{1B}[31m\($1)\u{1B}[0m") }
+    return ["UNVERIFIED", "DAMAGED", "DRILL FAILED"].reduce(line) { $0.replacingOccurrences(of: $1, with: "\u{1B}[31m\($1)\u{1B}[0m") }
   }
 }

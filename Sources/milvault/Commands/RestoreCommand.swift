@@ -101,6 +101,15 @@ struct RestoreCommand: MilvaultCommand {
     help: "Where the server takes no given keys with auto-id: keep-keys (drop auto-id) or new-keys (lose the keys).")
   var autoID: AutoIDChoice?
 
+  @Flag(help: "Restore what is not damaged, and list what is missing; exit code 2.")
+  var skipDamaged = false
+
+  @Option(
+    help: ArgumentHelp(
+      "The share of the exact neighbours that golden queries should find on the rebuilt index, 0 to 1 (default: 0.9, or a little less than the source reached); less is said and fails nothing.",
+      valueName: "share"))
+  var minRecall: Double?
+
   @Option(help: "Inserts under way at the same time.")
   var streams = 3
 
@@ -120,6 +129,7 @@ struct RestoreCommand: MilvaultCommand {
 
   func validate() throws {
     guard (1...16384).contains(importFileSize) else { throw ValidationError("--import-file-size takes 1 to 16384 MiB") }
+    if let minRecall, !(0...1).contains(minRecall) { throw ValidationError("--min-recall is a share, from 0 to 1") }
     guard (1...64).contains(streams) else { throw ValidationError("--streams takes 1 to 64") }
     guard resume || backup != nil else { throw ValidationError("name a backup (latest for the newest), or --resume") }
     if resume {
@@ -132,6 +142,7 @@ struct RestoreCommand: MilvaultCommand {
         ("--no-index", noIndex),
         ("--no-load", noLoad), ("--verify", verify != .rows), ("--auto-id", autoID != nil),
         ("--index", try !indexOptions.choices().isEmpty), ("--rbac", access.rbac), ("--rbac-only", access.rbacOnly),
+        ("--skip-damaged", skipDamaged), ("--min-recall", minRecall != nil),
       ]
       if let given = others.first(where: \.1) {
         throw ValidationError("--resume goes on by the options that the restore was begun with: leave \(given.0) out")
@@ -201,6 +212,8 @@ struct RestoreCommand: MilvaultCommand {
     options.streams = streams
     options.translation = try translation.choices()
     options.method = method
+    options.skipsDamaged = skipDamaged
+    options.minRecall = minRecall
     options.serverData = serverData.map { ServerData($0) }
     options.importFileBytes = importFileSize << 20
     access.fill(&options)
@@ -230,6 +243,7 @@ struct RestoreCommand: MilvaultCommand {
     let kept: String?
     let restore: String?
     let translations: [String]
+    let searches: [SearchParity]
     let notes: [String]
 
     init(_ one: RestoredCollection) {
@@ -242,6 +256,7 @@ struct RestoreCommand: MilvaultCommand {
       kept = one.kept
       restore = one.restore
       translations = one.translations
+      searches = one.searches
       notes = one.notes
     }
   }
@@ -249,6 +264,8 @@ struct RestoreCommand: MilvaultCommand {
   private struct Answer: Encodable {
     let backup: String
     let collections: [Restored]
+    /// What is damaged and was left out.
+    let missing: [LostRows]?
     let accessControl: AccessAnswer?
   }
 
@@ -274,11 +291,9 @@ struct RestoreCommand: MilvaultCommand {
   func work(_ console: Console) async throws -> Outcome {
     let repository = try await common.repository()
     if resume { return try await goOn(repository, console) }
-    let options = try options()
+    var options = try options()
     let entry = try await repository.find(backup ?? "latest")
-    let last = try await repository.checks(of: entry.manifest.id).last
-    if last == nil { console.warning("backup \(entry.manifest.id) was never verified; `milvault verify \(entry.manifest.id)` does that") }
-    if last?.passed == false { console.warning("the last verification of backup \(entry.manifest.id) found damage") }
+    if !access.rbacOnly { try await BackupProof(entry, repository, console).require(&options, isPlan: plan) }
     let target = try common.target(mayCreate: true)
     let accessJob = access.isWanted ? try accessJob(target, repository, options, console) : nil
     if access.rbacOnly {
@@ -359,8 +374,12 @@ struct RestoreCommand: MilvaultCommand {
     for one in restored { Self.report(one, console) }
     var accessAnswer: AccessAnswer?
     if let accessJob { accessAnswer = try await AccessOptions.restore(accessJob, of: entry, options, console) }
-    try console.answer(Answer(backup: entry.manifest.id, collections: restored.map { Restored($0) }, accessControl: accessAnswer))
-    return accessAnswer?.missing?.isEmpty == false ? .failed : .done
+    try console.answer(
+      Answer(
+        backup: entry.manifest.id, collections: restored.map { Restored($0) }, missing: options.leftOut.isEmpty ? nil : options.leftOut,
+        accessControl: accessAnswer))
+    if accessAnswer?.missing?.isEmpty == false { return .failed }
+    return options.leftOut.isEmpty ? .done : .damage
   }
 
   /// - Parameter imported: what the rows were read from, if they are in no repository.
@@ -391,7 +410,7 @@ struct RestoreCommand: MilvaultCommand {
   }
 
   static func report(_ one: RestoredCollection, _ console: Console) {
-    let parts = ["import", "index", "load", "verify"].compactMap { stage in one.seconds[stage].map { "\(stage) \(Format.seconds($0))" } }
+    let parts = ["import", "index", "load", "verify", "search"].compactMap { stage in one.seconds[stage].map { "\(stage) \(Format.seconds($0))" } }
     let proof =
       switch one.verified {
       case .rows: "every row read back and equal\(one.translations.isEmpty ? "" : " to what it was translated to")"
@@ -401,6 +420,10 @@ struct RestoreCommand: MilvaultCommand {
       }
     console.say("\(one.source) -> \(one.target): \(Format.number(one.rows)) rows, \(proof); \(parts.joined(separator: " + "))")
     for translation in one.translations { console.say("  translated: \(translation)") }
+    for search in one.searches {
+      console.say("  \(search.words)")
+      if !search.isEnough { console.warning("\(one.target): searches of \(search.field) find less than they should") }
+    }
     if let effect = one.effect { console.say("  \(effect.doneWords)\(one.verified == .count ? ", whatever their values" : "")") }
     if let kept = one.kept { console.say("  what was there is kept as \(kept)") }
     if let restore = one.restore { console.say("  `milvault rollback \(restore)` undoes it") }

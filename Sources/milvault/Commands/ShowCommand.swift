@@ -41,7 +41,10 @@ struct ShowCommand: MilvaultCommand {
     if let previous = manifest.previous { console.say("after       \(previous.id)") }
     if checks.isEmpty { console.say("verified    UNVERIFIED") }
     for check in checks {
-      console.say("verified    \(check.time.text) \(check.level.rawValue): \(check.passed ? "passed" : "DAMAGED") on \(check.host)")
+      console.say("verified    \(check.time.text) \(check.level.rawValue): \(check.verdict) on \(check.host)")
+      for one in check.drill?.collections ?? [] {
+        console.say("            \(one.collection) on \(one.server): \(one.outcome.rawValue)\(one.why.map { ", \($0)" } ?? "")")
+      }
     }
     for collection in manifest.collections { show(collection, console) }
     if let accessControl = manifest.accessControl { show(accessControl, console) }

@@ -1,23 +1,29 @@
-import ArgumentParser
-import BackupRepository
+public import ArgumentParser
+public import BackupRepository
 import Foundation
 import MilvaultKit
 
-enum VerifyLevelOption: String, ExpressibleByArgument, CaseIterable {
-  case checksums, rows
-  var level: VerifyLevel { self == .rows ? .rows : .checksums }
-}
+extension VerifyLevel: ExpressibleByArgument {}
 
 struct VerifyCommand: MilvaultCommand {
   static let configuration = CommandConfiguration(
-    commandName: "verify", abstract: "Prove that backups are whole: every file's checksum, or every row.",
+    commandName: "verify", abstract: "Prove that backups are whole, and that they can be restored.",
     discussion: """
-      checksums: every file is there and its bytes have the SHA-256 of its name.
-      rows: also every row is decoded, and its digest compared with the one taken when it was backed up.
+      checksums  every file is there and its bytes have the SHA-256 of its name
+      rows       also every row is decoded, and its digest compared with the one taken when it was backed up
+      restore    also a drill: the collections are restored into scratch collections of a real server, one after the other, every row is read back
+                 and compared, the indexes are built, loaded and searched, and the scratch is removed, whatever happens
+      A drill runs on the deployment of --uri, on another (--scratch http://test:19530), or on a Milvus that is started for it and thrown away
+      (--scratch embedded), which needs no server at all. What the server cannot hold is proven by its rows, and that is said.
+      With --golden at backup time the drill measures how many of the exact nearest neighbours the rebuilt index finds.
+      Each result is kept in the repository; `milvault list` shows it. Exit codes: 0 proven, 1 the drill could not be done, 2 damage or a difference.
 
       EXAMPLES
         milvault verify latest
         milvault verify --all --level checksums
+        milvault verify latest --level restore --scratch embedded
+        milvault verify --all --older-than 30d --level restore --scratch http://test:19530
+        milvault verify latest --level restore --sample 5%
       """)
 
   @OptionGroup(title: "Options of every command") var common: CommonOptions
@@ -28,53 +34,112 @@ struct VerifyCommand: MilvaultCommand {
   @Flag(help: "Verify every backup.")
   var all = false
 
-  @Option(help: "How deep: checksums, rows.")
-  var level: VerifyLevelOption = .rows
+  @Option(help: ArgumentHelp("With --all: only those that were not proven as deep within this time.", valueName: "time"))
+  var olderThan: DurationText?
+
+  @Option(help: "How deep: checksums, rows, restore.")
+  var level: VerifyLevel = .rows
+
+  @OptionGroup(title: "Drills (--level restore)") var drill: DrillArguments
+
+  @OptionGroup(title: "Drills (--level restore)") var indexOptions: IndexOptions
 
   func validate() throws {
     if all, backup != nil { throw ValidationError("give a backup or --all, not both") }
+    if olderThan != nil, !all { throw ValidationError("--older-than goes with --all") }
+    if level != .restore, try drill.isGiven || !indexOptions.choices().isEmpty {
+      throw ValidationError("--scratch, --sample, --min-recall and --index are for drills: add --level restore")
+    }
   }
 
   private struct Answer: Encodable {
     let checks: [CheckRecord]
+    let damage: [String: DamageSummary]
     let problems: [String]
   }
 
   func work(_ console: Console) async throws -> Outcome {
     let repository = try await common.repository()
     let started = Timestamp.now
-    var entries: [CatalogEntry] = []
-    var problems: [String] = []
-    if all {
-      let catalog = try await repository.catalog()
-      entries = catalog.entries
-      problems = catalog.problems.map(\.error.description)
-    } else {
-      entries = [try await repository.find(backup ?? "latest")]
+    do {
+      return try await verify(repository, started: started, console)
+    } catch {
+      try? await repository.record(RunRecord(verb: "verify", started: started, outcome: .failed, error: "\(error)"))
+      throw error
     }
-    var checks: [CheckRecord] = []
-    for entry in entries {
-      let check = try await Verification(repository: repository, progress: console.meter).run(entry, level: level.level)
-      checks.append(check)
-      Self.report(check, console)
-    }
-    for problem in problems { console.say("DAMAGED: \(problem)") }
-    if entries.isEmpty, problems.isEmpty { console.say("there is no backup to verify") }
-    let sound = problems.isEmpty && checks.allSatisfy(\.passed)
-    try? await repository.record(
-      RunRecord(
-        verb: "verify", started: started, outcome: sound ? .done : .damage,
-        error: sound ? nil : (problems + checks.flatMap { $0.findings.map(\.problem) }).joined(separator: "; "),
-        backup: entries.count == 1 ? entries[0].manifest.id : nil, rows: checks.reduce(0) { $0 + $1.rows },
-        bytes: checks.reduce(0) { $0 + $1.bytes }, seconds: ["verify": checks.reduce(0) { $0 + $1.seconds }]))
-    try console.answer(Answer(checks: checks, problems: problems))
-    return sound ? .done : .damage
   }
 
+  private func verify(_ repository: Repository, started: Timestamp, _ console: Console) async throws -> Outcome {
+    let catalog = try await repository.catalog()
+    let entries = try await chosen(repository, catalog, console)
+    let problems = all ? catalog.problems.map(\.error.description) : []
+    let options = level == .restore ? try drill.options(common, indexes: try indexOptions.choices()) : nil
+    let verification = Verification(repository: repository, drill: options, progress: console.meter)
+    var checks: [CheckRecord] = []
+    var damage: [String: DamageSummary] = [:]
+    for entry in entries {
+      let check = try await verification.run(entry, level: level)
+      checks.append(check)
+      Self.report(check, console)
+      guard !check.findings.isEmpty else { continue }
+      let summary = try await DamageSummary(check, of: entry.manifest, in: repository, entries: catalog.entries)
+      Self.report(summary, of: entry.manifest, console)
+      damage[entry.manifest.id] = summary
+    }
+    for problem in problems { console.say("DAMAGED: \(problem)") }
+    let outcome = Self.outcome(checks, problems: problems)
+    console.say(Self.summary(checks, problems: problems, level: level))
+    try? await repository.record(record(checks, problems: problems, outcome, started: started))
+    try console.answer(Answer(checks: checks, damage: damage, problems: problems))
+    return outcome
+  }
+
+  private func chosen(_ repository: Repository, _ catalog: Catalog, _ console: Console) async throws -> [CatalogEntry] {
+    guard all else { return [try await repository.find(backup ?? "latest")] }
+    guard let olderThan else { return catalog.entries }
+    let checks = try await repository.allChecks()
+    let due = catalog.entries.filter { entry in
+      guard let all = checks[entry.manifest.id], all.standingFailures.isEmpty else { return true }
+      return !all.contains { $0.passed && $0.level >= level && -$0.time.date.timeIntervalSinceNow < olderThan.seconds }
+    }
+    let rest = catalog.entries.count - due.count
+    if rest > 0 { console.note("\(rest) backups were proven as deep within \(DurationText.words(olderThan.seconds))") }
+    return due
+  }
+
+  private func record(_ checks: [CheckRecord], problems: [String], _ outcome: Outcome, started: Timestamp) -> RunRecord {
+    let causes = problems + checks.flatMap { $0.findings.map(\.problem) + ($0.drill?.problems ?? []) }
+    return RunRecord(
+      verb: "verify", mode: level.rawValue, started: started, outcome: outcome == .done ? .done : outcome == .damage ? .damage : .failed,
+      error: causes.isEmpty || outcome == .done ? nil : causes.joined(separator: "; "), backup: checks.count == 1 ? checks[0].backup : nil,
+      collections: Set(checks.flatMap { $0.drill?.collections.map(\.collection) ?? [] }).sorted(), rows: checks.reduce(0) { $0 + $1.rows },
+      bytes: checks.reduce(0) { $0 + $1.bytes }, seconds: ["verify": checks.reduce(0) { $0 + $1.seconds }])
+  }
+
+  private static func outcome(_ checks: [CheckRecord], problems: [String]) -> Outcome {
+    if !problems.isEmpty || checks.contains(where: { !$0.passed }) { return .damage }
+    return checks.allSatisfy { $0.drill?.isDone ?? true } ? .done : .failed
+  }
+
+  /// One line, for a log.
+  private static func summary(_ checks: [CheckRecord], problems: [String], level: VerifyLevel) -> String {
+    if checks.isEmpty, problems.isEmpty { return "there is no backup to verify" }
+    let proven = checks.count { $0.passed && ($0.drill?.isDone ?? true) }
+    let damaged = checks.count { !$0.findings.isEmpty } + problems.count
+    let failed = checks.count { $0.findings.isEmpty && $0.drill?.isDone == false }
+    var words = ["\(proven) of \(checks.count) backups proven (\(level.rawValue))"]
+    if damaged > 0 { words.append("\(damaged) DAMAGED") }
+    if failed > 0 { words.append("\(failed) whose drill \(failed == 1 ? "was" : "were") not passed") }
+    return words.joined(separator: ", ")
+  }
+}
+
+// In words.
+extension VerifyCommand {
   /// Says how a backup that was just made was verified, if it was.
   static func report(_ check: CheckRecord?, ofNew manifest: Manifest, _ console: Console) {
     switch check {
-    case let check? where check.passed && check.unrecorded == nil:
+    case let check? where check.passed && check.unrecorded == nil && check.drill == nil:
       console.say(
         "verified (\(check.level.rawValue)): \(check.files) files, \(Format.bytes(check.bytes)) in \(Format.seconds(check.seconds))")
     case let check?: report(check, console)
@@ -83,11 +148,68 @@ struct VerifyCommand: MilvaultCommand {
   }
 
   static func report(_ check: CheckRecord, _ console: Console) {
-    let rate = check.seconds > 0 ? ", \(Format.bytes(Int(Double(check.bytes) / check.seconds)))/s" : ""
     let what =
-      "\(check.files) files, \(Format.number(check.rows)) rows, \(Format.bytes(check.bytes)) in \(Format.seconds(check.seconds))\(rate)"
-    console.say("\(check.backup): \(check.passed ? "verified" : "DAMAGED") (\(check.level.rawValue)), \(what)")
+      "\(check.files) files, \(Format.number(check.rows)) rows, \(Format.bytes(check.bytes)) in \(Format.seconds(check.seconds))"
+    console.say("\(check.backup): \(check.verdict) (\(check.level.rawValue)), \(what)")
     if let why = check.unrecorded { console.warning("the result could not be recorded, so `list` will not show it: \(why)") }
     for finding in check.findings { console.say("  \(finding.collection.map { "\($0): " } ?? "")\(finding.problem)") }
+    guard let drill = check.drill else { return }
+    for one in drill.collections {
+      let of = one.rows < one.of ? " of \(Format.number(one.of)), a sample" : ""
+      let place = "on \(one.server)\(one.version.map { " (\($0))" } ?? "")"
+      let parts = ["import", "index", "load", "verify", "search"].compactMap { stage in
+        one.seconds[stage].map { "\(stage) \(Format.seconds($0))" }
+      }
+      switch one.outcome {
+      case .equal:
+        console.say(
+          "  \(one.collection): restored \(place), \(Format.number(one.rows)) rows\(of), every row read back and equal\(one.translations.isEmpty ? "" : " to what it was translated to"), searched and removed; \(parts.joined(separator: " + "))"
+        )
+      case .contradicted: console.say("  \(one.collection): THE DRILL FAILED \(place): \(one.why ?? "")")
+      case .notHeld: console.say("  \(one.collection): proven by its rows only, not restored: \(one.server) cannot hold it (\(one.why ?? ""))")
+      case .notFinished: console.say("  \(one.collection): the drill \(place) was not finished: \(one.why ?? "")")
+      }
+      for translation in one.translations { console.say("    translated: \(translation)") }
+      for search in one.searches { console.say("    \(search.words)") }
+      for note in one.notes { console.note("    \(note)") }
+    }
+    if drill.collections.isEmpty { console.say("  nothing was drilled") }
+  }
+
+  /// Says what damage comes to.
+  static func report(_ summary: DamageSummary, of manifest: Manifest, _ console: Console) {
+    for one in summary.collections {
+      console.say("  \(one.collection): \(Format.number(one.restorable)) of \(Format.number(one.rows)) rows can be restored")
+      for lost in one.lost { console.say("    lost: \(lost.words)") }
+    }
+    if summary.collections.contains(where: { !$0.lost.isEmpty }) {
+      console.say("  `milvault restore \(manifest.id) --skip-damaged` restores what is left")
+    }
+    if !summary.sharedBy.isEmpty { console.say("  the same files are needed by \(summary.sharedBy.joined(separator: ", "))") }
+  }
+}
+
+extension CheckRecord {
+  /// In a word.
+  var verdict: String {
+    if !findings.isEmpty { return "DAMAGED" }
+    if !passed { return "DRILL FAILED" }
+    return drill?.isDone == false ? "files verified, DRILL NOT DONE" : "verified"
+  }
+}
+
+extension DrillRecord {
+  /// What went wrong in it.
+  fileprivate var problems: [String] {
+    collections.filter { $0.outcome == .contradicted || $0.outcome == .notFinished }.map { "\($0.collection): \($0.why ?? "")" }
+  }
+}
+
+extension SearchParity {
+  /// For a person.
+  var words: String {
+    let source = sourceRecall.map { ", the source's own index \(Format.share($0))" } ?? ""
+    return
+      "searches of \(field) (\(metric), \(index)): recall@\(k) \(Format.share(recall)) over \(queries) queries\(source), scores within \(String(format: "%.3g", largestScoreDifference))\(isEnough ? "" : ", BELOW \(Format.share(threshold))")"
   }
 }

@@ -31,10 +31,28 @@ final class Console: Sendable {
   /// The result for a program.
   func answer(_ value: some Encodable) throws {
     guard json else { return }
+    writeOutput(String(decoding: try Self.document(value), as: UTF8.self))
+  }
+
+  /// The result for a program, with a list in it that is too long for memory.
+  /// - Parameters:
+  ///   - value: an object.
+  ///   - name: of the member that the list becomes.
+  ///   - parts: gives the list's JSON without brackets, piece by piece; nil at the end.
+  func answer(_ value: some Encodable, adding name: String, _ parts: () throws -> Data?) throws {
+    guard json else { return }
+    var document = try Self.document(value)
+    document.removeLast("\n}".utf8.count)
+    writeAll(document + Data(",\n  \"\(name)\" : [".utf8), to: STDOUT_FILENO)
+    while let part = try parts(), !part.isEmpty { writeAll(part, to: STDOUT_FILENO) }
+    writeOutput("\n  ]\n}")
+  }
+
+  private static func document(_ value: some Encodable) throws -> Data {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     encoder.dateEncodingStrategy = .iso8601
-    writeOutput(String(decoding: try encoder.encode(value), as: UTF8.self))
+    return try encoder.encode(value)
   }
 
   func note(_ line: String) {
@@ -79,8 +97,10 @@ final class Console: Sendable {
 }
 
 /// Writes a text; a reader that has gone away (`| head`) is no error.
-private func writeAll(_ text: String, to file: Int32) {
-  var bytes = Array(text.utf8)[...]
+private func writeAll(_ text: String, to file: Int32) { writeAll(Data(text.utf8), to: file) }
+
+private func writeAll(_ data: Data, to file: Int32) {
+  var bytes = Array(data)[...]
   while !bytes.isEmpty {
     let count = bytes.withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
     if count < 0, errno == EINTR { continue }

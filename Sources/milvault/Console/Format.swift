@@ -34,6 +34,9 @@ enum Format {
     }
   }
 
+  /// "0.987"
+  static func share(_ share: Double) -> String { String(format: "%.3f", share) }
+
   /// "2.3 %"; what is not nothing is not told as 0.0 %.
   static func percent(_ share: Double) -> String {
     let percent = 100 * share

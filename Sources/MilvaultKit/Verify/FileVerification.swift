@@ -1,0 +1,156 @@
+import AsyncAlgorithms
+import BackupRepository
+import MilvusClient
+import ObjectStorage
+import RowBatches
+import RowFormats
+
+/// Proves that a backup's files are there and whole, and, at level rows, that they hold what was backed up.
+struct FileVerification {
+  let repository: Repository
+  let level: VerifyLevel
+  /// What was found about segments that other backups share.
+  let cache: VerifiedLayers
+  let progress: ProgressMeter
+  private(set) var findings: [CheckRecord.Finding] = []
+  private(set) var files = 0
+  private(set) var bytes = 0
+  private(set) var rows = 0
+  private var counted: Set<FileReference> = []
+
+  init(repository: Repository, level: VerifyLevel, cache: VerifiedLayers, progress: ProgressMeter) {
+    (self.repository, self.level, self.cache, self.progress) = (repository, level, cache, progress)
+  }
+
+  mutating func run(_ manifest: Manifest) async throws {
+    for collection in manifest.collections {
+      for partition in collection.partitions { try await verify(partition, of: collection) }
+      let content = collection.partitions.reduce(into: ContentDigest()) { $0.add($1.content) }
+      if content != collection.content {
+        findings.append(.init(collection: collection.fullName, file: nil, problem: "its partitions do not add up to its content digest"))
+      }
+      if let golden = collection.golden { try await verify(golden, of: collection) }
+    }
+  }
+
+  private mutating func count(_ file: FileReference) {
+    guard counted.insert(file).inserted else { return }
+    files += 1
+    bytes += file.bytes
+    progress.add(file.bytes, bytes: file.bytes)
+  }
+
+  /// Golden queries: rows are restored without them.
+  private mutating func verify(_ golden: FileReference, of collection: CollectionBackup) async throws {
+    count(golden)
+    do {
+      _ = try await repository.goldenQueries(golden)
+    } catch let error as RepositoryError {
+      findings.append(.init(collection: collection.fullName, file: golden.name, problem: error.description))
+    } catch let error as StorageError {
+      findings.append(.init(collection: collection.fullName, file: golden.name, problem: "it cannot be read: \(error)"))
+    }
+  }
+
+  private mutating func verify(_ partition: PartitionBackup, of collection: CollectionBackup) async throws {
+    guard let list = partition.segmentList else { return }
+    let lost = LostRows(collection: collection.fullName, partition: partition.name, rows: partition.content.rows, isPartition: true)
+    func damaged(_ problem: String) { findings.append(.init(collection: collection.fullName, file: list.name, problem: problem, lost: lost)) }
+    let segments: [Segment]
+    do {
+      segments = try await repository.segments(of: partition)
+    } catch let error as RepositoryError where error.isDamage {
+      return damaged(error.description)
+    } catch let error as StorageError {
+      return damaged("it cannot be read: \(error)")
+    }
+    count(list)
+    if let problem = Self.disorder(of: segments, partition: partition) { damaged(problem) }
+    guard let key = collection.schema.primaryKey?.name else {
+      findings.append(.init(collection: collection.fullName, file: nil, problem: "its schema has no primary key"))
+      return
+    }
+    // Two at a time: the machine's other work goes on, and memory stays small.
+    let check = SegmentVerification(repository: repository, layout: collection.layout, keyField: key, level: level, cache: cache)
+    try await orderedParallelMap(segments.async, width: 2) { segment in
+      (segment, try await check.damage(of: segment))
+    } consume: { (segment: Segment, damage: [FileDamage]) in
+      // Rows come from all files but the base's digests, by which they are only proven.
+      let isLost = damage.contains { $0.file != segment.base.digests || !$0.isOfFile }
+      let rows = LostRows(
+        collection: collection.fullName, partition: partition.name, after: segment.after, through: segment.through,
+        rows: segment.content.rows)
+      for one in damage {
+        findings.append(.init(collection: collection.fullName, file: one.file.name, problem: one.problem, lost: isLost ? rows : nil))
+      }
+      for file in segment.files { count(file) }
+      self.rows += segment.content.rows
+    }
+  }
+
+  /// What is wrong with a list of segments: they tile the keys without a gap and add up to their partition.
+  private static func disorder(of segments: [Segment], partition: PartitionBackup) -> String? {
+    guard segments.first?.after == nil, segments.last?.through == nil else { return "its segments do not span all keys" }
+    for (segment, next) in zip(segments, segments.dropFirst()) where segment.through == nil || segment.through != next.after {
+      return "there is a gap between its segments at key \(segment.through.map { "\($0)" } ?? "?")"
+    }
+    return segments.content == partition.content ? nil : "its segments do not add up to partition \(partition.name)'s content digest"
+  }
+}
+
+/// What is wrong with a file.
+struct FileDamage: Sendable {
+  var file: FileReference
+  var problem: String
+  /// Whether the file itself is hurt, and not what it says beside another.
+  var isOfFile: Bool
+}
+
+/// Looks at one segment's files.
+private struct SegmentVerification {
+  let repository: Repository
+  let layout: RowLayout
+  let keyField: String
+  let level: VerifyLevel
+  let cache: VerifiedLayers
+
+  func damage(of segment: Segment) async throws -> [FileDamage] {
+    var damage: [FileDamage] = []
+    for layer in segment.layers where await cache.level(of: layer) == nil {
+      for file in layer.files {
+        do {
+          try await repository.check(file)
+        } catch let error as RepositoryError where error.isDamage {
+          damage.append(FileDamage(file: file, problem: error.description, isOfFile: true))
+        } catch let error as StorageError {
+          damage.append(FileDamage(file: file, problem: "it cannot be read: \(error)", isOfFile: true))
+        }
+      }
+    }
+    if level >= .rows, damage.isEmpty {
+      do {
+        var proven: Set<SegmentLayer> = []
+        for layer in segment.layers where await cache.level(of: layer) == .rows { proven.insert(layer) }
+        try await repository.checkRows(of: segment, layout: layout, keyField: keyField, except: proven)
+      } catch let error as RepositoryError where error.isDamage {
+        damage.append(FileDamage(file: segment.file(namedIn: error.description), problem: error.description, isOfFile: false))
+      } catch let error as StorageError {
+        damage.append(FileDamage(file: segment.file(namedIn: "\(error)"), problem: "it cannot be read: \(error)", isOfFile: true))
+      }
+    }
+    if damage.isEmpty { await cache.add(segment.layers, level: level) }
+    return damage
+  }
+}
+
+/// The layers of segments that were found whole, so that those that several backups share are read once.
+actor VerifiedLayers {
+  private var levels: [SegmentLayer: VerifyLevel] = [:]
+
+  /// How deep a layer was proven; nil if it was not.
+  func level(of layer: SegmentLayer) -> VerifyLevel? { levels[layer] }
+
+  func add(_ layers: [SegmentLayer], level: VerifyLevel) {
+    for layer in layers { levels[layer] = max(levels[layer] ?? level, level) }
+  }
+}
