@@ -25,7 +25,7 @@ public struct Repository: Sendable {
     if let other = try await store.list("").first { throw RepositoryError.foreignFolder(store.location, example: other.key) }
     let id = UUID().uuidString.lowercased()
     let description = Description(formatVersion: formatVersion, id: id, created: Timestamp.now.text, tool: Tool.name)
-    try await store.put(try JSONEncoder.repository.encode(description) + Data("\n".utf8), at: descriptionKey)
+    try await store.put(try SealedFile.seal(description).bytes, at: descriptionKey)
     return Repository(store: store, id: id)
   }
 
@@ -35,6 +35,9 @@ public struct Repository: Sendable {
     do {
       bytes = try await store.read(descriptionKey)
     } catch StorageError.notFound {
+      guard try await store.list("backups/").isEmpty else {
+        throw RepositoryError.damaged("\(store.location)/\(descriptionKey)", "it is missing, and there are backups")
+      }
       throw RepositoryError.noRepository(store.location)
     }
     let place = "\(store.location)/\(descriptionKey)"
@@ -46,7 +49,16 @@ public struct Repository: Sendable {
     guard let description = try? JSONDecoder().decode(Description.self, from: bytes) else {
       throw RepositoryError.damaged(place, "it lacks what a repository's description has")
     }
+    // Those of the first milvaults have these members and no seal.
+    if try members(of: bytes, place) != ["created", "formatVersion", "id", "tool"] { _ = try SealedFile.open(bytes, place: place) }
     return Repository(store: store, id: description.id)
+  }
+
+  private static func members(of bytes: Data, _ place: String) throws -> Set<String> {
+    guard let object = try? JSONSerialization.jsonObject(with: bytes) as? [String: Any] else {
+      throw RepositoryError.damaged(place, "it is not a repository's description")
+    }
+    return Set(object.keys)
   }
 
   /// The place of an object, for messages.

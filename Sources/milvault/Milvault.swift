@@ -20,8 +20,8 @@ struct Milvault: AsyncParsableCommand {
     version: Tool.version,
     subcommands: [
       InitCommand.self, CheckCommand.self, BackupCommand.self, ListCommand.self, ShowCommand.self, RestoreCommand.self,
-      ReindexCommand.self, RollbackCommand.self, VerifyCommand.self, DiffCommand.self, ExportCommand.self, ImportCommand.self, ForgetCommand.self,
-      UndeleteCommand.self, PruneCommand.self, CompatCommand.self, MigrateCommand.self,
+      ReindexCommand.self, RollbackCommand.self, VerifyCommand.self, DiffCommand.self, ExportCommand.self, ImportCommand.self,
+      ForgetCommand.self, UndeleteCommand.self, PruneCommand.self, CompatCommand.self, MigrateCommand.self,
       EstimateCommand.self, EmbeddedCommand.self, DemoCommand.self,
     ])
 

@@ -1,3 +1,4 @@
+import BackupRepository
 import Foundation
 import MilvaultKit
 import Testing
@@ -22,6 +23,9 @@ import Testing
     options.translation.dropped = [.init("docs.g")]
     options.translation.accepted = [.defaults]
     options.streams = 7
+    options.skipsDamaged = true
+    options.leftOut = [LostRows(collection: "docs", partition: "_default", after: .int64(1), rows: 3)]
+    options.minRecall = 0.5
     options.method = .import
     options.serverData = ServerData("/data=/var/lib/milvus")
     options.importFileBytes = 1 << 20

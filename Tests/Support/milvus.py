@@ -349,6 +349,39 @@ def greatest(name):
     index_and_load(c)
 
 
+def measured(name, kind, metric):
+    """Vectors of one kind, searched by one metric through an index that compares all; some stand twice, so that rows tie."""
+    kinds = {"float": DataType.FLOAT_VECTOR, "binary": DataType.BINARY_VECTOR}
+    if kind in ("float16", "bfloat16", "sparse"):
+        kinds |= {"float16": DataType.FLOAT16_VECTOR, "bfloat16": DataType.BFLOAT16_VECTOR, "sparse": DataType.SPARSE_FLOAT_VECTOR}
+    rows, dim = 2000, 64
+    field = FieldSchema("v", kinds[kind], **({} if kind == "sparse" else {"dim": dim}))
+    c = create(name, [FieldSchema("id", DataType.INT64, is_primary=True), field])
+    floats = random.standard_normal((rows, dim)).astype(np.float32)
+    floats[1500:1600] = floats[0:100]
+    if kind == "float":
+        vectors = list(floats)
+    elif kind == "float16":
+        vectors = [v.astype(np.float16) for v in floats]
+    elif kind == "bfloat16":
+        vectors = [(v.view(np.uint32) >> 16).astype(np.uint16).tobytes() for v in floats]
+    elif kind == "sparse":
+        vectors = [{int(i): float(abs(v[i])) for i in random.choice(dim, 8, replace=False)} for v in floats]
+    else:
+        few = metric in ("SUBSTRUCTURE", "SUPERSTRUCTURE")  # with few bits some contain others
+        bits = (random.random((rows, dim)) < (0.04 if few else 0.5)).astype(np.uint8)
+        bits[1500:1600] = bits[0:100]
+        vectors = [np.packbits(b).tobytes() for b in bits]
+    for start in range(0, rows, 500):
+        if is_standalone:
+            c.insert([list(range(start, start + 500)), vectors[start:start + 500]])
+        else:
+            c.insert([{"id": i, "v": vectors[i]} for i in range(start, start + 500)])
+    c.flush()
+    index = {"binary": "BIN_FLAT", "sparse": "SPARSE_INVERTED_INDEX"}.get(kind, "FLAT")
+    index_and_load(c, index_type=index, metric_type=metric, params={})
+
+
 def bm25(name):
     from pymilvus import Function, FunctionType
     fields = [FieldSchema("id", DataType.INT64, is_primary=True), FieldSchema("text", DataType.VARCHAR, max_length=200, enable_analyzer=True),
@@ -909,7 +942,7 @@ def dump(name, schema, file):
 
 
 if verb == "fill":
-    globals()[rest[0]](rest[1])
+    globals()[rest[0]](*rest[1:])
 elif verb == "compare":
     compare(*rest)
 elif verb == "drop":

@@ -13,6 +13,8 @@
     slow-inserts SECONDS  passes every insert on so much later
     flaky PERCENT         so many of the calls fail with UNAVAILABLE before they reach the server; inserts do not
     rate-limit            every second call is turned away by a rate limiter
+    delete-behind N       N rows are deleted from every collection of a drill as soon as it is to be loaded
+    spoil-inserts N       the first component of the first vector in the Nth insert is another
     tls CERT,KEY          speaks TLS
 """
 import os
@@ -68,7 +70,21 @@ def answer(path, request, context):
         elif query.expr != "id >= 0 or id < 0":
             query.expr = f"({query.expr}) and id != {argument}"
         request = query.SerializeToString()
+    if fault == "spoil-inserts" and method == "Insert":
+        calls["insert"] += 1
+        if calls["insert"] == int(argument):
+            theirs = milvus_pb2.InsertRequest.FromString(request)
+            for field in theirs.fields_data:
+                if field.WhichOneof("field") == "vectors":
+                    field.vectors.float_vector.data[0] += 1
+            request = theirs.SerializeToString()
     metadata = [(k, v) for k, v in context.invocation_metadata() if not k.startswith((":", "grpc-", "user-agent", "te", "content-type"))]
+    if fault == "delete-behind" and method == "LoadCollection":
+        name = milvus_pb2.LoadCollectionRequest.FromString(request).collection_name
+        if name.startswith("milvault_drill_"):
+            keys = ", ".join(str(key) for key in range(int(argument)))
+            theirs = milvus_pb2.DeleteRequest(collection_name=name, expr=f"id in [{keys}]")
+            channel.unary_unary("/milvus.proto.milvus.MilvusService/Delete")(theirs.SerializeToString(), metadata=[], timeout=120)
     try:
         reply = channel.unary_unary(path)(request, metadata=metadata, timeout=120)
     except grpc.RpcError as error:

@@ -34,6 +34,8 @@ public struct GoldenQueries: Sendable, Codable {
     public var queries: [Query]
     /// What the source's own index reached when the backup was made; nil if it was not asked or did not answer.
     public var sourceRecall: Double?
+    /// The largest difference between a score that it gave and the exact one.
+    public var sourceScoreDifference: Double?
 
     public init(field: String, metric: String, k: Int, queries: [Query], sourceRecall: Double? = nil) {
       self.field = field

@@ -115,34 +115,55 @@ extension [CheckRecord] {
 
 extension Repository {
   public func record(_ check: CheckRecord) async throws {
-    try await store.put(
-      try JSONEncoder.repository.encode(check) + Data("\n".utf8), at: "checks/\(check.backup)/\(check.time.fileName).json")
+    try await store.put(try SealedFile.seal(check).bytes, at: "checks/\(check.backup)/\(check.time.fileName).json")
   }
 
-  /// The verifications of a backup, oldest first. A record that cannot be read proves nothing and is left out.
-  public func checks(of backup: String) async throws -> [CheckRecord] {
-    var checks: [CheckRecord] = []
-    for object in try await store.list("checks/\(backup)/") {
-      if let check = try? JSONDecoder().decode(CheckRecord.self, from: try await store.read(object.key)) { checks.append(check) }
-    }
-    return checks.sorted { $0.time < $1.time }
+  /// The verifications of a backup, oldest first. A record that is damaged proves nothing and is left out.
+  public func checks(of backup: String) async throws -> [CheckRecord] { try await checks(in: "checks/\(backup)/").checks[backup] ?? [] }
+
+  /// The verifications of all backups, and the records that are damaged.
+  public func allChecks() async throws -> (checks: [String: [CheckRecord]], damaged: [RepositoryError]) {
+    try await checks(in: "checks/")
   }
 
-  /// The verifications of all backups.
-  public func allChecks() async throws -> [String: [CheckRecord]] {
+  private func checks(in prefix: String) async throws -> (checks: [String: [CheckRecord]], damaged: [RepositoryError]) {
     var checks: [String: [CheckRecord]] = [:]
-    for object in try await store.list("checks/") {
-      guard let check = try? JSONDecoder().decode(CheckRecord.self, from: try await store.read(object.key)) else { continue }
-      checks[check.backup, default: []].append(check)
+    var damaged: [RepositoryError] = []
+    for object in try await store.list(prefix) {
+      do {
+        let check = try Self.check(try await store.read(object.key), place: place(object.key))
+        // One of another backup, put in this one's folder, says nothing of either.
+        guard object.key.hasPrefix("checks/\(check.backup)/") else {
+          damaged.append(.damaged(place(object.key), "it is about backup \(check.backup)"))
+          continue
+        }
+        checks[check.backup, default: []].append(check)
+      } catch let error as RepositoryError {
+        damaged.append(error)
+      }
     }
-    return checks.mapValues { $0.sorted { $0.time < $1.time } }
+    return (checks.mapValues { $0.sorted { $0.time < $1.time } }, damaged)
+  }
+
+  private static func check(_ bytes: Data, place: String) throws -> CheckRecord {
+    let check: CheckRecord
+    do {
+      check = try JSONDecoder().decode(CheckRecord.self, from: bytes)
+    } catch {
+      throw RepositoryError.damaged(place, decodingProblem(error))
+    }
+    // Those of the first milvaults have no seal; they have fewer members.
+    let members = (try? JSONSerialization.jsonObject(with: bytes) as? [String: Any])?.keys.map(\.self) ?? []
+    let unsealed: Set = ["backup", "level", "time", "tool", "host", "passed", "findings", "files", "bytes", "rows", "seconds"]
+    if !Set(members).isSubset(of: unsealed) { _ = try SealedFile.open(bytes, place: place) }
+    return check
   }
 
   /// The data files that a check found damaged, and that neither were written anew since nor were found whole by a later check of the same
   /// backup: they are not reused.
   public func damagedFiles() async throws -> Set<String> {
     var damaged: Set<String> = []
-    for check in try await allChecks().values.flatMap(\.standingFailures) {
+    for check in try await allChecks().checks.values.flatMap(\.standingFailures) {
       for name in check.findings.compactMap(\.file) {
         let modified = try await store.info("data/\(name.prefix(2))/\(name)")?.modified
         if let modified, modified > check.time.date { continue }

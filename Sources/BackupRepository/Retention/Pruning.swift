@@ -102,8 +102,14 @@ extension Repository {
     return result
   }
 
-  /// Every backup that the history knows is listed or was forgotten: where `backups/` was moved aside or cannot be read, nothing would seem to be needed.
   private func requireKnownBackups(_ listed: Set<String>) async throws {
+    if let gone = try await vanishedBackups(listed).first { throw gone.error }
+  }
+
+  /// Backups that the history or a check knows, and that are neither listed nor were forgotten: where `backups/` was moved aside or cannot be read,
+  /// nothing would seem to be needed.
+  /// - Parameter listed: the ids of those that are there, readable or not.
+  public func vanishedBackups(_ listed: Set<String>) async throws -> [Catalog.Problem] {
     var known: Set<String> = []
     for object in try await store.list("history/") {
       let run = try? JSONDecoder().decode(RunRecord.self, from: try await store.read(object.key))
@@ -112,10 +118,11 @@ extension Repository {
     for object in try await store.list("checks/") {
       if let id = object.key.split(separator: "/").dropFirst().first { known.insert(String(id)) }
     }
+    var vanished: [Catalog.Problem] = []
     for id in known.subtracting(listed).sorted() where try await store.info(Self.forgottenKey(id)) == nil {
-      throw RepositoryError.damaged(
-        place(Self.manifestKey(id)),
-        "the history knows this backup and it is gone, so what it needs is not known (`milvault forget --force \(id)` gives it up)")
+      let what = "the history knows this backup and it is gone, so what it needs is not known (`milvault forget --force \(id)` gives it up)"
+      vanished.append(.init(backup: id, error: .damaged(place(Self.manifestKey(id)), what)))
     }
+    return vanished
   }
 }

@@ -34,7 +34,8 @@ struct GoldenBackupJob {
       progress.begin("searching \(backup.name) by the server's own index")
       let comparison = SearchComparison(client: client, schema: backup.schema, consistency: consistency)
       do {
-        golden.fields[place].sourceRecall = try await comparison.run(golden.fields[place], source: field, index: index).recall
+        let parity = try await comparison.run(golden.fields[place], source: field, index: index)
+        (golden.fields[place].sourceRecall, golden.fields[place].sourceScoreDifference) = (parity.recall, parity.largestScoreDifference)
       } catch let error as MilvusError {
         // The queries are good without it.
         backup.notes.append("the server's own index on \(field.name) was not asked for the golden queries: \(error)")

@@ -145,7 +145,8 @@ extension DiffJob {
     }
     var all: [CollectionName] = []
     for database in try await live.databases() {
-      all += try await live.withClient(for: database) { try await $0.listCollections() }.map { CollectionName(database: database, name: $0) }
+      let names = try await live.withClient(for: database) { try await $0.listCollections() }
+      all += names.map { CollectionName(database: database, name: $0) }
     }
     return all
   }

@@ -63,7 +63,9 @@ struct RestorePlanner: Sendable {
     plan.leftOut = options.leftOut.filter { $0.collection == backup.fullName }
     for lost in plan.leftOut { plan.steps.append("leave out \(lost.words), which is damaged") }
     if !plan.leftOut.isEmpty, options.mode == .replace {
-      plan.obstacles.append("--mode replace would put what is left of \(plan.source) in the place of a live collection: use --mode merge, or --suffix _restored")
+      plan.obstacles.append(
+        "--mode replace would put what is left of \(plan.source) in the place of a live collection: use --mode merge, or --suffix _restored"
+      )
     }
     do {
       plan.filter = try options.filter.map { try RowFilter($0, layout: backup.layout) }

@@ -46,7 +46,11 @@ struct SearchComparison {
     guard !translation.isNothing else { return golden.queries.map(\.vector) }
     var values = source.type.emptyValues
     for query in golden.queries {
-      if case .fixed(let width, _) = values { values.append(.fixed(width: width, query.vector)) } else { values.append(.variable([query.vector])) }
+      if case .fixed(let width, _) = values {
+        values.append(.fixed(width: width, query.vector))
+      } else {
+        values.append(.variable([query.vector]))
+      }
     }
     let batch = try RowBatch(columns: [Column(name: source.name, type: source.type, values: values)], count: golden.queries.count)
     let column = try translation(batch).columns.first

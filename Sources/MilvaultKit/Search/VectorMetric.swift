@@ -94,11 +94,11 @@ struct VectorScores {
   }
 
   private static func dot(_ a: UnsafeBufferPointer<Float>, _ b: UnsafeBufferPointer<Float>) -> Float {
-    sum(a, b) { $0 * $1 } rest: { $0 * $1 }
+    sum(a, b, { $0 * $1 }, rest: { $0 * $1 })
   }
 
   private static func squaredDistance(_ a: UnsafeBufferPointer<Float>, _ b: UnsafeBufferPointer<Float>) -> Float {
-    sum(a, b) { ($0 - $1) * ($0 - $1) } rest: { ($0 - $1) * ($0 - $1) }
+    sum(a, b, { ($0 - $1) * ($0 - $1) }, rest: { ($0 - $1) * ($0 - $1) })
   }
 
   @inline(__always)

@@ -55,7 +55,9 @@ struct FileVerification {
   private mutating func verify(_ partition: PartitionBackup, of collection: CollectionBackup) async throws {
     guard let list = partition.segmentList else { return }
     let lost = LostRows(collection: collection.fullName, partition: partition.name, rows: partition.content.rows, isPartition: true)
-    func damaged(_ problem: String) { findings.append(.init(collection: collection.fullName, file: list.name, problem: problem, lost: lost)) }
+    func damaged(_ problem: String) {
+      findings.append(.init(collection: collection.fullName, file: list.name, problem: problem, lost: lost))
+    }
     let segments: [Segment]
     do {
       segments = try await repository.segments(of: partition)

@@ -93,6 +93,7 @@ struct ListCommand: MilvaultCommand {
       for line in Format.table([header] + rows, rightAligned: [2, 4, 5, 6, 7, 8]) { console.say(Self.coloured(line)) }
     }
     for problem in catalog.problems { console.warning(problem.error.description) }
+    for record in proofs.damagedRecords { console.warning("\(record): what it proved is not counted") }
     try console.answer(Answer(backups: backups, problems: catalog.problems.map(\.error.description)))
     return catalog.problems.isEmpty ? .done : .damage
   }

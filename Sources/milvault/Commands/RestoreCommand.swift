@@ -410,7 +410,6 @@ struct RestoreCommand: MilvaultCommand {
   }
 
   static func report(_ one: RestoredCollection, _ console: Console) {
-    let parts = ["import", "index", "load", "verify", "search"].compactMap { stage in one.seconds[stage].map { "\(stage) \(Format.seconds($0))" } }
     let proof =
       switch one.verified {
       case .rows: "every row read back and equal\(one.translations.isEmpty ? "" : " to what it was translated to")"
@@ -418,7 +417,7 @@ struct RestoreCommand: MilvaultCommand {
       case .count: "rows counted"
       case .none: "NOT VERIFIED"
       }
-    console.say("\(one.source) -> \(one.target): \(Format.number(one.rows)) rows, \(proof); \(parts.joined(separator: " + "))")
+    console.say("\(one.source) -> \(one.target): \(Format.number(one.rows)) rows, \(proof); \(Format.stages(one.seconds))")
     for translation in one.translations { console.say("  translated: \(translation)") }
     for search in one.searches {
       console.say("  \(search.words)")

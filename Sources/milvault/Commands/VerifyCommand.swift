@@ -72,7 +72,7 @@ struct VerifyCommand: MilvaultCommand {
   private func verify(_ repository: Repository, started: Timestamp, _ console: Console) async throws -> Outcome {
     let catalog = try await repository.catalog()
     let entries = try await chosen(repository, catalog, console)
-    let problems = all ? catalog.problems.map(\.error.description) : []
+    let problems = all ? try await self.problems(repository, catalog) : []
     let options = level == .restore ? try drill.options(common, indexes: try indexOptions.choices()) : nil
     let verification = Verification(repository: repository, drill: options, progress: console.meter)
     var checks: [CheckRecord] = []
@@ -97,7 +97,7 @@ struct VerifyCommand: MilvaultCommand {
   private func chosen(_ repository: Repository, _ catalog: Catalog, _ console: Console) async throws -> [CatalogEntry] {
     guard all else { return [try await repository.find(backup ?? "latest")] }
     guard let olderThan else { return catalog.entries }
-    let checks = try await repository.allChecks()
+    let checks = try await repository.allChecks().checks
     let due = catalog.entries.filter { entry in
       guard let all = checks[entry.manifest.id], all.standingFailures.isEmpty else { return true }
       return !all.contains { $0.passed && $0.level >= level && -$0.time.date.timeIntervalSinceNow < olderThan.seconds }
@@ -105,6 +105,13 @@ struct VerifyCommand: MilvaultCommand {
     let rest = catalog.entries.count - due.count
     if rest > 0 { console.note("\(rest) backups were proven as deep within \(DurationText.words(olderThan.seconds))") }
     return due
+  }
+
+  /// What is wrong with the repository itself: manifests that are damaged or gone, and records of checks.
+  private func problems(_ repository: Repository, _ catalog: Catalog) async throws -> [String] {
+    let there = Set(catalog.entries.map(\.manifest.id) + catalog.problems.map(\.backup))
+    let vanished = try await repository.vanishedBackups(there).map(\.error)
+    return (catalog.problems.map(\.error) + vanished + (try await repository.allChecks().damaged)).map(\.description)
   }
 
   private func record(_ checks: [CheckRecord], problems: [String], _ outcome: Outcome, started: Timestamp) -> RunRecord {
@@ -157,16 +164,14 @@ extension VerifyCommand {
     for one in drill.collections {
       let of = one.rows < one.of ? " of \(Format.number(one.of)), a sample" : ""
       let place = "on \(one.server)\(one.version.map { " (\($0))" } ?? "")"
-      let parts = ["import", "index", "load", "verify", "search"].compactMap { stage in
-        one.seconds[stage].map { "\(stage) \(Format.seconds($0))" }
-      }
       switch one.outcome {
       case .equal:
         console.say(
-          "  \(one.collection): restored \(place), \(Format.number(one.rows)) rows\(of), every row read back and equal\(one.translations.isEmpty ? "" : " to what it was translated to"), searched and removed; \(parts.joined(separator: " + "))"
+          "  \(one.collection): restored \(place), \(Format.number(one.rows)) rows\(of), every row read back and equal\(one.translations.isEmpty ? "" : " to what it was translated to"), searched and removed; \(Format.stages(one.seconds))"
         )
       case .contradicted: console.say("  \(one.collection): THE DRILL FAILED \(place): \(one.why ?? "")")
-      case .notHeld: console.say("  \(one.collection): proven by its rows only, not restored: \(one.server) cannot hold it (\(one.why ?? ""))")
+      case .notHeld:
+        console.say("  \(one.collection): proven by its rows only, not restored: \(one.server) cannot hold it (\(one.why ?? ""))")
       case .notFinished: console.say("  \(one.collection): the drill \(place) was not finished: \(one.why ?? "")")
       }
       for translation in one.translations { console.say("    translated: \(translation)") }

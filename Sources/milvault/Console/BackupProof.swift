@@ -26,8 +26,8 @@ struct BackupProof {
     if isPlan, !options.skipsDamaged { return }
     let (check, leftOut) = try await RestoreCheck(repository: repository, progress: console.meter).run(entry, options)
     if let check, check.passed {
-      console.note(
-        "backup \(id) verified (\(check.level.rawValue)): \(check.files) files, \(Format.bytes(check.bytes)) in \(Format.seconds(check.seconds))")
+      let what = "\(check.files) files, \(Format.bytes(check.bytes)) in \(Format.seconds(check.seconds))"
+      console.note("backup \(id) verified (\(check.level.rawValue)): \(what)")
     }
     options.leftOut = leftOut
     for lost in leftOut { console.warning("damaged and left out: \(lost.words)") }

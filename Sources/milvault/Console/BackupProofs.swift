@@ -6,9 +6,11 @@ struct BackupProofs {
   private let checks: [String: [CheckRecord]]
   /// Backups that need files which a check of another backup found damaged.
   private let sharing: Set<String>
+  /// Check records that are damaged, and prove nothing.
+  let damagedRecords: [RepositoryError]
 
   init(_ repository: Repository, _ entries: [CatalogEntry]) async throws {
-    checks = try await repository.allChecks()
+    (checks, damagedRecords) = try await repository.allChecks()
     sharing = Set(try await repository.backups(needing: try await repository.damagedFiles(), among: entries))
   }
 
@@ -46,7 +48,8 @@ extension CheckRecord {
 
   /// Where it was done.
   fileprivate var place: String {
-    let servers = level == .restore ? Set((drill?.collections ?? []).filter { $0.version != nil }.map(\.server)).sorted() : []
+    let drilled = (drill?.collections ?? []).filter { $0.outcome == .equal || $0.outcome == .contradicted }
+    let servers = level == .restore ? Set(drilled.map(\.server)).sorted() : []
     return " on \(servers.isEmpty ? host : servers.joined(separator: ", "))"
   }
 }

@@ -34,6 +34,12 @@ enum Format {
     }
   }
 
+  /// "import 2.0 s + index 0.1 s"
+  static func stages(_ seconds: [String: Double]) -> String {
+    ["import", "index", "load", "verify", "search"].compactMap { stage in seconds[stage].map { "\(stage) \(self.seconds($0))" } }
+      .joined(separator: " + ")
+  }
+
   /// "0.987"
   static func share(_ share: Double) -> String { String(format: "%.3f", share) }
 

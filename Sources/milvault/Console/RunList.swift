@@ -30,18 +30,22 @@ struct RunList {
     }.sorted { $0.verb < $1.verb }
     let rows = runs.suffix(Self.most).map { run in
       [
-        String(run.started.text.prefix(19)), run.verb + (run.mode.map { " \($0)" } ?? ""), run.outcome == .done ? "done" : run.outcome.rawValue.uppercased(),
+        String(run.started.text.prefix(19)), run.verb + (run.mode.map { " \($0)" } ?? ""),
+        run.outcome == .done ? "done" : run.outcome.rawValue.uppercased(),
         Format.seconds(run.finished.date.timeIntervalSince(run.started.date)), run.backup ?? "-", run.host, run.error.map(Self.short) ?? "",
       ]
     }
     if rows.isEmpty {
       console.say("nothing was run in this repository yet")
     } else {
-      for line in Format.table([["STARTED", "RUN", "OUTCOME", "TOOK", "BACKUP", "HOST", "WHY"]] + rows, rightAligned: [3]) { console.say(line) }
+      for line in Format.table([["STARTED", "RUN", "OUTCOME", "TOOK", "BACKUP", "HOST", "WHY"]] + rows, rightAligned: [3]) {
+        console.say(line)
+      }
       if runs.count > rows.count { console.say("… and \(Format.number(runs.count - rows.count)) before them; --json has all") }
       for rate in rates {
         console.say(
-          "\(rate.verb): \(Format.number(rate.succeeded)) of \(Format.number(rate.runs)) succeeded (\(Format.percent(Double(rate.succeeded) / Double(rate.runs))))")
+          "\(rate.verb): \(Format.number(rate.succeeded)) of \(Format.number(rate.runs)) succeeded (\(Format.percent(Double(rate.succeeded) / Double(rate.runs))))"
+        )
       }
     }
     for place in unreadable { console.warning("\(place) cannot be read") }
@@ -51,6 +55,6 @@ struct RunList {
 
   private static func short(_ text: String) -> String {
     let line = text.split(separator: "\n").first.map(String.init) ?? ""
-    return line.count <= 80 ? line : "\(line.prefix(76))…"
+    return line.count <= 160 ? line : "\(line.prefix(156))…"
   }
 }

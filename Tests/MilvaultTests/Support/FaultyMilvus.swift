@@ -6,10 +6,14 @@ final class FaultyMilvus {
   let port: Int
   private let process: Process
 
-  init(_ server: TestServer, fault: String, _ argument: String = "") throws {
+  convenience init(_ server: TestServer, fault: String, _ argument: String = "") throws {
+    try self.init(uri: server.uri, fault: fault, argument)
+  }
+
+  init(uri: String, fault: String, _ argument: String = "") throws {
     process = Process()
     process.executableURL = URL(fileURLWithPath: EmbeddedInstallation(.lite3).python)
-    let target = server.uri.split(separator: ":").last.map(String.init) ?? ""
+    let target = uri.split(separator: ":").last.map(String.init) ?? ""
     process.arguments = [Project.support.appendingPathComponent("proxy.py").path, target, fault, argument]
     let output = Pipe()
     process.standardOutput = output

@@ -16,16 +16,29 @@ struct CollectionDrill {
   /// - Throws: only `CancellationError`, when the scratch collection is gone; all else is in the record.
   func run(_ backup: CollectionBackup, of manifest: Manifest) async throws -> DrillRecord.Collection {
     var record = DrillRecord.Collection(
-      collection: backup.fullName, outcome: .notFinished, server: server, version: connection.info.version, rows: 0, of: backup.content.rows)
+      collection: backup.fullName, outcome: .notFinished, server: server, version: connection.info.version, rows: 0, of: backup.content.rows
+    )
     do {
       try await run(backup, manifest, &record)
     } catch is CancellationError {
       throw CancellationError()
     } catch {
       if Task.isCancelled { throw CancellationError() }
-      (record.outcome, record.why) = (Self.outcome(of: error), "\(error)")
+      (record.outcome, record.why) = (Self.outcome(of: error), Self.words(for: error))
     }
     return record
+  }
+
+  /// Other words than for a restore, of which something stays.
+  private static func words(for error: any Error) -> String {
+    switch error {
+    case RestoreError.different(_, let findings): "the rows read back are NOT those of the backup: \(findings.joined(separator: "; "))"
+    case RestoreError.obstacles(let obstacles): obstacles.joined(separator: "; ")
+    case RestoreError.schemaNotTaken(_, let losses): losses.joined(separator: "; ")
+    case RestoreError.indexesFailed(_, let indexes, _): "the server refused \(indexes.joined(separator: "; "))"
+    case RestoreError.unfinished(_, let stage, let why): "\(stage) failed: \(why)"
+    default: "\(error)"
+    }
   }
 
   /// What an error says of the backup.
@@ -157,7 +170,8 @@ enum DrillError: Error, CustomStringConvertible {
   var description: String {
     switch self {
     case .scratchStays(let name, let why, let cause):
-      (cause.map { "\($0); " } ?? "") + "the scratch collection \(name) could not be dropped (\(why)): the next drill of this repository drops it, or drop it by hand"
+      (cause.map { "\($0); " } ?? "")
+        + "the scratch collection \(name) could not be dropped (\(why)): the next drill of this repository drops it, or drop it by hand"
     }
   }
 }

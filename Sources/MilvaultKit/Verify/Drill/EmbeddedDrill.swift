@@ -23,14 +23,13 @@ struct EmbeddedDrill {
     var drilled: [DrillRecord.Collection] = []
     while let generation = next(of: waiting) {
       let group = waiting.filter { $0.candidates.first == generation }
-      let results = try await run(group.map(\.backup), on: generation)
+      let (results, isStarted) = try await run(group.map(\.backup), on: generation)
       for (one, result) in zip(group, results) {
         let place = waiting.firstIndex { $0.backup.collectionName == one.backup.collectionName } ?? 0
         waiting[place].candidates.removeFirst()
         waiting[place].last = result
         // What one server does not hold, or cannot be started for, another may.
-        let tries = result.outcome == .notHeld || result.version == nil
-        if !tries || waiting[place].candidates.isEmpty {
+        if result.outcome != .notHeld && isStarted || waiting[place].candidates.isEmpty {
           drilled.append(result)
           waiting.remove(at: place)
         }
@@ -45,7 +44,9 @@ struct EmbeddedDrill {
     return counts.max { ($0.value, $1.key.rawValue) < ($1.value, $0.key.rawValue) }?.key
   }
 
-  private func run(_ collections: [CollectionBackup], on generation: MilvusGeneration) async throws -> [DrillRecord.Collection] {
+  private func run(
+    _ collections: [CollectionBackup], on generation: MilvusGeneration
+  ) async throws -> (drilled: [DrillRecord.Collection], isStarted: Bool) {
     let scratch = try ScratchFolder("drill")
     defer { scratch.remove() }
     let installation = EmbeddedInstallation(generation)
@@ -56,11 +57,12 @@ struct EmbeddedDrill {
     let server = EmbeddedMilvus(installation, data: scratch.url.appendingPathComponent("milvus.db").path, keepsData: false)
     do {
       drill.progress.begin("starting an \(name)")
-      return try await server.run { running in
+      let drilled = try await server.run { running in
         try await drill.run(collections, of: manifest, on: DeploymentTarget(uri: running.uri), shownAs: name)
       }
+      return (drilled, true)
     } catch let error as EmbeddedError {
-      return collections.map { .notFinished($0, on: name, because: "\(error)") }
+      return (collections.map { .notFinished($0, on: name, because: "\(error)") }, false)
     }
   }
 
