@@ -35,6 +35,8 @@ public struct BackupResult: Sendable {
   public let entry: CatalogEntry
   /// The verification of what was stored; nil if none was asked for.
   public let check: CheckRecord?
+  /// What the repository's history has of the run.
+  public internal(set) var run: RunRecord?
 }
 
 /// Backs collections of one deployment up into a repository.
@@ -56,19 +58,20 @@ public struct BackupJob: Sendable {
   public func run() async throws -> BackupResult {
     let started = Timestamp.now
     do {
-      let result = try await repository.withLock(
+      var result = try await repository.withLock(
         .shared, verb: "backup", options: LockOptions(wait: options.lockWait), told: { progress.tell($0.words) }
       ) { lock in
         try await target.withConnection(progress: progress) { try await backUp($0, started: started, under: lock) }
       }
       let manifest = result.entry.manifest
       // The backup is made, whether or not a record of it can be.
-      try? await repository.record(
-        RunRecord(
-          verb: "backup", started: started,
-          outcome: result.check?.passed == false ? .damage : result.check?.drill?.isDone == false ? .failed : .done,
-          error: result.check.flatMap { $0.passed ? nil : "it was stored, and its verification did not pass" }, backup: manifest.id,
-          collections: manifest.collections.map(\.fullName), rows: manifest.rows, bytes: manifest.newBytes, seconds: manifest.seconds))
+      let run = RunRecord(
+        verb: "backup", started: started,
+        outcome: result.check?.passed == false ? .damage : result.check?.drill?.isDone == false ? .failed : .done,
+        error: result.check.flatMap { $0.passed ? nil : "it was stored, and its verification did not pass" }, backup: manifest.id,
+        collections: manifest.collections.map(\.fullName), rows: manifest.rows, bytes: manifest.newBytes, seconds: manifest.seconds)
+      try? await repository.record(run)
+      result.run = run
       return result
     } catch {
       // The failure itself matters more than a record of it that cannot be written either.

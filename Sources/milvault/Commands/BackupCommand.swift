@@ -70,6 +70,8 @@ struct BackupCommand: MilvaultCommand {
   @Option(help: ArgumentHelp("How long to wait for a prune to finish.", valueName: "time"))
   var lockWait = DurationText(seconds: 600)
 
+  @OptionGroup var notify: NotifyOptions
+
   @Flag(help: "Keep the server's users, roles and grants too, all of them. Passwords cannot be read, from no server.")
   var rbac = false
 
@@ -101,6 +103,18 @@ struct BackupCommand: MilvaultCommand {
   }
 
   func work(_ console: Console) async throws -> Outcome {
+    let started = Timestamp.now
+    do {
+      return try await backUp(console)
+    } catch {
+      let words = Run.words(for: error)
+      let run = RunRecord(verb: "backup", started: started, outcome: .failed, error: words, collections: collections)
+      await notify.tell("backup failed: \(words)", run, [], console)
+      throw error
+    }
+  }
+
+  private func backUp(_ console: Console) async throws -> Outcome {
     var options = BackupOptions()
     let database = try common.defaultDatabase()
     options.collections = try collections.map { try CollectionName($0, defaultDatabase: database) }
@@ -123,6 +137,11 @@ struct BackupCommand: MilvaultCommand {
     let result = try await job.run()
     report(result, console)
     try console.answer(Answer(backup: result.entry.manifest, check: result.check))
+    if let run = result.run {
+      let summary =
+        "backup \(result.entry.manifest.id), \(Format.number(result.entry.manifest.rows)) rows: \(result.check?.verdict ?? "UNVERIFIED")"
+      await notify.tell(summary, run, result.check.map { [$0] } ?? [], console)
+    }
     if result.check?.passed == false { return .damage }
     return result.check?.drill?.isDone == false ? .failed : .done
   }

@@ -24,6 +24,7 @@ struct VerifyCommand: MilvaultCommand {
         milvault verify latest --level restore --scratch embedded
         milvault verify --all --older-than 30d --level restore --scratch http://test:19530
         milvault verify latest --level restore --sample 5%
+        milvault verify latest --level restore --report proof.html --notify-url https://hooks.example.com/milvault
       """)
 
   @OptionGroup(title: "Options of every command") var common: CommonOptions
@@ -39,6 +40,11 @@ struct VerifyCommand: MilvaultCommand {
 
   @Option(help: "How deep: checksums, rows, restore.")
   var level: VerifyLevel = .rows
+
+  @Option(help: ArgumentHelp("Write a page about it that a person can keep or hand on: one HTML file.", valueName: "file.html"))
+  var report: String?
+
+  @OptionGroup var notify: NotifyOptions
 
   @OptionGroup(title: "Drills (--level restore)") var drill: DrillArguments
 
@@ -64,7 +70,9 @@ struct VerifyCommand: MilvaultCommand {
     do {
       return try await verify(repository, started: started, console)
     } catch {
-      try? await repository.record(RunRecord(verb: "verify", started: started, outcome: .failed, error: "\(error)"))
+      let run = RunRecord(verb: "verify", mode: level.rawValue, started: started, outcome: .failed, error: Run.words(for: error))
+      try? await repository.record(run)
+      await notify.tell("verify failed: \(Run.words(for: error))", run, [], console)
       throw error
     }
   }
@@ -77,21 +85,37 @@ struct VerifyCommand: MilvaultCommand {
     let verification = Verification(repository: repository, drill: options, progress: console.meter)
     var checks: [CheckRecord] = []
     var damage: [String: DamageSummary] = [:]
+    var subjects: [VerificationReport.Subject] = []
     for entry in entries {
       let check = try await verification.run(entry, level: level)
       checks.append(check)
       Self.report(check, console)
-      guard !check.findings.isEmpty else { continue }
-      let summary = try await DamageSummary(check, of: entry.manifest, in: repository, entries: catalog.entries)
-      Self.report(summary, of: entry.manifest, console)
-      damage[entry.manifest.id] = summary
+      var summary: DamageSummary?
+      if !check.findings.isEmpty {
+        let found = try await DamageSummary(check, of: entry.manifest, in: repository, entries: catalog.entries)
+        Self.report(found, of: entry.manifest, console)
+        (damage[entry.manifest.id], summary) = (found, found)
+      }
+      subjects.append(.init(entry: entry, check: check, damage: summary))
     }
     for problem in problems { console.say("DAMAGED: \(problem)") }
     let outcome = Self.outcome(checks, problems: problems)
-    console.say(Self.summary(checks, problems: problems, level: level))
-    try? await repository.record(record(checks, problems: problems, outcome, started: started))
+    let summary = Self.summary(checks, problems: problems, level: level)
+    console.say(summary)
+    let run = record(checks, problems: problems, outcome, started: started)
+    try? await repository.record(run)
     try console.answer(Answer(checks: checks, damage: damage, problems: problems))
-    return outcome
+    await notify.tell(summary, run, checks, console)
+    guard let report else { return outcome }
+    do {
+      try await VerificationReport(repository: repository, subjects: subjects, problems: problems).write(to: URL(fileURLWithPath: report))
+      console.note("wrote \(report)")
+      return outcome
+    } catch {
+      // What was found stays what it is.
+      console.complain("\(error)")
+      return outcome == .done ? .failed : outcome
+    }
   }
 
   private func chosen(_ repository: Repository, _ catalog: Catalog, _ console: Console) async throws -> [CatalogEntry] {

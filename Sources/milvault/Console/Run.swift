@@ -74,7 +74,7 @@ struct Run {
     return .failed
   }
 
-  private static func words(for error: any Error) -> String {
+  static func words(for error: any Error) -> String {
     if error is CancellationError { return "stopped before it was done; nothing half-made was left" }
     return "\(error)"
   }

@@ -12,9 +12,14 @@ extension RealServers {
       try #require(try JSONDecoder().decode(Answer.self, from: Data(finished.output.utf8)).checks.first)
     }
 
-    /// The scratch collections that a server has.
-    private func scratch(on server: TestServer) async throws -> String {
-      try await server.pymilvus("run", "print([c for c in utility.list_collections() if c.startswith('milvault_drill_')])")
+    /// The scratch collections that drills of a test's repository have on its server, or another.
+    private func scratch(_ filled: Filled) async throws -> String {
+      struct Description: Decodable { let id: String }
+      let id = try JSONDecoder().decode(
+        Description.self, from: Data(contentsOf: URL(fileURLWithPath: "\(filled.repository)/repository.json"))
+      ).id.prefix(8)
+      return try await filled.server.pymilvus(
+        "run", "print([c for c in utility.list_collections() if c.startswith('milvault_drill_\(id)')])")
     }
 
     private func state(_ filled: Filled) async throws -> String {
@@ -43,7 +48,7 @@ extension RealServers {
         search.queries == 15 && search.recall > 0.95 && search.sourceRecall ?? 0 > 0.95 && search.largestScoreDifference < 1e-4, "\(search)"
       )
       #expect(try await state(filled) == "proven")
-      #expect(try await scratch(on: filled.server).contains("[]"))
+      #expect(try await scratch(filled).contains("[]"))
       #expect(try await filled.content() == before)
       let list = try await filled.milvault("list")
       #expect(list.output.contains("restore 20") && list.output.contains(filled.server.uri.dropFirst(7)), "\(list)")
@@ -106,7 +111,7 @@ extension RealServers {
       let drill = try await filled.milvault("verify", "--level", "restore", "--scratch", faulty.uri)
       #expect(drill.exitCode == 2 && drill.output.contains("THE DRILL FAILED") && drill.output.contains(words), "\(drill)")
       #expect(try await state(filled) == "drillFailed")
-      #expect(try await scratch(on: filled.server).contains("[]"))
+      #expect(try await scratch(filled).contains("[]"))
       // Nothing is damaged: the same backup on a sound server.
       let again = try await filled.milvault("verify", "--level", "restore", "--uri", filled.server.uri)
       #expect(again.exitCode == 0, "\(again)")
@@ -127,7 +132,7 @@ extension RealServers {
       #expect(drill.exitCode == 2, "\(drill)")
       let one = try #require(try check(drill).drill?.collections.first)
       #expect(one.outcome == .contradicted && one.searches.first?.isEnough == false && one.why?.contains("nearest rows") == true, "\(one)")
-      #expect(try await scratch(on: filled.server).contains("[]"))
+      #expect(try await scratch(filled).contains("[]"))
       try await filled.drop()
     }
 
@@ -227,22 +232,22 @@ extension RealServers {
       let command = ["verify", "--level", "restore", "--uri", filled.server.uri, "--repo", filled.repository]
       for round in 0..<(Project.isSoak ? 20 : 3) {
         let drill = try RunningProcess(Project.milvault, command, folder: filled.scratch.folder)
-        while drill.isRunning, try await scratch(on: filled.server).contains("[]") {}
+        while drill.isRunning, try await scratch(filled).contains("[]") {}
         try await Task.sleep(for: .milliseconds(Int.random(in: 0...(200 * round + 1))))
         drill.signal(SIGINT)
         let finished = await drill.wait()
         #expect(finished.exitCode == 1 || finished.exitCode == 0, "\(finished)")
-        #expect(try await scratch(on: filled.server).contains("[]"), "round \(round): \(finished)")
+        #expect(try await scratch(filled).contains("[]"), "round \(round): \(finished)")
       }
       let killed = try RunningProcess(Project.milvault, command, environment: ["MILVAULT_LOCK_LIMIT": "2"], folder: filled.scratch.folder)
-      while killed.isRunning, try await scratch(on: filled.server).contains("[]") {}
+      while killed.isRunning, try await scratch(filled).contains("[]") {}
       killed.signal(SIGKILL)
       _ = await killed.wait()
-      #expect(try await !scratch(on: filled.server).contains("[]"))
+      #expect(try await !scratch(filled).contains("[]"))
       try await Task.sleep(for: .seconds(3))
       let next = try await run(Project.milvault, command, environment: ["MILVAULT_LOCK_LIMIT": "2"], folder: filled.scratch.folder)
       #expect(next.exitCode == 0 && next.errors.contains("which a drill left that was killed"), "\(next)")
-      #expect(try await scratch(on: filled.server).contains("[]"))
+      #expect(try await scratch(filled).contains("[]"))
       try await filled.drop()
     }
   }
