@@ -46,6 +46,7 @@ bench: build
 	Benchmarks/since
 	Benchmarks/merge
 	Benchmarks/restore
+	Benchmarks/verify
 
 install: build
 	@Scripts/install "$(PREFIX)"

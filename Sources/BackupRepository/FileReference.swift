@@ -19,6 +19,12 @@ public struct FileReference: Sendable, Hashable, Codable {
     self.bytes = bytes
   }
 
+  /// - Returns: nil if it is no data file's name.
+  init?(name: String, bytes: Int) {
+    guard Self.isName(name) else { return nil }
+    (self.name, self.bytes) = (name, bytes)
+  }
+
   /// - Throws: a decoding error if the name is not a digest and a kind: a manifest must not lead out of the repository.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)

@@ -111,6 +111,33 @@ import Testing
     #expect((failed + [check(.rows, 3, passed: true)]).proof?.level == .restore)
     #expect([CheckRecord]().proof == nil)
   }
+
+  /// A drill that failed is taken back only by one that restored the same collection, all of it.
+  @Test func aFailedDrillStandsUntilTheSameIsDrilledWhole() {
+    func drill(_ seconds: Double, sample: Double? = nil, _ outcomes: [(String, DrillRecord.Collection.Outcome)]) -> CheckRecord {
+      CheckRecord(
+        backup: "b", level: .restore, time: Timestamp(Date(timeIntervalSince1970: seconds)), findings: [], files: 1, bytes: 1, rows: 1,
+        seconds: 1,
+        drill: DrillRecord(
+          sample: sample,
+          collections: outcomes.map { .init(collection: $0.0, outcome: $0.1, server: "s", version: "v", rows: 1, of: 1) }))
+    }
+    let failed = drill(1, [("x", .contradicted), ("y", .equal)])
+    #expect(!failed.passed && [failed].proof == nil)
+    #expect([failed, drill(2, sample: 0.01, [("x", .equal), ("y", .equal)])].proof == nil)
+    #expect([failed, drill(2, [("x", .notHeld), ("y", .equal)])].proof == nil)
+    #expect([failed, drill(2, [("x", .equal)])].proof != nil)
+    let rows = CheckRecord(
+      backup: "b", level: .rows, time: Timestamp(Date(timeIntervalSince1970: 3)), findings: [], files: 1, bytes: 1, rows: 1, seconds: 1)
+    #expect([failed, rows].proof == nil)
+    // What was damaged in a run with a drill is whole again when the rows are.
+    var damaged = drill(1, [("x", .equal)])
+    (damaged.findings, damaged.passed) = ([.init(collection: "y", file: "f", problem: "p")], false)
+    #expect([damaged].proof == nil && [damaged, rows].proof != nil)
+    // A sample proves a sample.
+    let sampled = drill(1, sample: 0.05, [("x", .equal)])
+    #expect(!sampled.proves(.restore) && sampled.proves(.restore, sample: 0.05) && sampled.proves(.rows))
+  }
 }
 
 /// A repository with three backups of a collection that changes, and golden queries, to be hurt.
@@ -138,7 +165,8 @@ private struct DamagedRepository {
       let time = Timestamp(Date().addingTimeInterval(Double(round - 3)))
       let list = try await repository.putSegmentList(segments, damaged: [])
       let golden = try await repository.put(
-        GoldenQueries(fields: [.init(field: "v", metric: "L2", k: 1, queries: [.init(vector: Data([1, 2]), neighbours: [], isCut: false)])]
+        GoldenQueries(
+          asked: 1, fields: [.init(field: "v", metric: "L2", k: 1, queries: [.init(vector: Data([1, 2]), neighbours: [], isCut: false)])]
         ),
         damaged: [])
       let content = segments.reduce(into: ContentDigest()) { $0.add($1.content) }

@@ -47,9 +47,11 @@ public struct GoldenQueries: Sendable, Codable {
   }
 
   public var formatVersion = Repository.formatVersion
+  /// Queries that were asked for, a field; where rows have no vector, or there are fewer, a field has fewer.
+  public var asked: Int
   public var fields: [Field]
 
-  public init(fields: [Field]) { self.fields = fields }
+  public init(asked: Int, fields: [Field]) { (self.asked, self.fields) = (asked, fields) }
 }
 
 extension Repository {

@@ -1,4 +1,5 @@
 public import Foundation
+import ObjectStorage
 public import RowBatches
 
 /// How deep a verification went. Each level proves what the ones before it do.
@@ -99,17 +100,37 @@ public struct CheckRecord: Sendable, Codable {
   }
 }
 
+extension CheckRecord {
+  /// How deep the files were looked at.
+  private var fileLevel: VerifyLevel { Swift.min(level, .rows) }
+
+  /// Whether it proves that much: of a drill that all was restored, or at least such a share, but what no server there could hold.
+  public func proves(_ wanted: VerifyLevel, sample: Double? = nil) -> Bool {
+    guard passed, level >= wanted else { return false }
+    guard wanted == .restore, let drill else { return true }
+    return drill.isDone && (drill.sample ?? 1) >= (sample ?? 1)
+  }
+
+  /// Whether it takes back what an earlier one said: damage, if the files were looked at as deep and are whole; a drill that failed, if the same
+  /// collections were restored, all of them, and are equal.
+  fileprivate func clears(_ failed: CheckRecord) -> Bool {
+    if !failed.findings.isEmpty, !findings.isEmpty || fileLevel < failed.fileLevel { return false }
+    guard let contradicted = failed.drill?.collections.filter({ $0.outcome == .contradicted }), !contradicted.isEmpty else { return true }
+    guard let drill, drill.sample == nil else { return false }
+    return contradicted.allSatisfy { one in drill.collections.contains { $0.collection == one.collection && $0.outcome == .equal } }
+  }
+}
+
 extension [CheckRecord] {
-  /// Of one backup's checks, oldest first, the failed ones that no later one, as deep or deeper, has proven wrong.
+  /// Of one backup's checks, oldest first, the failed ones that no later one has taken back.
   public var standingFailures: [CheckRecord] {
-    indices.filter { failed in !self[failed].passed && !self[failed...].contains { $0.passed && $0.level >= self[failed].level } }
-      .map { self[$0] }
+    indices.filter { failed in !self[failed].passed && !self[(failed + 1)...].contains { $0.clears(self[failed]) } }.map { self[$0] }
   }
 
   /// What proves the backup: of the deepest passed checks the newest; nil while a failure stands, or if there is none.
   public var proof: CheckRecord? {
     guard standingFailures.isEmpty else { return nil }
-    return filter(\.passed).max { ($0.level, $0.time) < ($1.level, $1.time) }
+    return filter(\.passed).max { ($0.level, $0.drill?.sample ?? 1, $0.time) < ($1.level, $1.drill?.sample ?? 1, $1.time) }
   }
 }
 
@@ -118,7 +139,7 @@ extension Repository {
     try await store.put(try SealedFile.seal(check).bytes, at: "checks/\(check.backup)/\(check.time.fileName).json")
   }
 
-  /// The verifications of a backup, oldest first. A record that is damaged proves nothing and is left out.
+  /// The verifications of a backup, oldest first. A record that is damaged is left out, and so are proofs from before it: it may have said otherwise.
   public func checks(of backup: String) async throws -> [CheckRecord] { try await checks(in: "checks/\(backup)/").checks[backup] ?? [] }
 
   /// The verifications of all backups, and the records that are damaged.
@@ -130,16 +151,21 @@ extension Repository {
     var checks: [String: [CheckRecord]] = [:]
     var damaged: [RepositoryError] = []
     for object in try await store.list(prefix) {
+      let parts = object.key.split(separator: "/").map(String.init)
+      guard parts.count == 3 else { continue }
       do {
         let check = try Self.check(try await store.read(object.key), place: place(object.key))
         // One of another backup, put in this one's folder, says nothing of either.
-        guard object.key.hasPrefix("checks/\(check.backup)/") else {
-          damaged.append(.damaged(place(object.key), "it is about backup \(check.backup)"))
-          continue
+        guard check.backup == parts[1] else {
+          throw RepositoryError.damaged(place(object.key), "it is about backup \(check.backup)")
         }
-        checks[check.backup, default: []].append(check)
-      } catch let error as RepositoryError {
-        damaged.append(error)
+        checks[parts[1], default: []].append(check)
+      } catch StorageError.notFound {
+        continue  // pruned meanwhile
+      } catch {
+        damaged.append(error as? RepositoryError ?? .damaged(place(object.key), "it cannot be read (\(error))"))
+        // In the order of their names, which is that of their times.
+        checks[parts[1]]?.removeAll(where: \.passed)
       }
     }
     return (checks.mapValues { $0.sorted { $0.time < $1.time } }, damaged)
@@ -150,7 +176,7 @@ extension Repository {
     do {
       check = try JSONDecoder().decode(CheckRecord.self, from: bytes)
     } catch {
-      throw RepositoryError.damaged(place, decodingProblem(error))
+      throw RepositoryError.damaged(place, "it is no record of a check any more")
     }
     // Those of the first milvaults have no seal; they have fewer members.
     let members = (try? JSONSerialization.jsonObject(with: bytes) as? [String: Any])?.keys.map(\.self) ?? []
@@ -164,13 +190,23 @@ extension Repository {
   public func damagedFiles() async throws -> Set<String> {
     var damaged: Set<String> = []
     for check in try await allChecks().checks.values.flatMap(\.standingFailures) {
-      for name in check.findings.compactMap(\.file) {
-        let modified = try await store.info("data/\(name.prefix(2))/\(name)")?.modified
-        if let modified, modified > check.time.date { continue }
+      for name in check.findings.compactMap(\.file) where !damaged.contains(name) {
+        let info = try await store.info("data/\(name.prefix(2))/\(name)")
+        // A copy of the repository may have given it a new time: its bytes have to say it too.
+        if let info, info.modified > check.time.date, let file = FileReference(name: name, bytes: info.bytes),
+          (try? await self.check(file)) != nil
+        {
+          continue
+        }
         damaged.insert(name)
       }
     }
     return damaged
+  }
+
+  /// Whether a check found one of the files damaged that a backup needs, its own checks or another backup's.
+  public func isKnownToBeDamaged(_ entry: CatalogEntry) async throws -> Bool {
+    try await !backups(needing: try await damagedFiles(), among: [entry]).isEmpty
   }
 
   /// The backups that need one of these data files.
@@ -180,6 +216,10 @@ extension Repository {
     for entry in entries {
       for collection in entry.manifest.collections {
         if found.last == entry.manifest.id { break }
+        if let golden = collection.golden, files.contains(golden.name) {
+          found.append(entry.manifest.id)
+          break
+        }
         for partition in collection.partitions {
           guard let list = partition.segmentList else { continue }
           // A list that cannot be read is damage of its own, and one of the files then.

@@ -31,6 +31,8 @@ public struct DrillRecord: Sendable, Codable {
     public var translations: [String]
     public var notes: [String]
     public var searches: [SearchParity]
+    /// Vector fields whose index was searched, by golden queries or vectors of their own; none where there is no index or no row.
+    public var searchedFields: [String] = []
 
     public init(collection: String, outcome: Outcome, why: String? = nil, server: String, version: String?, rows: Int, of: Int) {
       self.collection = collection
@@ -80,16 +82,31 @@ public struct SearchParity: Sendable, Codable {
   public var recalls: [Double]
   /// The largest difference between a score that the server gave and the exact one.
   public var largestScoreDifference: Double
+  /// What it may be; nil where the index keeps vectors in a coarser form, so that scores are expected to differ.
+  public var scoreTolerance: Double?
   /// What the source's own index reached when the backup was made; nil if it was not asked.
   public var sourceRecall: Double?
   /// What it had to reach.
   public var threshold: Double
 
-  public var isEnough: Bool { recall >= threshold }
+  public var isEnough: Bool { problem == nil }
+
+  /// What is wrong with it, in words.
+  public var problem: String? {
+    func percent(_ share: Double) -> String { "\((share * 1000).rounded() / 10) %" }
+    if recall < threshold {
+      return "searches of \(field) found \(percent(recall)) of the nearest rows, and should find \(percent(threshold)) at least"
+    }
+    if let scoreTolerance, !(largestScoreDifference <= scoreTolerance) {
+      return
+        "scores of searches of \(field) differ from the exact ones by \(largestScoreDifference), and should by \(scoreTolerance) at most"
+    }
+    return nil
+  }
 
   public init(
     field: String, metric: String, index: String, queries: Int, k: Int, recall: Double, recalls: [Double], largestScoreDifference: Double,
-    sourceRecall: Double?, threshold: Double
+    scoreTolerance: Double?, sourceRecall: Double?, threshold: Double
   ) {
     self.field = field
     self.metric = metric
@@ -99,6 +116,7 @@ public struct SearchParity: Sendable, Codable {
     self.recall = recall
     self.recalls = recalls
     self.largestScoreDifference = largestScoreDifference
+    self.scoreTolerance = scoreTolerance
     self.sourceRecall = sourceRecall
     self.threshold = threshold
   }

@@ -62,6 +62,13 @@ public struct StandingLock: Sendable {
     return kill(record.process, 0) == 0 || errno != ESRCH
   }
 
+  /// Whether its holder is this process.
+  var isOwn: Bool {
+    guard let record else { return false }
+    return record.host == ProcessInfo.processInfo.hostName && record.processSpace == LockRecord.ownProcessSpace
+      && record.process == ProcessInfo.processInfo.processIdentifier
+  }
+
   /// What became of a stale one.
   public var words: String { "removed the lock of \(holder): nothing was heard of it for \(Int(age)) s" }
 }

@@ -168,6 +168,11 @@ extension Repository {
   }
 
   /// The locks that others hold for a command.
+  package func verbsOfTheLiving() async throws -> [String] {
+    try await locks().filter { $0.isOthers || $0.isOwn }.compactMap { $0.record?.verb }
+  }
+
+  /// Locks of other processes that may be alive, at one verb.
   package func others(at verb: String) async throws -> [StandingLock] {
     try await locks().filter { $0.record?.verb == verb && $0.isOthers }
   }

@@ -82,10 +82,13 @@ extension Repository {
     if wanted == "latest" {
       guard let newest = catalog.newest else {
         if let damaged = catalog.problems.last { throw damaged.error }
+        if let gone = try await vanishedBackups([]).last { throw gone.error }
         throw RepositoryError.noBackups(in: store.location)
       }
       // A newer one that cannot be read must not be passed over in silence.
       let second = newest.manifest.id.prefix(16)
+      let there = Set(catalog.entries.map(\.manifest.id) + catalog.problems.map(\.backup))
+      if let gone = try await vanishedBackups(there).last(where: { $0.backup.prefix(16) >= second }) { throw gone.error }
       if let damaged = catalog.problems.last(where: { $0.backup.prefix(16) >= second }) { throw damaged.error }
       return newest
     }

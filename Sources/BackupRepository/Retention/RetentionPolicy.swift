@@ -119,11 +119,16 @@ extension Repository {
     return groups
   }
 
+  private func isProven(_ entry: CatalogEntry) async throws -> Bool {
+    guard try await checks(of: entry.manifest.id).proof != nil else { return false }
+    return try await !isKnownToBeDamaged(entry)
+  }
+
   /// The backups that are not forgotten without being forced.
   /// - Parameter newestFirst: all of one group.
   private func protected(_ newestFirst: [CatalogEntry]) async throws -> [(Int, String)] {
     var protected: [(Int, String)] = []
-    for (index, entry) in newestFirst.enumerated() where try await checks(of: entry.manifest.id).proof != nil {
+    for (index, entry) in newestFirst.enumerated() where try await isProven(entry) {
       protected.append((index, "the last that verified well"))
       break
     }

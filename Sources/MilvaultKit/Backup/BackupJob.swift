@@ -68,7 +68,10 @@ public struct BackupJob: Sendable {
       let run = RunRecord(
         verb: "backup", started: started,
         outcome: result.check?.passed == false ? .damage : result.check?.drill?.isDone == false ? .failed : .done,
-        error: result.check.flatMap { $0.passed ? nil : "it was stored, and its verification did not pass" }, backup: manifest.id,
+        error: result.check.flatMap { check in
+          if !check.passed { return "it was stored, and its verification did not pass" }
+          return check.drill?.isDone == false ? "it was stored and its files are proven, but the drill was not done" : nil
+        }, backup: manifest.id,
         collections: manifest.collections.map(\.fullName), rows: manifest.rows, bytes: manifest.newBytes, seconds: manifest.seconds)
       try? await repository.record(run)
       result.run = run
@@ -168,7 +171,9 @@ public struct BackupJob: Sendable {
     var chosen: [String: [String]] = [:]
     if options.collections.isEmpty {
       for database in try await connection.databases() {
-        chosen[database] = try await connection.withClient(for: database) { try await $0.listCollections() }
+        let names = try await connection.withClient(for: database) { try await $0.listCollections() }
+        // Of a drill that is under way, or was killed.
+        chosen[database] = names.filter { !ScratchCollections.isScratch($0) }
       }
       guard chosen.values.contains(where: { !$0.isEmpty }) else { throw BackupError.nothingToBackUp(connection.address) }
     } else {

@@ -9,7 +9,9 @@ struct BackedUpKeys {
   private let key: FieldLayout
   private let withRows: Bool
   private var segments: ArraySlice<Segment>
-  private var current: (entries: MergedEntries, through: Key?)?
+  private var current: (entries: MergedEntries, segment: Segment)?
+  /// Of what was given of the current segment.
+  private var content = ContentDigest()
   /// Bytes of the files that were opened.
   private(set) var bytesRead = 0
 
@@ -22,22 +24,29 @@ struct BackedUpKeys {
   }
 
   /// The next of them, keys that are gone left out; nil at the end, or when all up to `through` were given.
+  /// - Throws: `RepositoryError.damaged` if the digests of a segment are not those of its rows.
   mutating func next(through: Key? = nil) async throws -> KeyedEntries? {
     while true {
-      if var (entries, end) = current {
+      if var (entries, segment) = current {
         let found = try entries.next(through: through)
-        current = (entries, end)
+        current = (entries, segment)
         if let found {
           guard found.rows.count > 0 else { continue }
+          content.add(ContentDigest(of: RowDigests(found.present.digests.compactMap(\.self))))
           return found.present
         }
         // Nothing more below the bound: of this segment, if the bound lies within it.
-        if let through, end.map({ through < $0 }) ?? true { return nil }
+        if let through, segment.through.map({ through < $0 }) ?? true { return nil }
         current = nil
+        guard content == segment.content else {
+          throw RepositoryError.damaged(
+            repository.place(segment.base.digests.key), "with its deltas it does not give the digests of the rows that were backed up")
+        }
       }
       guard let segment = segments.popFirst() else { return nil }
+      content = ContentDigest()
       let entries = try await open(segment)
-      current = (entries, segment.through)
+      current = (entries, segment)
     }
   }
 

@@ -4,7 +4,6 @@ import RowBatches
 enum DiffError: Error, CustomStringConvertible {
   case noCollection(String, [String], has: [String])
   case damagedRow(Key)
-  case keysOfAnotherType(String)
 
   var description: String {
     switch self {
@@ -12,7 +11,6 @@ enum DiffError: Error, CustomStringConvertible {
       "there is no collection \(name) in \(places.joined(separator: " or ")); there are \(has.joined(separator: ", "))"
     case .damagedRow(let key):
       "the row with key \(key) is not the one that was backed up: its file is damaged. `milvault verify` names it"
-    case .keysOfAnotherType(let name): "the primary key of \(name) is another, so that no row can be told from another"
     }
   }
 }

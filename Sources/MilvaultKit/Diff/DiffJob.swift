@@ -69,7 +69,7 @@ public struct DiffJob: Sendable {
   ) async throws -> CollectionDiff {
     var diff = CollectionDiff(collection: after.fullName, presence: .both, schema: before.schema.differences(from: after.schema))
     let (key, otherKey) = (try before.keyLayout(), try after.keyLayout())
-    guard key.name == otherKey.name, key.type == otherKey.type else { throw DiffError.keysOfAnotherType(after.fullName) }
+    guard key.name == otherKey.name, key.type == otherKey.type else { return diff.withoutRows }
     for name in Set((before.partitions + after.partitions).map(\.name)).sorted() {
       let old = try await segments(of: before.partitions.first { $0.name == name }, &bytesRead)
       let new = try await segments(of: after.partitions.first { $0.name == name }, &bytesRead)
@@ -146,7 +146,7 @@ extension DiffJob {
     var all: [CollectionName] = []
     for database in try await live.databases() {
       let names = try await live.withClient(for: database) { try await $0.listCollections() }
-      all += names.map { CollectionName(database: database, name: $0) }
+      all += names.filter { !ScratchCollections.isScratch($0) }.map { CollectionName(database: database, name: $0) }
     }
     return all
   }
@@ -162,7 +162,7 @@ extension DiffJob {
     }
     var diff = CollectionDiff(collection: name.text, presence: .both, schema: before.schema.differences(from: schema))
     let key = try before.keyLayout()
-    guard schema.primaryKey?.name == key.name, schema.primaryKey?.type == key.type else { throw DiffError.keysOfAnotherType(name.text) }
+    guard schema.primaryKey?.name == key.name, schema.primaryKey?.type == key.type else { return (diff.withoutRows, 0) }
     var bytesRead = 0
     try await client.whileLoaded(schema.name, state: try await client.loadState(of: schema.name), progress: progress) {
       let capture = try await QueryCapture.now(client, schema, on: live)
@@ -196,6 +196,13 @@ extension KeyedEntries {
 }
 
 extension CollectionDiff {
+  /// Of collections with other primary keys, no row of which can be told from another.
+  fileprivate var withoutRows: CollectionDiff {
+    var diff = self
+    diff.schema.append("the primary key is another, so its rows cannot be compared")
+    return diff
+  }
+
   /// A collection that only one side has.
   fileprivate static func onOneSide(_ backup: CollectionBackup?, isAfter: Bool, name: String) -> CollectionDiff {
     var diff = CollectionDiff(collection: name, presence: isAfter ? .onlyAfter : .onlyBefore)

@@ -9,7 +9,7 @@ enum SegmentRuns {
     guard !before.isEmpty, !after.isEmpty else { return before.isEmpty && after.isEmpty ? [] : [(before, after)] }
     var pairs: [(before: [Segment], after: [Segment])] = []
     var (old, new) = (before[...], after[...])
-    while let first = old.popFirst(), let second = new.popFirst() {
+    while !old.isEmpty, !new.isEmpty, let first = old.popFirst(), let second = new.popFirst() {
       var (a, b) = ([first], [second])
       while let more = Self.isBehind(a, b) ? old.popFirst() : Self.isBehind(b, a) ? new.popFirst() : nil {
         if Self.isBehind(a, b) { a.append(more) } else { b.append(more) }

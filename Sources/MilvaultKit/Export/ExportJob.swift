@@ -38,7 +38,13 @@ public struct ExportJob: Sendable {
   /// Exports. The folder has its name only when it is whole.
   /// - Throws: `ExportError`, `RepositoryError` for damage, `StorageError`.
   public func run(_ entry: CatalogEntry) async throws -> [ExportDescription] {
-    try await repository.whileReading(verb: "export") { try await export(entry) }
+    try await repository.recorded("export", backup: entry.manifest.id) {
+      try await repository.whileReading(verb: "export") { try await export(entry) }
+    } fill: { exported, run in
+      run.collections = exported.map { CollectionName(database: $0.database, name: $0.name).text }
+      run.rows = exported.flatMap(\.partitions).reduce(0) { $0 + $1.content.rows }
+      run.bytes = exported.flatMap(\.partitions).flatMap(\.files).reduce(0) { $0 + $1.bytes }
+    }
   }
 
   private func export(_ entry: CatalogEntry) async throws -> [ExportDescription] {

@@ -51,8 +51,14 @@ public struct ImportJob: Sendable {
   /// - Parameter name: the backup's name.
   /// - Throws: `ImportError` naming the file; then there is no backup. `.schemaGuessed` if there is no schema but a guess, not taken.
   public func run(name: String? = nil) async throws -> ImportResult {
-    try await repository.withLock(.shared, verb: "import", options: LockOptions(wait: 600), told: { progress.tell($0.words) }) { lock in
-      try await run(name: name, under: lock)
+    try await repository.recorded("import") {
+      try await repository.withLock(.shared, verb: "import", options: LockOptions(wait: 600), told: { progress.tell($0.words) }) { lock in
+        try await run(name: name, under: lock)
+      }
+    } fill: { result, run in
+      let manifest = result.entry.manifest
+      (run.backup, run.rows, run.bytes) = (manifest.id, manifest.rows, manifest.newBytes)
+      run.collections = manifest.collections.map(\.fullName)
     }
   }
 

@@ -72,7 +72,18 @@ public struct Webhook: Sendable {
     request.headers.add(name: "Content-Type", value: "application/json")
     request.headers.add(name: "User-Agent", value: Tool.name.replacingOccurrences(of: " ", with: "/"))
     request.body = .bytes(ByteBuffer(bytes: body))
-    return Int(try await HTTPClient.shared.execute(request, timeout: .seconds(timeout)).status.code)
+    var configuration = HTTPClient.Configuration()
+    // We try again ourselves; its own tries would last as long as the timeout where nobody listens.
+    configuration.connectionPool.retryConnectionEstablishment = false
+    let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    do {
+      let status = Int(try await client.execute(request, timeout: .seconds(timeout)).status.code)
+      try await client.shutdown()
+      return status
+    } catch {
+      try? await client.shutdown()
+      throw error
+    }
   }
 }
 

@@ -49,6 +49,8 @@ struct ReportPage {
     let history: [Past]
     let hasHistory: Bool
     let record: String
+    let unrecorded: String
+    let isRecorded: Bool
   }
 
   struct Fact {
@@ -72,6 +74,8 @@ struct ReportPage {
     let hasIndexes: Bool
     let translations: [String]
     let hasTranslations: Bool
+    let notes: [String]
+    let hasNotes: Bool
     let searches: [Search]
   }
 
@@ -115,7 +119,7 @@ extension ReportPage.Backup {
     hasFindings = !findings.isEmpty
     lost = (subject.damage?.collections ?? []).flatMap { one in
       ["\(one.collection): \(ReportWords.number(one.restorable)) of \(ReportWords.number(one.rows)) rows can be restored"]
-        + one.lost.map(\.words)
+        + one.lost.map { "lost: \($0.words)" }
     }
     hasLost = !lost.isEmpty
     sharedBy =
@@ -123,6 +127,8 @@ extension ReportPage.Backup {
     self.history = (history.checks[manifest.deployment.label] ?? []).map(ReportPage.Past.init)
     hasHistory = !self.history.isEmpty
     record = "checks/\(check.backup)/\(check.time.fileName).json"
+    unrecorded = check.unrecorded ?? ""
+    isRecorded = check.unrecorded == nil
   }
 
   private static func facts(_ subject: VerificationReport.Subject) -> [ReportPage.Fact] {
@@ -136,10 +142,12 @@ extension ReportPage.Backup {
       .init(
         name: "Verified",
         value: "\(ReportWords.time(check.time)), in \(ReportWords.seconds(check.seconds)), on \(check.host) by \(check.tool)"),
-      .init(name: "Level", value: "\(check.level.rawValue): \(ReportWords.meaning(check.level))"),
+      .init(name: "Level", value: ReportWords.meaning(check)),
       .init(
-        name: "Read",
-        value: "\(ReportWords.number(check.files)) files, \(ReportWords.bytes(check.bytes)), \(ReportWords.number(check.rows)) rows"),
+        name: "Looked at",
+        value:
+          "\(ReportWords.number(check.files)) files of \(ReportWords.bytes(check.bytes)), which hold \(ReportWords.number(check.rows)) rows"
+      ),
     ]
   }
 }
@@ -160,12 +168,14 @@ extension ReportPage.Collection {
         drilled.map {
           $0.rows < $0.of ? "\(ReportWords.number($0.rows)) of \(ReportWords.number($0.of))" : "all \(ReportWords.number($0.rows))"
         } ?? ""
-      drill = "\(of) rows restored on \(server), each read back and equal"
+      let equal = drilled?.translations.isEmpty == false ? "equal to what it was translated to" : "equal"
+      let searched = drilled?.searchedFields.isEmpty == false ? "searched" : "nothing to search"
+      drill = "\(of) rows restored on \(server), each read back and \(equal); \(searched)"
       tone = isHurt ? "bad" : "good"
     case .contradicted?: (drill, tone) = ("FAILED on \(server)", "bad")
     case .notHeld?: (drill, tone) = ("not restored: \(server) cannot hold it; proven by its rows", isHurt ? "bad" : "open")
     case .notFinished?: (drill, tone) = ("not finished on \(server)", isHurt ? "bad" : "open")
-    case nil: (drill, tone) = (check.drill == nil ? "no drill" : "not restored: its files are damaged", isHurt ? "bad" : "good")
+    case nil: (drill, tone) = (isHurt && check.drill != nil ? "not restored: its files are damaged" : "no drill", isHurt ? "bad" : "good")
     }
     why = drilled?.why ?? ""
     hasWhy = !why.isEmpty
@@ -181,6 +191,8 @@ extension ReportPage.Collection {
     hasIndexes = !indexes.isEmpty
     translations = drilled?.translations ?? []
     hasTranslations = !translations.isEmpty
+    notes = drilled?.notes ?? []
+    hasNotes = !notes.isEmpty
     searches = (drilled?.searches ?? []).map(ReportPage.Search.init)
   }
 }
@@ -214,7 +226,7 @@ enum ReportWords {
   static func verdict(_ check: CheckRecord) -> (words: String, tone: String) {
     if !check.findings.isEmpty { return ("DAMAGED", "bad") }
     if !check.passed { return ("Drill failed", "bad") }
-    guard let drill = check.drill else { return ("Proven", "good") }
+    guard let drill = check.drill else { return (check.level == .checksums ? "Checksums proven" : "Proven, every row", "good") }
     guard drill.isDone else { return ("Files proven, drill not done", "open") }
     let equal = drill.collections.count { $0.outcome == .equal }
     if equal < drill.collections.count {
@@ -223,13 +235,17 @@ enum ReportWords {
     return (drill.sample.map { "Proven by a drill of a sample (\(percent($0)))" } ?? "Proven by a drill", "good")
   }
 
-  static func meaning(_ level: VerifyLevel) -> String {
-    switch level {
-    case .checksums: "every file is there, whole, and its bytes have the SHA-256 of its name"
-    case .rows: "every file has the SHA-256 of its name, and every row decoded has the digest that was taken when it was backed up"
-    case .restore:
-      "every file has the SHA-256 of its name, every row its digest; the collections were restored into a running Milvus, every row was read back and compared, indexes were built, loaded and searched"
-    }
+  /// What was looked at, and what was not. What that found stands elsewhere.
+  static func meaning(_ check: CheckRecord) -> String {
+    let files =
+      check.level == .checksums
+      ? "checksums: the bytes of every file were compared with the SHA-256 in its name; no row was decoded"
+      : "rows: the bytes of every file were compared with the SHA-256 in its name, and every row of what was whole with the digest that was taken when it was backed up"
+    guard let drill = check.drill else { return files }
+    let restored = drill.collections.count { $0.outcome == .equal || $0.outcome == .contradicted }
+    let part = drill.sample.map { "a sample (\(percent($0))) of " } ?? ""
+    return
+      "\(files). Then a drill: \(part)\(restored) of \(drill.collections.count) collections were restored into a running Milvus and read back"
   }
 
   static func time(_ time: Timestamp) -> String { "\(time.text.prefix(19).replacingOccurrences(of: "T", with: " ")) UTC" }

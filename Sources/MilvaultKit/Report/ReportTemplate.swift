@@ -77,12 +77,12 @@ enum ReportTemplate {
     {{#hasFindings}}
     <h3 class="bad">Damage</h3>
     <ul class="plain findings">{{#findings}}<li>{{.}}</li>{{/findings}}</ul>
-    {{#hasLost}}<p>What is left:</p><ul class="plain">{{#lost}}<li>{{.}}</li>{{/lost}}</ul>{{/hasLost}}
+    {{#hasLost}}<p>What it comes to:</p><ul class="plain">{{#lost}}<li>{{.}}</li>{{/lost}}</ul>{{/hasLost}}
     <p>{{sharedBy}}</p>
     {{/hasFindings}}
     <h3>What was proven</h3>
-    {{#hasDrill}}<p class="soft">A drill restores collections into scratch collections of a running Milvus, reads every row back, and compares it with the digest
-    taken when it was backed up; then it searches, and removes them again.{{sample}}</p>{{/hasDrill}}
+    {{#hasDrill}}<p class="soft">A drill restores collections into scratch collections of a running Milvus, reads every row back, and compares it with what
+    was sent, whose digest is that taken when it was backed up, or of its translation where one is told; then it searches, and removes them again.{{sample}}</p>{{/hasDrill}}
     {{#collections}}
     <div class="card">
     <h4>{{name}}</h4>
@@ -95,6 +95,7 @@ enum ReportTemplate {
     {{/hasStages}}
     {{#hasIndexes}}<p class="soft">{{#indexes}}{{.}}. {{/indexes}}</p>{{/hasIndexes}}
     {{#hasTranslations}}<ul class="plain soft">{{#translations}}<li>translated: {{.}}</li>{{/translations}}</ul>{{/hasTranslations}}
+    {{#hasNotes}}<ul class="plain soft">{{#notes}}<li>{{.}}</li>{{/notes}}</ul>{{/hasNotes}}
     {{#searches}}
     <h4>Searches of {{title}}</h4>
     <p class="{{tone}}">{{words}}</p>
@@ -108,11 +109,12 @@ enum ReportTemplate {
     <tbody>{{#history}}<tr><td data-name="When">{{time}}</td><td data-name="Backup">{{backup}}</td><td data-name="Level">{{level}}</td>
     <td data-name="Result" class="{{tone}}">{{result}}</td><td data-name="Where">{{place}}</td><td data-name="Took">{{took}}</td></tr>{{/history}}</tbody></table>
     {{/hasHistory}}
-    <p class="soft">The record of this verification is <code>{{record}}</code> in the repository. <code>head -n -2 FILE | sha256sum</code> gives the digest that it
-    ends with, and so it does for the manifest.</p>
+    {{^isRecorded}}<p class="bad">The repository did not take a record of this verification: {{unrecorded}}</p>{{/isRecorded}}
+    {{#isRecorded}}<p class="soft">The record of this verification is <code>{{record}}</code> in the repository. <code>head -n -2 FILE | sha256sum</code> gives the digest that it
+    ends with, and so it does for the manifest.</p>{{/isRecorded}}
     </section>
     {{/backups}}
-    <footer class="soft">A content digest is the sum of the SHA-256 digests of all rows. It finds accidents; it does not stop a forger.</footer>
+    <footer class="soft">Taken fuzzy: rows were read while writes may have gone on, so that they need not all be of one moment. A content digest is the sum of the SHA-256 digests of all rows. It finds accidents; it does not stop a forger.</footer>
     </body>
     </html>
 

@@ -162,6 +162,7 @@ struct CollectionRestoreJob: Sendable {
       ? plan.indexes.filter { $0.instead != nil }.map { "built \($0.words)" } + plan.indexesLeftOut.map { "left out \($0)" } : []
     notes += expected.flatMap(\.notes)
     var searches: [SearchParity] = []
+    var searchFailure: String?
     do {
       if staysLoaded || options.verify != .none {
         try await keeping("loading it") { try await timed("load") { try await load(staysLoaded: staysLoaded) } }
@@ -173,7 +174,8 @@ struct CollectionRestoreJob: Sendable {
               .compare(expected, by: options.verify)
           }
         }
-        searches = await timedSearches(&seconds, &notes)
+        (searches, searchFailure) = try await timedSearches(&seconds)
+        if let searchFailure { notes.append(searchFailure) }
         if !staysLoaded { try? await client.release(schema.name) }
       } else if !staysLoaded, try await client.loadState(of: schema.name) == .loaded {
         try? await client.release(schema.name)  // Lite has new collections loaded and keeps those without an index so
@@ -190,38 +192,44 @@ struct CollectionRestoreJob: Sendable {
     for alias in plan.aliases { try await keeping("setting alias \(alias)") { try await setAlias(alias) } }
     return RestoredCollection(
       source: backup.fullName, target: plan.target.text, rows: rows, verified: options.verify, seconds: seconds,
-      searches: searches, notes: notes)
+      searches: searches, searchFailure: searchFailure, notes: notes)
   }
 
   /// Searches for the backup's golden queries, if it has any and all its rows are there under their keys. That they cannot be asked does not undo
   /// what was restored.
-  private func timedSearches(_ seconds: inout [String: Double], _ notes: inout [String]) async -> [SearchParity] {
+  /// - Returns: what they found, and why some were not asked.
+  private func timedSearches(_ seconds: inout [String: Double]) async throws -> ([SearchParity], failure: String?) {
     guard options.buildIndexes, !plan.isFiltered, !plan.makesNewKeys, let file = backup.golden, backup.isWhole(as: plan.partitions) else {
-      return []
+      return ([], nil)
     }
     let watch = Stopwatch()
     defer { seconds["search"] = watch.seconds }
     progress.begin("searching \(schema.name)")
+    var searches: [SearchParity] = []
     do {
       let golden = try await repository.goldenQueries(file)
       let timestamp = connection.capabilities.has(.timestamps) ? try await client.allocateTimestamp() : nil
       let comparison = SearchComparison(
         client: client, schema: schema, translation: plan.translation, consistency: timestamp.map { .upTo($0) } ?? .strong,
         minRecall: options.minRecall)
-      var searches: [SearchParity] = []
+      var left: [String] = []
       for one in golden.fields {
         guard let source = backup.schema.field(one.field), schema.field(one.field) != nil,
           let index = plan.indexes.first(where: { $0.definition.field == one.field })?.definition
         else {
-          notes.append("golden queries of \(one.field) were not asked: it has no index there")
+          left.append("golden queries of \(one.field) were not asked: it has no index there")
           continue
         }
-        searches.append(try await comparison.run(one, source: source, index: index))
+        guard index.params["metric_type"]?.uppercased() == one.metric else {
+          left.append("golden queries of \(one.field) were not asked: they are for metric \(one.metric)")
+          continue
+        }
+        if let parity = try await comparison.run(one, source: source, index: index) { searches.append(parity) }
       }
-      return searches
+      return (searches, left.isEmpty ? nil : left.joined(separator: "; "))
     } catch {
-      notes.append("the golden queries were not asked to the end: \(error)")
-      return []
+      if Task.isCancelled || error is CancellationError { throw CancellationError() }
+      return (searches, "the golden queries were not asked to the end: \(error)")
     }
   }
 

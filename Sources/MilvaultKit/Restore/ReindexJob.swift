@@ -27,6 +27,15 @@ public struct ReindexJob: Sendable {
 
   /// - Throws: `RestoreError.indexesFailed` if the server refuses some; the others are built.
   public func run(_ entry: CatalogEntry) async throws -> [Reindexed] {
+    try await repository.recorded("reindex", backup: entry.manifest.id) {
+      try await reindex(entry)
+    } fill: { done, run in
+      run.collections = done.map(\.target)
+      for one in done { run.seconds.merge(one.seconds) { $0 + $1 } }
+    }
+  }
+
+  private func reindex(_ entry: CatalogEntry) async throws -> [Reindexed] {
     try await target.withConnection(progress: progress) { connection in
       let planner = RestorePlanner(connection: connection, repository: repository, options: options, restore: "")
       let plans = try await planner.plannedIndexes(entry.manifest)

@@ -25,6 +25,8 @@ public struct RestoredCollection: Sendable {
   var timing: RestoreTiming?
   /// What the backup's golden queries found on the rebuilt indexes; empty where it has none.
   public var searches: [SearchParity] = []
+  /// Why golden queries were not asked that the backup has; nil if they were.
+  public var searchFailure: String?
   /// Settings that the server left out, in words: they do not touch the rows.
   public var notes: [String] = []
 }

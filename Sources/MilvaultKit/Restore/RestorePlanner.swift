@@ -67,6 +67,11 @@ struct RestorePlanner: Sendable {
         "--mode replace would put what is left of \(plan.source) in the place of a live collection: use --mode merge, or --suffix _restored"
       )
     }
+    if !plan.leftOut.isEmpty, options.mode.isIntoLive, plan.partitions.count > 1 {
+      plan.obstacles.append(
+        "which keys stand in several of its partitions cannot be told without what is damaged, and a merge has to know: restore it beside with --suffix _restored"
+      )
+    }
     do {
       plan.filter = try options.filter.map { try RowFilter($0, layout: backup.layout) }
       for name in try await namesOfNoRow(plan.filter, in: backup) {

@@ -59,7 +59,7 @@ struct ExactSearch {
           return GoldenQueries.Query(vector: bytes, neighbours: neighbours, isCut: isCut)
         })
     }
-    return GoldenQueries(fields: fields)
+    return GoldenQueries(asked: count, fields: fields)
   }
 
   private struct Queries {

@@ -1,9 +1,9 @@
-import BackupRepository
+package import BackupRepository
 import RowBatches
 
 /// The rows nearest to one query, of all that were offered: as many as count, and those that are as near as the last of them.
-struct NearestRows: Sendable {
-  let k: Int
+package struct NearestRows: Sendable {
+  package let k: Int
   let isSimilarity: Bool
   /// A heap, the farthest first.
   private var heap: [GoldenQueries.Neighbour] = []
@@ -11,7 +11,7 @@ struct NearestRows: Sendable {
   /// Rows that are kept besides the first `k`: as many may be as near as the last.
   private static let ties = 100
 
-  init(k: Int, isSimilarity: Bool) { (self.k, self.isSimilarity) = (k, isSimilarity) }
+  package init(k: Int, isSimilarity: Bool) { (self.k, self.isSimilarity) = (k, isSimilarity) }
 
   private var most: Int { k + Self.ties }
 
@@ -22,12 +22,12 @@ struct NearestRows: Sendable {
   }
 
   /// Whether a row with this score would be kept: asked first, since most are not.
-  func takes(_ score: Float) -> Bool {
+  package func takes(_ score: Float) -> Bool {
     guard heap.count >= most, let last = heap.first else { return true }
     return isSimilarity ? score >= last.score : score <= last.score
   }
 
-  mutating func offer(_ one: GoldenQueries.Neighbour) {
+  package mutating func offer(_ one: GoldenQueries.Neighbour) {
     if heap.count < most {
       heap.append(one)
       rise(heap.count - 1)
@@ -37,7 +37,7 @@ struct NearestRows: Sendable {
     }
   }
 
-  mutating func offer(all others: NearestRows) {
+  package mutating func offer(all others: NearestRows) {
     for one in others.heap { offer(one) }
   }
 
@@ -62,16 +62,19 @@ struct NearestRows: Sendable {
     }
   }
 
-  /// The nearest first, and whether there may be more that are as near as the last one.
-  var result: (neighbours: [GoldenQueries.Neighbour], isCut: Bool) {
-    let sorted = heap.sorted { isFarther($1, $0) }
-    guard sorted.count > k, let last = sorted.dropFirst(k - 1).first else { return (sorted, false) }
-    let end = sorted[k...].firstIndex { !last.score.isTied(with: $0.score) } ?? sorted.count
-    return (Array(sorted[..<end]), end == sorted.count && sorted.count >= most)
+  /// The nearest first, and whether there may be more that are as near as the last one. A key that stands in several partitions is there once.
+  package var result: (neighbours: [GoldenQueries.Neighbour], isCut: Bool) {
+    var seen: Set<Key> = []
+    let sorted = heap.sorted { isFarther($1, $0) }.filter { seen.insert($0.key).inserted }
+    guard sorted.count > k, let first = sorted.first, let last = sorted.dropFirst(k - 1).first else { return (sorted, false) }
+    let scale = max(abs(first.score), abs(last.score))
+    let end = sorted[k...].firstIndex { !last.score.isTied(with: $0.score, scale: scale) } ?? sorted.count
+    return (Array(sorted[..<end]), end == sorted.count && heap.count >= most)
   }
 }
 
 extension Float {
-  /// Whether two scores are the same but for rounding: servers add in another order.
-  func isTied(with other: Float) -> Bool { self == other || abs(self - other) <= 1e-5 * max(abs(self), abs(other)) + 1e-6 }
+  /// Whether two scores are the same but for rounding, since servers add in another order.
+  /// - Parameter scale: how large the scores are that they are among.
+  func isTied(with other: Float, scale: Float) -> Bool { self == other || abs(self - other) <= 1e-5 * scale }
 }

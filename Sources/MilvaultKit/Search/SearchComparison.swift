@@ -1,10 +1,10 @@
-import BackupRepository
+package import BackupRepository
 import Foundation
-import MilvusClient
+package import MilvusClient
 import RowBatches
 
 /// Runs golden queries on a loaded collection and holds what it finds against the exact nearest neighbours.
-struct SearchComparison {
+package struct SearchComparison {
   let client: MilvusClient
   /// The collection as the server has it.
   let schema: CollectionSchema
@@ -17,11 +17,11 @@ struct SearchComparison {
   /// - Parameters:
   ///   - source: the field as it was backed up.
   ///   - index: by which the server searches.
-  func run(_ golden: GoldenQueries.Field, source: FieldSchema, index: IndexDefinition) async throws -> SearchParity {
-    guard let field = schema.field(golden.field), case .vector(let type, _) = field.type else {
+  /// - Returns: nil if there is no query that could find anything.
+  func run(_ golden: GoldenQueries.Field, source: FieldSchema, index: IndexDefinition) async throws -> SearchParity? {
+    guard let field = schema.field(golden.field), field.type.isVector else {
       throw MilvusError.malformedRequest("Search", "\(golden.field) is no vector field")
     }
-    let metric = VectorMetric(golden.metric, of: type)
     let params = index.searchParams(k: golden.k)
     let vectors = try self.vectors(golden, source: source)
     var recalls: [Double] = []
@@ -30,16 +30,22 @@ struct SearchComparison {
       try Task.checkCancellation()
       let hits = try await client.search(
         schema, vector: vector, field: field, metric: golden.metric, limit: golden.k, params: params, consistency: consistency)
-      let (found, difference) = Self.compare(hits, with: query, k: golden.k, isSimilarity: metric?.isSimilarity ?? false)
+      let (found, difference) = Self.compare(hits, with: query, k: golden.k)
       if let found { recalls.append(found) }
       largest = max(largest, difference)
     }
-    let recall = recalls.isEmpty ? 1 : recalls.reduce(0, +) / Double(recalls.count)
+    guard !recalls.isEmpty else { return nil }
+    let recall = recalls.reduce(0, +) / Double(recalls.count)
+    let scale = golden.queries.flatMap(\.neighbours).map { abs(Double($0.score)) }.max() ?? 0
     return SearchParity(
       field: golden.field, metric: golden.metric, index: index.params["index_type"] ?? "", queries: golden.queries.count, k: golden.k,
-      recall: recall, recalls: recalls, largestScoreDifference: largest, sourceRecall: golden.sourceRecall,
-      threshold: minRecall ?? min(0.9, (golden.sourceRecall ?? 1) - 0.05))
+      recall: recall, recalls: recalls, largestScoreDifference: largest,
+      scoreTolerance: index.keepsVectors ? 1e-3 * max(scale, 1e-3) : nil, sourceRecall: golden.sourceRecall,
+      threshold: minRecall ?? Self.threshold(sourceRecall: golden.sourceRecall))
   }
+
+  /// What has to be reached where nobody says it: below a half an index is of no use, whatever the source's own reached.
+  package static func threshold(sourceRecall: Double?) -> Double { min(0.9, max(0.5, (sourceRecall ?? 1) - 0.05)) }
 
   /// The queries as the server's field holds vectors.
   private func vectors(_ golden: GoldenQueries.Field, source: FieldSchema) throws -> [Data] {
@@ -58,26 +64,41 @@ struct SearchComparison {
   }
 
   /// - Returns: the share of the nearest rows that were found (nil if there are none), and the largest difference of scores.
-  static func compare(_ hits: [SearchHit], with query: GoldenQueries.Query, k: Int, isSimilarity: Bool) -> (Double?, Double) {
+  package static func compare(_ hits: [SearchHit], with query: GoldenQueries.Query, k: Int) -> (Double?, Double) {
     let exact = Dictionary(query.neighbours.map { ($0.key, $0.score) }, uniquingKeysWith: { first, _ in first })
-    let wanted = min(k, query.neighbours.count)
-    guard wanted > 0 else { return (nil, 0) }
-    let last = query.neighbours[wanted - 1].score
-    var found: Set<Key> = []
+    let wanted = min(k, exact.count)
+    guard wanted > 0, let nearest = query.neighbours.first?.score else { return (nil, 0) }
+    let last = query.neighbours[min(k, query.neighbours.count) - 1].score
+    let scale = max(abs(nearest), abs(last))
+    // Of those that are as near as the last any will do, but none of them stands for one that is nearer.
+    let nearer = Set(query.neighbours.prefix(wanted).filter { !$0.score.isTied(with: last, scale: scale) }.map(\.key))
+    var (found, tied): (Set<Key>, Set<Key>) = ([], [])
     var largest = 0.0
     for hit in hits {
       if let score = exact[hit.key] {
-        found.insert(hit.key)
-        largest = max(largest, abs(Double(hit.score) - Double(score)))
-      } else if query.isCut, hit.score.isTied(with: last) {
-        found.insert(hit.key)  // one of those that are as near as the last, which are too many to be known
+        if nearer.contains(hit.key) {
+          found.insert(hit.key)
+        } else if score.isTied(with: last, scale: scale) {
+          tied.insert(hit.key)
+        }
+        let difference = abs(Double(hit.score) - Double(score))
+        largest = max(largest, difference.isFinite ? difference : .greatestFiniteMagnitude)
+      } else if query.isCut, hit.score.isTied(with: last, scale: scale) {
+        tied.insert(hit.key)  // one of those that are as near as the last, which are too many to be known
       }
     }
-    return (Double(min(found.count, wanted)) / Double(wanted), largest)
+    let count = found.count + min(tied.count, wanted - nearer.count)
+    return (Double(min(count, wanted)) / Double(wanted), largest)
   }
 }
 
 extension IndexDefinition {
+  /// Whether it keeps vectors as they are, so that its scores are those of the vectors.
+  fileprivate var keepsVectors: Bool {
+    let type = params["index_type"]?.uppercased() ?? ""
+    return ["FLAT", "BIN_FLAT", "IVF_FLAT", "BIN_IVF_FLAT", "HNSW", "BRUTE_FORCE", "SPARSE_INVERTED_INDEX", "SPARSE_WAND"].contains(type)
+  }
+
   /// Search parameters for finding the nearest `k`: generous ones, as an application that wants to find them would use.
   func searchParams(k: Int) -> String {
     let type = params["index_type"]?.uppercased() ?? ""

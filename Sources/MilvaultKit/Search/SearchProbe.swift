@@ -14,15 +14,17 @@ struct SearchProbe {
   private static let most = 3
 
   /// - Parameter asked: fields that were searched already.
-  /// - Returns: what is wrong, in words.
-  func run(except asked: Set<String>) async throws -> [String] {
-    guard plan.rows > 0 else { return [] }
-    var problems: [String] = []
-    for index in plan.indexes.map(\.definition) where !asked.contains(index.field) {
+  /// - Returns: the fields that were searched now, and what is wrong, in words.
+  func run(except known: Set<String>) async throws -> (asked: [String], problems: [String]) {
+    guard plan.rows > 0 else { return ([], []) }
+    var (asked, problems): ([String], [String]) = ([], [])
+    for index in plan.indexes.map(\.definition) where !known.contains(index.field) {
       guard let field = plan.schema.field(index.field), field.type.isVector, let metric = index.params["metric_type"],
         plan.schema.columns.contains(where: { $0.name == field.name })
       else { continue }
-      for vector in try await vectors(of: field) {
+      let own = try await vectors(of: field)
+      if !own.isEmpty { asked.append(field.name) }
+      for vector in own {
         let hits = try await client.search(
           plan.schema, vector: vector, field: field, metric: metric, limit: 1, params: index.searchParams(k: 1))
         // Superstructures of a vector need not be found by it; all other metrics find something.
@@ -32,7 +34,7 @@ struct SearchProbe {
         }
       }
     }
-    return problems
+    return (asked, problems)
   }
 
   /// Some vectors of a field, as the server holds them.

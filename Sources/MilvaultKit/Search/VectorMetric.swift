@@ -149,7 +149,7 @@ struct VectorScores {
     for row in 0..<column.count where !column.isNull(row) {
       guard let vector = column.bits(row) else { continue }
       for (number, query) in queries.enumerated() {
-        guard case .bits(let bits) = query, let score = score(bits, vector) else { continue }
+        guard case .bits(let bits) = query, let score = score(bits, vector), score.isFinite else { continue }
         found(row, number, score)
       }
     }

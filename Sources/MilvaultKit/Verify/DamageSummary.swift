@@ -32,7 +32,7 @@ public struct DamageSummary: Sendable, Encodable {
 
 extension [LostRows] {
   /// Of a partition that is lost as a whole no segment is told besides.
-  fileprivate var withoutPartsOfLostPartitions: [LostRows] {
+  var withoutPartsOfLostPartitions: [LostRows] {
     filter { one in
       one.isPartition || !contains { $0.isPartition && $0.partition == one.partition && $0.collection == one.collection }
     }

@@ -137,7 +137,7 @@ private struct SegmentVerification {
       } catch let error as RepositoryError where error.isDamage {
         damage.append(FileDamage(file: segment.file(namedIn: error.description), problem: error.description, isOfFile: false))
       } catch let error as StorageError {
-        damage.append(FileDamage(file: segment.file(namedIn: "\(error)"), problem: "it cannot be read: \(error)", isOfFile: true))
+        damage.append(FileDamage(file: segment.file(namedIn: "\(error)"), problem: "it cannot be read: \(error)", isOfFile: false))
       }
     }
     if damage.isEmpty { await cache.add(segment.layers, level: level) }

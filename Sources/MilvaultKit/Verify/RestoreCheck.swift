@@ -14,20 +14,29 @@ public struct RestoreCheck: Sendable {
   public func run(_ entry: CatalogEntry, _ options: RestoreOptions) async throws -> (check: CheckRecord?, leftOut: [LostRows]) {
     let manifest = entry.manifest
     let checks = try await repository.checks(of: manifest.id)
-    if checks.proof != nil, !options.skipsDamaged { return (nil, []) }
-    let known = checks.standingFailures.map(\.level).max().map { min($0, .rows) }
-    let level = options.skipsDamaged ? VerifyLevel.rows : known ?? .checksums
+    let isShared = try await repository.isKnownToBeDamaged(entry)
+    if checks.proof != nil, !isShared, !options.skipsDamaged { return (nil, []) }
+    let isKnown = isShared || !checks.standingFailures.isEmpty
+    let level = options.skipsDamaged || isKnown ? VerifyLevel.rows : .checksums
     let check = try await Verification(repository: repository, progress: progress).run(entry, level: level)
-    let chosen = Set(try options.chosen(of: manifest).map(\.fullName))
-    let findings = check.findings.filter { $0.collection.map(chosen.contains) ?? true }
+    let chosen = try options.chosen(of: manifest)
+    let partitions = Set(chosen.flatMap { one in one.partitions.map { "\(one.fullName)\n\($0.name)" } })
+    // Golden queries take no rows with them.
+    let golden = Set(chosen.compactMap(\.golden?.name))
+    let findings = check.findings.filter { finding in
+      if let lost = finding.lost { return partitions.contains("\(lost.collection)\n\(lost.partition)") }
+      if let file = finding.file, golden.contains(file) { return false }
+      return finding.collection.map { name in chosen.contains { $0.fullName == name } } ?? true
+    }
     guard !findings.isEmpty else { return (check, []) }
-    let summary = try await DamageSummary(check, of: manifest, in: repository, entries: [])
-    let hurt = summary.collections.filter { chosen.contains($0.collection) }
-    // What is not about rows, like a schema without a key, cannot be left out.
-    let canSkip = findings.allSatisfy { $0.file != nil } && (hurt.contains { $0.restorable > 0 } || chosen.count > hurt.count)
+    var seen: Set<LostRows> = []
+    let lost = findings.compactMap(\.lost).filter { seen.insert($0).inserted }.withoutPartsOfLostPartitions
+    let rows = chosen.reduce(0) { $0 + $1.content.rows }
+    // What is not about a file, like a schema without a key, cannot be left out.
+    let canSkip = findings.allSatisfy { $0.file != nil } && lost.reduce(0) { $0 + $1.rows } < rows
     guard options.skipsDamaged, canSkip else {
       throw RestoreError.damagedParts(manifest.id, findings.map(\.problem), canSkip: canSkip)
     }
-    return (check, hurt.flatMap(\.lost))
+    return (check, lost)
   }
 }

@@ -37,16 +37,22 @@ public struct Verification: Sendable {
     try await files.run(manifest)
     // What is damaged is not worth a server's time; the rest is still proven.
     let hurt = Set(files.findings.compactMap(\.collection))
-    let drilled = try await drill?.run(manifest, except: hurt)
+    var drilled: DrillRecord?
+    var failure: (any Error)?
+    do {
+      drilled = try await drill?.run(manifest, except: hurt)
+    } catch {
+      // The files were looked at to the end, and that is kept.
+      failure = error
+    }
     let reached = drilled.map { $0.isDone || $0.isContradiction } == true ? VerifyLevel.restore : fileLevel
     var record = CheckRecord(
       backup: manifest.id, level: reached, time: started, findings: files.findings, files: files.files, bytes: files.bytes,
       rows: files.rows, seconds: watch.seconds, drill: drilled)
-    do {
-      try await repository.record(record)
-    } catch {
-      record.unrecorded = "\(error)"
-    }
+    let made = record
+    // In a task of its own, since this one may be cancelled.
+    if case .failure(let error) = await Task(operation: { try await repository.record(made) }).result { record.unrecorded = "\(error)" }
+    if let failure { throw failure }
     return record
   }
 }

@@ -6,6 +6,8 @@ public import RowBatches
 public struct SearchHit: Sendable, Hashable {
   public let key: Key
   public let score: Float
+
+  public init(key: Key, score: Float) { (self.key, self.score) = (key, score) }
 }
 
 extension MilvusClient {

@@ -49,6 +49,10 @@ struct DiffCommand: MilvaultCommand {
     options.withRows = rows
     let old = try await repository.find(before)
     let new: DiffJob.After = after == "live" ? .live(try common.target()) : .backup(try await repository.find(after))
+    for entry in [old] + (after == "live" ? [] : [try await repository.find(after)])
+    where try await repository.isKnownToBeDamaged(entry) {
+      console.warning("files of backup \(entry.manifest.id) are known to be damaged: `milvault verify \(entry.manifest.id)` tells which")
+    }
     let spool = console.json && !summary ? try DifferenceSpool() : nil
     defer { spool?.remove() }
     let lines = DifferenceLines(console)
@@ -69,7 +73,7 @@ struct DiffCommand: MilvaultCommand {
       case .onlyAfter where result.after == "live": console.say("\(diff.collection): only live")
       case .onlyAfter: console.say("\(diff.collection): only in \(result.after), \(Format.number(diff.counts.inserted)) rows")
       case .both:
-        console.say("\(diff.collection): \(diff.counts.words)")
+        console.say("\(diff.collection): \(diff.partitions.isEmpty ? "not compared" : diff.counts.words)")
         for words in diff.schema { console.say("  schema: \(words)") }
         for partition in diff.partitions where diff.partitions.count > 1 && (summary || !partition.counts.areEqual) {
           console.say("  partition \(partition.name): \(partition.counts.words)")

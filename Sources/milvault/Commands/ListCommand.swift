@@ -92,10 +92,12 @@ struct ListCommand: MilvaultCommand {
       let header = ["BACKUP", "NAME", "AGE", "KIND", "COLLECTIONS", "ROWS", "NEW", "TOTAL", "CHANGED", "GUARANTEE", "VERIFIED"]
       for line in Format.table([header] + rows, rightAligned: [2, 4, 5, 6, 7, 8]) { console.say(Self.coloured(line)) }
     }
-    for problem in catalog.problems { console.warning(problem.error.description) }
+    let there = Set(catalog.entries.map(\.manifest.id) + catalog.problems.map(\.backup))
+    let problems = try await catalog.problems + repository.vanishedBackups(there)
+    for problem in problems { console.warning(problem.error.description) }
     for record in proofs.damagedRecords { console.warning("\(record): what it proved is not counted") }
-    try console.answer(Answer(backups: backups, problems: catalog.problems.map(\.error.description)))
-    return catalog.problems.isEmpty ? .done : .damage
+    try console.answer(Answer(backups: backups, problems: problems.map(\.error.description)))
+    return problems.isEmpty ? .done : .damage
   }
 
   private func show(_ trends: [BackupTrend], _ problems: [Catalog.Problem], _ console: Console) throws -> Outcome {

@@ -40,10 +40,13 @@ struct ShowCommand: MilvaultCommand {
     console.say("manifest    sha256 \(entry.sha256)")
     if let previous = manifest.previous { console.say("after       \(previous.id)") }
     if checks.isEmpty { console.say("verified    UNVERIFIED") }
+    if try await repository.isKnownToBeDamaged(entry), checks.standingFailures.isEmpty {
+      console.say("verified    DAMAGED: a verification of another backup found damage in a file that this one needs too")
+    }
     for check in checks {
       console.say("verified    \(check.time.text) \(check.level.rawValue): \(check.verdict) on \(check.host)")
       for one in check.drill?.collections ?? [] {
-        console.say("            \(one.collection) on \(one.server): \(one.outcome.rawValue)\(one.why.map { ", \($0)" } ?? "")")
+        console.say("            \(one.collection) on \(one.server): \(one.words)")
       }
     }
     for collection in manifest.collections { show(collection, console) }

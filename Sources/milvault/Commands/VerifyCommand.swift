@@ -62,9 +62,11 @@ struct VerifyCommand: MilvaultCommand {
     let checks: [CheckRecord]
     let damage: [String: DamageSummary]
     let problems: [String]
+    let failures: [String]
   }
 
   func work(_ console: Console) async throws -> Outcome {
+    try requireReportFolder()
     let repository = try await common.repository()
     let started = Timestamp.now
     do {
@@ -77,6 +79,15 @@ struct VerifyCommand: MilvaultCommand {
     }
   }
 
+  /// A report that cannot be written is better known before a drill of hours.
+  private func requireReportFolder() throws {
+    guard let report else { return }
+    let folder = URL(fileURLWithPath: report).deletingLastPathComponent().path
+    guard FileManager.default.isWritableFile(atPath: folder) else {
+      throw ValidationError("--report \(report): there is no folder \(folder), or it may not be written")
+    }
+  }
+
   private func verify(_ repository: Repository, started: Timestamp, _ console: Console) async throws -> Outcome {
     let catalog = try await repository.catalog()
     let entries = try await chosen(repository, catalog, console)
@@ -86,8 +97,20 @@ struct VerifyCommand: MilvaultCommand {
     var checks: [CheckRecord] = []
     var damage: [String: DamageSummary] = [:]
     var subjects: [VerificationReport.Subject] = []
+    var failures: [String] = []
     for entry in entries {
-      let check = try await verification.run(entry, level: level)
+      let check: CheckRecord
+      do {
+        check = try await verification.run(entry, level: level)
+      } catch {
+        // With one alone there is nothing else to tell.
+        if checks.isEmpty, entries.count == 1 { throw error }
+        let words = "\(entry.manifest.id) was not verified to the end: \(Run.words(for: error))"
+        console.complain(words)
+        failures.append(words)
+        if Task.isCancelled { break }
+        continue
+      }
       checks.append(check)
       Self.report(check, console)
       var summary: DamageSummary?
@@ -99,12 +122,13 @@ struct VerifyCommand: MilvaultCommand {
       subjects.append(.init(entry: entry, check: check, damage: summary))
     }
     for problem in problems { console.say("DAMAGED: \(problem)") }
-    let outcome = Self.outcome(checks, problems: problems)
-    let summary = Self.summary(checks, problems: problems, level: level)
+    let found = Self.outcome(checks, problems: problems)
+    let outcome = found == .done && !failures.isEmpty ? Outcome.failed : found
+    let summary = Self.summary(checks, problems: problems, failures: failures, of: catalog, level: level)
     console.say(summary)
-    let run = record(checks, problems: problems, outcome, started: started)
+    let run = record(checks, problems: problems + failures, outcome, started: started)
     try? await repository.record(run)
-    try console.answer(Answer(checks: checks, damage: damage, problems: problems))
+    try console.answer(Answer(checks: checks, damage: damage, problems: problems, failures: failures))
     await notify.tell(summary, run, checks, console)
     guard let report else { return outcome }
     do {
@@ -122,9 +146,12 @@ struct VerifyCommand: MilvaultCommand {
     guard all else { return [try await repository.find(backup ?? "latest")] }
     guard let olderThan else { return catalog.entries }
     let checks = try await repository.allChecks().checks
+    let share = try drill.share()
+    let damaged = Set(try await repository.backups(needing: try await repository.damagedFiles(), among: catalog.entries))
     let due = catalog.entries.filter { entry in
+      if damaged.contains(entry.manifest.id) { return true }
       guard let all = checks[entry.manifest.id], all.standingFailures.isEmpty else { return true }
-      return !all.contains { $0.passed && $0.level >= level && -$0.time.date.timeIntervalSinceNow < olderThan.seconds }
+      return !all.contains { $0.proves(level, sample: share) && -$0.time.date.timeIntervalSinceNow < olderThan.seconds }
     }
     let rest = catalog.entries.count - due.count
     if rest > 0 { console.note("\(rest) backups were proven as deep within \(DurationText.words(olderThan.seconds))") }
@@ -141,7 +168,8 @@ struct VerifyCommand: MilvaultCommand {
   private func record(_ checks: [CheckRecord], problems: [String], _ outcome: Outcome, started: Timestamp) -> RunRecord {
     let causes = problems + checks.flatMap { $0.findings.map(\.problem) + ($0.drill?.problems ?? []) }
     return RunRecord(
-      verb: "verify", mode: level.rawValue, started: started, outcome: outcome == .done ? .done : outcome == .damage ? .damage : .failed,
+      verb: "verify", mode: level.rawValue, started: started,
+      outcome: outcome == .done ? .done : problems.isEmpty && checks.allSatisfy(\.findings.isEmpty) ? .failed : .damage,
       error: causes.isEmpty || outcome == .done ? nil : causes.joined(separator: "; "), backup: checks.count == 1 ? checks[0].backup : nil,
       collections: Set(checks.flatMap { $0.drill?.collections.map(\.collection) ?? [] }).sorted(), rows: checks.reduce(0) { $0 + $1.rows },
       bytes: checks.reduce(0) { $0 + $1.bytes }, seconds: ["verify": checks.reduce(0) { $0 + $1.seconds }])
@@ -153,13 +181,21 @@ struct VerifyCommand: MilvaultCommand {
   }
 
   /// One line, for a log.
-  private static func summary(_ checks: [CheckRecord], problems: [String], level: VerifyLevel) -> String {
-    if checks.isEmpty, problems.isEmpty { return "there is no backup to verify" }
+  private static func summary(
+    _ checks: [CheckRecord], problems: [String], failures: [String], of catalog: Catalog, level: VerifyLevel
+  ) -> String {
+    if checks.isEmpty, problems.isEmpty, failures.isEmpty {
+      return catalog.entries.isEmpty
+        ? "there is no backup to verify" : "no backup is due: all are proven (\(level.rawValue)) within that time"
+    }
     let proven = checks.count { $0.passed && ($0.drill?.isDone ?? true) }
-    let damaged = checks.count { !$0.findings.isEmpty } + problems.count
+    let damaged = checks.count { !$0.findings.isEmpty }
     let failed = checks.count { $0.findings.isEmpty && $0.drill?.isDone == false }
-    var words = ["\(proven) of \(checks.count) backups proven (\(level.rawValue))"]
+    var words = ["\(proven) of \(checks.count + failures.count) backups proven (\(level.rawValue))"]
     if damaged > 0 { words.append("\(damaged) DAMAGED") }
+    if !problems.isEmpty {
+      words.append("\(problems.count) damaged or missing \(problems.count == 1 ? "file" : "files") of the repository's own")
+    }
     if failed > 0 { words.append("\(failed) whose drill \(failed == 1 ? "was" : "were") not passed") }
     return words.joined(separator: ", ")
   }
@@ -191,7 +227,7 @@ extension VerifyCommand {
       switch one.outcome {
       case .equal:
         console.say(
-          "  \(one.collection): restored \(place), \(Format.number(one.rows)) rows\(of), every row read back and equal\(one.translations.isEmpty ? "" : " to what it was translated to"), searched and removed; \(Format.stages(one.seconds))"
+          "  \(one.collection): restored \(place), \(Format.number(one.rows)) rows\(of), every row read back and equal\(one.translations.isEmpty ? "" : " to what it was translated to"), \(one.searchedFields.isEmpty ? "nothing to search" : "searched") and removed; \(Format.stages(one.seconds))"
         )
       case .contradicted: console.say("  \(one.collection): THE DRILL FAILED \(place): \(one.why ?? "")")
       case .notHeld:
@@ -240,5 +276,18 @@ extension SearchParity {
     let source = sourceRecall.map { ", the source's own index \(Format.share($0))" } ?? ""
     return
       "searches of \(field) (\(metric), \(index)): recall@\(k) \(Format.share(recall)) over \(queries) queries\(source), scores within \(String(format: "%.3g", largestScoreDifference))\(isEnough ? "" : ", BELOW \(Format.share(threshold))")"
+  }
+}
+
+extension DrillRecord.Collection {
+  /// What became of it, for a person.
+  var words: String {
+    let share = rows < of ? "\(Format.number(rows)) of \(Format.number(of))" : "all \(Format.number(rows))"
+    switch outcome {
+    case .equal: return "\(share) rows restored and equal"
+    case .contradicted: return "DRILL FAILED: \(why ?? "")"
+    case .notHeld: return "not restored, it cannot hold it: \(why ?? "")"
+    case .notFinished: return "drill not finished: \(why ?? "")"
+    }
   }
 }

@@ -20,6 +20,8 @@ struct BackupProof {
         failed.findings.isEmpty
           ? "the last drill of backup \(id) failed: `milvault show \(id)` tells why"
           : "a verification of backup \(id) found damage at \(failed.time.text)")
+    } else if try await repository.isKnownToBeDamaged(entry) {
+      console.warning("a verification of another backup found damage in a file that \(id) needs too")
     } else if checks.proof == nil {
       console.warning("backup \(id) is UNVERIFIED\(isPlan ? "" : ": its files are verified first")")
     }

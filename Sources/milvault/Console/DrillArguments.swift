@@ -27,11 +27,15 @@ struct DrillArguments: ParsableArguments {
 
   func validate() throws {
     if let minRecall, !(0...1).contains(minRecall) { throw ValidationError("--min-recall is a share, from 0 to 1") }
+    if sample != nil, minRecall != nil {
+      throw ValidationError("recall is measured of whole collections: leave out --sample or --min-recall")
+    }
     _ = try share()
     _ = try generation()
   }
 
-  private func share() throws -> Double? {
+  /// - Returns: nil for all rows.
+  func share() throws -> Double? {
     guard let sample else { return nil }
     let digits = sample.hasSuffix("%") ? String(sample.dropLast()) : sample
     guard let percent = Double(digits), percent > 0, percent <= 100 else {

@@ -33,7 +33,9 @@ struct Run {
     let console = Console(command.common)
     let command = command
     let task = Task { try await command.work(console) }
-    let sources = [SIGINT, SIGTERM].map { number in
+    // Under nohup a closed terminal is to change nothing.
+    let numbers = [SIGINT, SIGTERM] + (Self.isIgnored(SIGHUP) ? [] : [SIGHUP])
+    let sources = numbers.map { number in
       signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
       let seen = Flag()
@@ -64,6 +66,17 @@ struct Run {
       console.error(Self.words(for: error), code: Int(outcome.rawValue))
       return outcome.rawValue
     }
+  }
+
+  private static func isIgnored(_ number: Int32) -> Bool {
+    var action = sigaction()
+    sigaction(number, nil, &action)
+    #if os(Linux)
+      let handler = unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
+    #else
+      let handler = unsafeBitCast(action.__sigaction_u.__sa_handler, to: Int.self)
+    #endif
+    return handler == unsafeBitCast(SIG_IGN, to: Int.self)
   }
 
   private static func outcome(of error: any Error) -> Outcome {

@@ -21,7 +21,9 @@ extension RealServers {
       for round in 0..<(Project.isSoak ? 200 : 20) {
         if round % 3 == 0 {
           // Every few rounds a repository without the data, so that there is something to write.
-          for folder in ["data", "backups"] { try? FileManager.default.removeItem(atPath: "\(filled.repository)/\(folder)") }
+          for folder in ["data", "backups", "history", "checks"] {
+            try? FileManager.default.removeItem(atPath: "\(filled.repository)/\(folder)")
+          }
         }
         let process = try filled.startBackup()
         try await Task.sleep(for: .milliseconds(Int.random(in: 0...milliseconds)))

@@ -82,7 +82,7 @@ extension RealServers {
       #expect(again.wide.parts["#verdict"] == ["DAMAGED"] && again.wide.parts[".findings"]?.first?.contains("rows.parquet") == true)
       let nowhere = try await milvault(
         "verify", "--repo", filled.repository, "--report", "/no/such/folder/x.html", folder: filled.scratch.folder)
-      #expect(nowhere.exitCode == 1 && nowhere.errors.contains("/no/such/folder/x.html") && nowhere.output.contains("1 of 1"), "\(nowhere)")
+      #expect(nowhere.exitCode == 64 && nowhere.errors.contains("/no/such/folder"), "\(nowhere)")
       try await filled.drop()
     }
 

@@ -13,19 +13,25 @@ struct CollectionDrill {
 
   private var repository: Repository { drill.repository }
 
-  /// - Throws: only `CancellationError`, when the scratch collection is gone; all else is in the record.
+  /// - Throws: only `CancellationError`, when the scratch collection is gone, or `DrillError` if it is not; all else is in the record.
   func run(_ backup: CollectionBackup, of manifest: Manifest) async throws -> DrillRecord.Collection {
     var record = DrillRecord.Collection(
       collection: backup.fullName, outcome: .notFinished, server: server, version: connection.info.version, rows: 0, of: backup.content.rows
     )
+    var leftover: DrillError?
     do {
-      try await run(backup, manifest, &record)
-    } catch is CancellationError {
-      throw CancellationError()
+      leftover = try await run(backup, manifest, &record)
     } catch {
-      if Task.isCancelled { throw CancellationError() }
+      if Task.isCancelled || error is CancellationError { throw CancellationError() }
       (record.outcome, record.why) = (Self.outcome(of: error), Self.words(for: error))
     }
+    if let leftover {
+      if Task.isCancelled { throw leftover }
+      // What was found stays found.
+      if record.outcome == .equal { record.outcome = .notFinished }
+      record.why = [record.why, leftover.description].compactMap { $0 }.joined(separator: "; ")
+    }
+    if record.outcome == .notHeld || record.outcome == .notFinished { record.rows = 0 }
     return record
   }
 
@@ -35,7 +41,7 @@ struct CollectionDrill {
     case RestoreError.different(_, let findings): "the rows read back are NOT those of the backup: \(findings.joined(separator: "; "))"
     case RestoreError.obstacles(let obstacles): obstacles.joined(separator: "; ")
     case RestoreError.schemaNotTaken(_, let losses): losses.joined(separator: "; ")
-    case RestoreError.indexesFailed(_, let indexes, _): "the server refused \(indexes.joined(separator: "; "))"
+    case RestoreError.indexesFailed(_, let indexes, _): "the server refused \(indexes.joined(separator: "; ")); --index tries another"
     case RestoreError.unfinished(_, let stage, let why): "\(stage) failed: \(why)"
     default: "\(error)"
     }
@@ -57,14 +63,15 @@ struct CollectionDrill {
     }
   }
 
-  private func run(_ backup: CollectionBackup, _ manifest: Manifest, _ record: inout DrillRecord.Collection) async throws {
+  /// - Returns: why the scratch collection is still there, if it is.
+  private func run(_ backup: CollectionBackup, _ manifest: Manifest, _ record: inout DrillRecord.Collection) async throws -> DrillError? {
     let part = try await sampled(backup)
     record.rows = part.content.rows
     var scratch = manifest
     scratch.collections = [part]
     let options = restoreOptions(backup)
     let planner = RestorePlanner(connection: connection, repository: repository, options: options, restore: drill.id)
-    guard let plan = try await planner.plan(scratch).collections.first else { return }
+    guard let plan = try await planner.plan(scratch).collections.first else { return nil }
     guard plan.obstacles.isEmpty else { throw RestoreError.obstacles(plan.obstacles) }
     record.translations = plan.findings.filter { $0.verdict == .translated }.map(\.line)
     record.indexes = plan.indexes.map(\.words)
@@ -73,7 +80,8 @@ struct CollectionDrill {
       RestoreRecord(
         id: drill.id, backup: manifest.id, deployment: connection.manifestEntry, options: options, collections: [.init(plan)]),
       in: repository, isKept: false)
-    record = try await connection.withClient(for: target.database) { [record] client in
+    let leftover: DrillError?
+    (record, leftover) = try await connection.withClient(for: target.database) { [record] client in
       var record = record
       let job = CollectionRestoreJob(
         client: client, connection: connection, repository: repository, options: options, progress: drill.progress, plan: plan,
@@ -84,12 +92,15 @@ struct CollectionDrill {
         record.notes = restored.notes + plan.indexesLeftOut.map { "left out \($0)" }
         try await judge(&record, plan, restored, client)
       } catch {
-        try await remove(client, after: error)
-        throw error
+        if Task.isCancelled || error is CancellationError {
+          if let leftover = await remove(plan.schema, client) { throw leftover }
+          throw CancellationError()
+        }
+        (record.outcome, record.why) = (Self.outcome(of: error), Self.words(for: error))
       }
-      try await remove(client, after: nil)
-      return record
+      return (record, await remove(plan.schema, client))
     }
+    return leftover
   }
 
   /// What the searches say.
@@ -98,24 +109,27 @@ struct CollectionDrill {
   ) async throws {
     let watch = Stopwatch()
     let probe = SearchProbe(client: client, repository: repository, plan: plan)
-    let failed = try await probe.run(except: Set(restored.searches.map(\.field)))
+    let (asked, failed) = try await probe.run(except: Set(restored.searches.map(\.field)))
     record.seconds["search", default: 0] += watch.seconds
-    let low = restored.searches.filter { !$0.isEnough }.map {
-      "searches of \($0.field) found \(Self.percent($0.recall)) of the nearest rows, and should find \(Self.percent($0.threshold))"
+    record.searchedFields = (restored.searches.map(\.field) + asked).sorted()
+    let problems = failed + restored.searches.compactMap(\.problem)
+    var unmeasured = restored.searchFailure
+    if restored.searches.isEmpty, unmeasured == nil, !plan.indexes.isEmpty, plan.rows > 0 {
+      let why =
+        plan.backup.golden == nil
+        ? "the backup has no golden queries" : drill.options.sample == nil ? "no query finds anything" : "a sample was restored"
+      record.notes.append("recall was not measured: \(why)")
+      if drill.options.minRecall != nil { unmeasured = "recall was to be measured (--min-recall) and could not: \(why)" }
     }
-    let problems = failed + low
-    record.outcome = problems.isEmpty ? .equal : .contradicted
-    if !problems.isEmpty { record.why = problems.joined(separator: "; ") }
+    record.outcome = !problems.isEmpty ? .contradicted : unmeasured == nil ? .equal : .notFinished
+    let all = problems + (unmeasured.map { [$0] } ?? [])
+    if !all.isEmpty { record.why = "every row was read back and is equal, but \(all.joined(separator: "; "))" }
   }
-
-  private static func percent(_ share: Double) -> String { String(format: "%.1f %%", 100 * share) }
 
   private func restoreOptions(_ backup: CollectionBackup) -> RestoreOptions {
     var options = RestoreOptions()
     options.renames = [backup.collectionName: target]
-    options.indexes = drill.options.indexes.filter { choice in
-      choice.collection.map([backup.name, backup.fullName].contains) ?? (backup.schema.field(choice.field) != nil)
-    }
+    options.indexes = drill.options.indexes.filter { $0.isAbout(backup) }
     options.autoID = .keepKeys
     options.streams = drill.options.streams
     options.method = .insert
@@ -147,31 +161,31 @@ struct CollectionDrill {
   }
 
   /// Drops the scratch collection, which must not stay whatever happened.
-  /// - Throws: if it could not be dropped and nothing else failed; else what failed says so too.
-  private func remove(_ client: MilvusClient, after error: (any Error)?) async throws {
-    let name = target.name
+  private func remove(_ schema: CollectionSchema, _ client: MilvusClient) async -> DrillError? {
+    let name = target
+    let hasSegments = connection.capabilities.has(.segments)
     // In a task of its own, since this one may be cancelled.
     let drop = await Task {
-      // Lite 3 brings back what is dropped while it still works on it: gone is what stays gone.
-      for _ in 0..<20 where try await client.hasCollection(name) {
-        do { try await client.dropCollection(name) } catch MilvusError.collectionNotFound {}
-        try await Task.sleep(for: .milliseconds(100))
+      let made = MadeCollection(client: client, schema: schema, hasSegments: hasSegments)
+      do {
+        // Its name is nobody else's, so it is ours whatever the server made of the schema.
+        try await made.drop(try await client.describeCollection(name.name))
+      } catch MilvusError.collectionNotFound {
+        return  // it was dropped by the restore, or never made
       }
-      if try await client.hasCollection(name) { throw MilvusError.refused("DropCollection \(name)", code: 0, "it is still there") }
     }.result
-    guard case .failure(let failure) = drop else { return }
-    throw DrillError.scratchStays(target.text, "\(failure)", cause: error.map { "\($0)" })
+    guard case .failure(let failure) = drop else { return nil }
+    return .scratchStays(name.text, "\(failure)")
   }
 }
 
 enum DrillError: Error, CustomStringConvertible {
-  case scratchStays(String, String, cause: String?)
+  case scratchStays(String, String)
 
   var description: String {
     switch self {
-    case .scratchStays(let name, let why, let cause):
-      (cause.map { "\($0); " } ?? "")
-        + "the scratch collection \(name) could not be dropped (\(why)): the next drill of this repository drops it, or drop it by hand"
+    case .scratchStays(let name, let why):
+      "the scratch collection \(name) could not be dropped (\(why)): the next drill of this repository drops it, or drop it by hand"
     }
   }
 }

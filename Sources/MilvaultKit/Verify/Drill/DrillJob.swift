@@ -15,7 +15,13 @@ struct DrillJob: Sendable {
   var verb: String { "drill \(id)" }
 
   /// - Parameter hurt: collections whose files are damaged, which are not drilled.
+  /// - Throws: `RestoreError.obstacles` if the options are about fields that are not there, and `CancellationError`; all else is in the record.
   func run(_ manifest: Manifest, except hurt: Set<String>) async throws -> DrillRecord {
+    for choice in options.indexes where !manifest.collections.contains(where: { choice.isAbout($0) }) {
+      throw RestoreError.obstacles([
+        "no collection has the field \([choice.collection, choice.field].compactMap { $0 }.joined(separator: ".")) (--index)"
+      ])
+    }
     let chosen = manifest.collections.filter { !hurt.contains($0.fullName) }
     let drilled: [DrillRecord.Collection]
     switch options.scratch {
@@ -35,8 +41,12 @@ struct DrillJob: Sendable {
       return try await target.withConnection(progress: progress) { connection in
         let server = name ?? connection.address
         let database = connection.client.options.database ?? "default"
-        let scratch = ScratchCollections(repository: repository, drill: id, verb: verb)
-        try await connection.withClient(for: database) { try await scratch.sweep($0, progress: progress) }
+        let scratch = try await ScratchCollections(repository: repository, drill: id, verb: verb)
+        do {
+          try await connection.withClient(for: database) { try await scratch.sweep($0, progress: progress) }
+        } catch let error as MilvusError {
+          progress.tell("what killed drills may have left on \(server) was not looked for: \(error)")
+        }
         var drilled: [DrillRecord.Collection] = []
         for (number, backup) in collections.enumerated() {
           let one = CollectionDrill(
@@ -45,9 +55,17 @@ struct DrillJob: Sendable {
         }
         return drilled
       }
-    } catch let error as MilvusError {
+    } catch {
+      if Task.isCancelled || error is CancellationError || error is DrillError { throw error }
       return collections.map { .notFinished($0, on: name ?? target.uri, because: "\(error)") }
     }
+  }
+}
+
+extension IndexChoice {
+  /// Whether it is for a field of a collection.
+  func isAbout(_ backup: CollectionBackup) -> Bool {
+    (collection.map([backup.name, backup.fullName].contains) ?? true) && backup.schema.field(field) != nil
   }
 }
 

@@ -21,12 +21,17 @@ struct EmbeddedDrill {
     var waiting: [Waiting] = []
     for backup in collections { waiting.append(Waiting(backup: backup, candidates: try await candidates(for: backup))) }
     var drilled: [DrillRecord.Collection] = []
+    for one in waiting where one.candidates.isEmpty {
+      drilled.append(.notFinished(one.backup, on: "embedded", because: "no Milvus that can be embedded runs on this machine"))
+    }
     while let generation = next(of: waiting) {
       let group = waiting.filter { $0.candidates.first == generation }
       let (results, isStarted) = try await run(group.map(\.backup), on: generation)
       for (one, result) in zip(group, results) {
         let place = waiting.firstIndex { $0.backup.collectionName == one.backup.collectionName } ?? 0
         waiting[place].candidates.removeFirst()
+        // That one could not be started says less than that another cannot hold it.
+        let result = !isStarted ? waiting[place].last ?? result : result
         waiting[place].last = result
         // What one server does not hold, or cannot be started for, another may.
         if result.outcome != .notHeld && isStarted || waiting[place].candidates.isEmpty {
