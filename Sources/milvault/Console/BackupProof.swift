@@ -31,6 +31,10 @@ struct BackupProof {
       let what = "\(check.files) files, \(Format.bytes(check.bytes)) in \(Format.seconds(check.seconds))"
       console.note("backup \(id) verified (\(check.level.rawValue)): \(what)")
     }
+    // Proofs and golden queries: the rows are whole without them.
+    for finding in check?.findings ?? [] where finding.lost == nil && finding.file != nil {
+      console.warning("damaged, and no row is lost by it: \(finding.problem)")
+    }
     options.leftOut = leftOut
     for lost in leftOut { console.warning("damaged and left out: \(lost.words)") }
   }
