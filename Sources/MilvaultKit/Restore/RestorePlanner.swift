@@ -27,6 +27,8 @@ struct RestorePlanner: Sendable {
     var plan = RestorePlan(backup: manifest.id, collections: [], databases: [])
     var targets: Set<CollectionName> = []
     for backup in chosen {
+      // Of a collection that is lost as a whole an empty one would pass for what was backed up.
+      if backup.content.rows == 0, options.leftOut.contains(where: { $0.collection == backup.fullName }) { continue }
       var collection = try await planned(backup, of: manifest, databases: databases)
       if !targets.insert(collection.target).inserted {
         collection.obstacles.append(
