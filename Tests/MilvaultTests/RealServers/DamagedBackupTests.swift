@@ -73,5 +73,48 @@ extension RealServers {
       #expect(!(try await filled.milvault("list").output.contains("DAMAGED")))
       try await filled.drop("_r", "_whole")
     }
+
+    /// Into a live collection nothing goes of which it cannot be told where it belongs; a collection that is lost as a whole is not made.
+    @Test func whatIsLostIsNotGuessed() async throws {
+      let filled = try await Filled("partitions", on: .lite3)
+      let other = TestServer.name("other")
+      try await filled.server.pymilvus("fill", "uniform_small", other)
+      let backup = try await filled.backup("--collection", other, "--name", "first")
+      #expect(backup.exitCode == 0, "\(backup)")
+      let before = try await filled.content()
+      // All rows of one partition of each: the one has several, the other one only.
+      struct Answer: Decodable { let backup: Manifest }
+      let show = try await filled.milvault("show", "first", "--json")
+      let manifest = try JSONDecoder().decode(Answer.self, from: Data(show.output.utf8)).backup
+      for collection in manifest.collections {
+        let partition = try #require(collection.partitions.first { $0.content.rows > 0 })
+        let list = try #require(partition.segmentList)
+        struct List: Decodable { let segments: [Segment] }
+        let segments = try JSONDecoder().decode(List.self, from: Data(contentsOf: URL(fileURLWithPath: "\(filled.repository)/\(list.key)")))
+          .segments
+        for segment in segments {
+          try Data("gone".utf8).write(to: URL(fileURLWithPath: "\(filled.repository)/\(try #require(segment.base.rows).key)"))
+        }
+      }
+      let merge = try await filled.restore("--collection", filled.name, "--mode", "merge", "--skip-damaged")
+      #expect(merge.exitCode == 1 && merge.errors.contains("which keys stand in several of its partitions"), "\(merge)")
+      #expect(try await filled.content() == before)
+      let lost = try await filled.restore("--collection", other, "--suffix", "_x", "--skip-damaged")
+      #expect(lost.exitCode == 2 && lost.errors.contains("nothing is left of it to restore"), "\(lost)")
+      let both = try await filled.restore("--suffix", "_x", "--skip-damaged")
+      #expect(both.exitCode == 2 && both.output.contains("\(filled.name)_x") && !both.output.contains("\(other)_x"), "\(both)")
+      #expect(try await filled.server.pymilvus("run", "print('there', utility.has_collection('\(other)_x'))").contains("there False"))
+      // The newest manifest is gone: an older backup does not pass for it.
+      let second = try await filled.backup("--name", "second")
+      #expect(second.exitCode == 0, "\(second)")
+      let newest = try #require(try FileManager.default.contentsOfDirectory(atPath: "\(filled.repository)/backups").max())
+      try FileManager.default.removeItem(atPath: "\(filled.repository)/backups/\(newest)")
+      let latest = try await filled.restore("--plan")
+      #expect(latest.exitCode == 2 && latest.errors.contains(newest), "\(latest)")
+      let list = try await filled.milvault("list")
+      #expect(list.exitCode == 2 && list.errors.contains(newest), "\(list)")
+      try await filled.server.pymilvus("drop", other)
+      try await filled.drop("_x")
+    }
   }
 }
