@@ -179,7 +179,9 @@ extension Repository {
       throw RepositoryError.damaged(place, "it is no record of a check any more")
     }
     // Those of the first milvaults have no seal; they have fewer members.
-    let members = (try? JSONSerialization.jsonObject(with: bytes) as? [String: Any])?.keys.map(\.self) ?? []
+    guard let members = (try? JSONSerialization.jsonObject(with: bytes) as? [String: Any])?.keys else {
+      throw RepositoryError.damaged(place, "it is no record of a check any more")
+    }
     let unsealed: Set = ["backup", "level", "time", "tool", "host", "passed", "findings", "files", "bytes", "rows", "seconds"]
     if !Set(members).isSubset(of: unsealed) { _ = try SealedFile.open(bytes, place: place) }
     return check
