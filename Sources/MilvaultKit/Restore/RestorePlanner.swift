@@ -66,7 +66,7 @@ struct RestorePlanner: Sendable {
     for lost in plan.leftOut { plan.steps.append("leave out \(lost.words), which is damaged") }
     if !plan.leftOut.isEmpty, options.mode == .replace {
       plan.obstacles.append(
-        "--mode replace would put what is left of \(plan.source) in the place of a live collection: use --mode merge, or --suffix _restored"
+        "--mode replace would put what is left of \(plan.source) in the place of a live collection: restore it beside with --suffix _restored"
       )
     }
     if !plan.leftOut.isEmpty, options.mode.isIntoLive, plan.partitions.count > 1 {
