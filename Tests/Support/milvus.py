@@ -900,6 +900,24 @@ def content(name):
     print(json.dumps({"rows": len(rows), "sha256": hashlib.sha256("\n".join(f"{k}{v}" for k, v in sorted(rows.items(), key=repr)).encode()).hexdigest()}))
 
 
+def keep(name, file):
+    """Keeps all rows in a file, to be held against later."""
+    import pickle
+    pickle.dump(read(name), open(file, "wb"))
+
+
+def against(name, file):
+    """What differs from the rows that were kept, in words; looked at twice, some seconds apart."""
+    import pickle
+    before = pickle.load(open(file, "rb"))
+    for wait in (0, 10):
+        time.sleep(wait)
+        now = read(name)
+        gone, new = [k for k in before if k not in now], [k for k in now if k not in before]
+        other = [k for k in now if k in before and now[k] != before[k]]
+        print(f"after {wait} s: {len(gone)} gone {gone[:5]}, {len(new)} new {new[:5]}, {len(other)} others {other[:5]}, count {Collection(name).query('', output_fields=['count(*)'], consistency_level='Strong') if not is_lite2 else '?'}")
+
+
 def beside(live, copy):
     """Holds a collection that a copy was merged into against the copy; and a digest of its rows with other keys."""
     import hashlib
@@ -963,6 +981,10 @@ elif verb == "content":
     content(*rest)
 elif verb == "beside":
     beside(*rest)
+elif verb == "keep":
+    keep(*rest)
+elif verb == "against":
+    against(*rest)
 elif verb == "snapshot":
     snapshot(*rest)
 elif verb == "crossed":

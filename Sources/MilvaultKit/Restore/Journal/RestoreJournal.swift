@@ -34,9 +34,13 @@ actor RestoreJournal {
     return journal
   }
 
-  /// Goes on with the journal of a restore that was interrupted.
+  private static let lastCallsTake = Duration.seconds(3)
+
+  /// Goes on with the journal of a restore that was interrupted, when what its process asked of the server last has surely been done: an insert that came
+  /// in after a look would be a row that nobody saw.
   static func open(_ record: RestoreRecord, in repository: Repository) async throws -> RestoreJournal {
-    RestoreJournal(record, in: repository, saved: try await repository.savedKeys(of: record.id).count)
+    if !record.collections.allSatisfy({ $0.stage == .done }) { try await Task.sleep(for: lastCallsTake) }
+    return RestoreJournal(record, in: repository, saved: try await repository.savedKeys(of: record.id).count)
   }
 
   private init(_ record: RestoreRecord, in repository: Repository, saved: Int) {

@@ -126,7 +126,8 @@ struct MergeUndo: Sendable {
         decided.add(try await decide(part, known: known, rows: rows, taken: taken))
         if round == 1 { progress.add(part.count) }
       }
-      if round == 1 { left = decided.left }
+      // Of the last look: what the server was still at work on at an earlier one is settled then.
+      left = decided.left
       if decided.taken.isEmpty, decided.back.isEmpty { break }
       guard round < Self.rounds else {
         throw RestoreError.cannotRollBack(
