@@ -42,7 +42,7 @@ let package = Package(
           "-Xlinker", "-rpath", "-Xlinker", "$ORIGIN/../lib/milvault",
           "-Xlinker", "-rpath", "-Xlinker", "\(arrow)/lib",
         ]),
-        .linkedLibrary("arrow"), .linkedLibrary("parquet"),
+        .linkedLibrary("arrow"), .linkedLibrary("arrow_s3"), .linkedLibrary("parquet"),
       ]),
     .target(name: "CFloatText"),
     .target(
@@ -54,7 +54,8 @@ let package = Package(
       dependencies: ["CArrowBridge", "CFloatText", "RowBatches"],
       swiftSettings: swiftSettings),
     .target(name: "RowFilters", dependencies: ["RowBatches", "RowFormats"], swiftSettings: swiftSettings),
-    .target(name: "ObjectStorage", swiftSettings: swiftSettings),
+    .target(
+      name: "ObjectStorage", dependencies: ["CArrowBridge", .product(name: "NIOPosix", package: "swift-nio")], swiftSettings: swiftSettings),
     .target(
       name: "MilvusProto",
       dependencies: [
@@ -78,6 +79,7 @@ let package = Package(
       dependencies: [
         "RowBatches", "RowFormats", "ObjectStorage", "MilvusClient",
         .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "CryptoExtras", package: "swift-crypto"),
       ],
       swiftSettings: swiftSettings),
     .target(

@@ -8,38 +8,76 @@ public struct Repository: Sendable {
   public static let formatVersion = 1
   static let descriptionKey = "repository.json"
 
+  /// Where its files are; encrypted on their way there, if the repository is.
   public let store: any ObjectStore
   public let id: String
+  /// nil if it is not encrypted.
+  let unlocked: UnlockedKeys?
+
+  public var isEncrypted: Bool { unlocked != nil }
 
   private struct Description: Codable {
     let formatVersion: Int
     let id: String
     let created: String
     let tool: String
+    /// The cipher of its files; nil if they are plain.
+    var encryption: String?
+  }
+  private static let cipher = "AES-256-GCM"
+
+  private init(store: any ObjectStore, id: String, unlocked: UnlockedKeys?) {
+    self.store = unlocked.map { EncryptedObjectStore(base: store, keys: $0.keys) } ?? store
+    (self.id, self.unlocked) = (id, unlocked)
   }
 
   /// Creates a repository in an empty place.
+  /// - Parameter passphrase: with one, all files are encrypted.
   /// - Throws: `RepositoryError` if there is one already, or something else.
-  public static func create(in store: any ObjectStore) async throws -> Repository {
+  public static func create(in store: any ObjectStore, passphrase: Passphrase? = nil, label: String = "init") async throws -> Repository {
     if try await store.info(descriptionKey) != nil { throw RepositoryError.alreadyARepository(store.location) }
-    if let other = try await store.list("").first { throw RepositoryError.foreignFolder(store.location, example: other.key) }
+    // A key of an attempt that was interrupted is in nobody's way.
+    if let other = try await store.list("").first(where: { !$0.key.hasPrefix(PassphraseKey.prefix) }) {
+      throw RepositoryError.foreignFolder(store.location, example: other.key)
+    }
     let id = UUID().uuidString.lowercased()
-    let description = Description(formatVersion: formatVersion, id: id, created: Timestamp.now.text, tool: Tool.name)
+    var unlocked: UnlockedKeys?
+    if let passphrase {
+      let keys = RepositoryKeys()
+      let key = try PassphraseKey.wrap(keys, passphrase: passphrase, label: label, repository: id)
+      try await store.put(try SealedFile.seal(key).bytes, at: key.key)
+      unlocked = UnlockedKeys(keys: keys, id: key.id)
+    }
+    let description = Description(
+      formatVersion: formatVersion, id: id, created: Timestamp.now.text, tool: Tool.name, encryption: unlocked == nil ? nil : cipher)
     try await store.put(try SealedFile.seal(description).bytes, at: descriptionKey)
-    return Repository(store: store, id: id)
+    return Repository(store: store, id: id, unlocked: unlocked)
   }
 
   /// Opens the repository in `store`.
-  public static func open(_ store: any ObjectStore) async throws -> Repository {
-    let bytes: Data
+  /// - Parameter passphrase: of an encrypted one. Given for one that is not encrypted, it is refused: somebody may have put that in its place.
+  public static func open(_ store: any ObjectStore, passphrase: Passphrase? = nil) async throws -> Repository {
     do {
-      bytes = try await store.read(descriptionKey)
+      let found = try await store.reading { try description(try await store.read(descriptionKey), of: store) }
+      guard let encryption = found.encryption else {
+        guard passphrase == nil else { throw RepositoryError.notEncrypted(store.location) }
+        return Repository(store: store, id: found.id, unlocked: nil)
+      }
+      guard encryption == cipher else {
+        throw RepositoryError.newerFormat("\(store.location)/\(descriptionKey)", version: formatVersion + 1)
+      }
+      guard let passphrase else { throw RepositoryError.needsPassphrase(store.location) }
+      return Repository(
+        store: store, id: found.id, unlocked: try await UnlockedKeys.unlock(store, passphrase: passphrase, repository: found.id))
     } catch StorageError.notFound {
       guard try await store.list("backups/").isEmpty else {
         throw RepositoryError.damaged("\(store.location)/\(descriptionKey)", "it is missing, and there are backups")
       }
-      throw RepositoryError.noRepository(store.location)
+      throw RepositoryError.noRepository(store.url)
     }
+  }
+
+  private static func description(_ bytes: Data, of store: any ObjectStore) throws -> Description {
     let place = "\(store.location)/\(descriptionKey)"
     struct Version: Decodable { let formatVersion: Int }
     guard let version = try? JSONDecoder().decode(Version.self, from: bytes).formatVersion else {
@@ -51,7 +89,7 @@ public struct Repository: Sendable {
     }
     // Those of the first milvaults have these members and no seal.
     if try members(of: bytes, place) != ["created", "formatVersion", "id", "tool"] { _ = try SealedFile.open(bytes, place: place) }
-    return Repository(store: store, id: description.id)
+    return description
   }
 
   private static func members(of bytes: Data, _ place: String) throws -> Set<String> {
@@ -63,6 +101,23 @@ public struct Repository: Sendable {
 
   /// The place of an object, for messages.
   public func place(_ key: String) -> String { "\(store.location)/\(key)" }
+
+  /// The place of a data file, for messages. Its own name is always in it.
+  public func place(_ file: FileReference) -> String {
+    isEncrypted ? "\(place(key(of: file))) (\(file.name))" : place(file.key)
+  }
+
+  /// Where a data file stands in the store.
+  package func key(of file: FileReference) -> String {
+    guard let name = unlocked?.keys.storedName(file) else { return file.key }
+    return "data/\(name.prefix(2))/\(name)"
+  }
+
+  /// The size of a data file as it stands in the store; nil if it is not there.
+  package func standingBytes(of file: FileReference) async throws -> Int? { try await store.info(key(of: file))?.bytes }
+
+  /// The folder that it lies in; nil if it is in a cloud.
+  package var folder: URL? { (((store as? EncryptedObjectStore)?.base ?? store) as? LocalObjectStore)?.root }
 
   // MARK: Data files
 
@@ -80,18 +135,22 @@ public struct Repository: Sendable {
   }
 
   /// Reads a small data file and checks it against its name.
-  func read(_ file: FileReference) async throws -> Data {
+  func read(_ file: FileReference) async throws -> Data { try await store.reading { try await readOnce(file) } }
+
+  private func readOnce(_ file: FileReference) async throws -> Data {
     let bytes: Data
     do {
-      bytes = try await store.read(file.key)
+      bytes = try await store.read(key(of: file))
     } catch StorageError.notFound {
-      throw RepositoryError.damaged(place(file.key), "it is missing")
+      throw RepositoryError.damaged(place(file), "it is missing")
+    } catch StorageError.notWhole(_, let what) {
+      throw RepositoryError.damaged(place(file), what)
     }
     guard bytes.count == file.bytes else {
-      throw RepositoryError.damaged(place(file.key), "it has \(bytes.count) bytes and should have \(file.bytes)")
+      throw RepositoryError.damaged(place(file), "it has \(bytes.count) bytes and should have \(file.bytes)")
     }
     guard SHA256.hash(data: bytes).hex == file.sha256 else {
-      throw RepositoryError.damaged(place(file.key), "its SHA-256 is not its name")
+      throw RepositoryError.damaged(place(file), "its SHA-256 is not its name")
     }
     return bytes
   }
@@ -141,11 +200,11 @@ public struct FinishedDataFile: Sendable {
 
   /// Gives the file its name, unless a file of that name and size is there and was not found damaged.
   public func commit(to repository: Repository, damaged: Set<String>) async throws -> StoredFile {
-    if !damaged.contains(file.name), try await repository.store.info(file.key)?.bytes == file.bytes {
+    if !damaged.contains(file.name), try await repository.standingBytes(of: file) == file.bytes {
       object.discard()
       return StoredFile(file: file, isNew: false)
     }
-    try await object.commit(as: file.key)
+    try await object.commit(as: repository.key(of: file))
     return StoredFile(file: file, isNew: true)
   }
 }

@@ -9,6 +9,15 @@ public enum RepositoryError: Error, Sendable {
   case newerFormat(String, version: Int)
   /// A file that is not what it says it is.
   case damaged(String, String)
+  /// It is encrypted, and no passphrase was given.
+  case needsPassphrase(String)
+  /// None of its keys opens with the passphrase.
+  case wrongPassphrase(String, damagedKeys: [String])
+  /// A passphrase was given, and it is not encrypted.
+  case notEncrypted(String)
+  case noKey(String, in: String)
+  /// Without its last key nothing could be read any more.
+  case lastKey(String)
   case noBackup(String, in: String)
   /// No backup of that name can be brought back.
   case notForgotten(String, in: String)
@@ -21,14 +30,23 @@ public enum RepositoryError: Error, Sendable {
 extension RepositoryError: CustomStringConvertible {
   public var description: String {
     switch self {
-    case .noRepository(let place): "there is no repository at \(place). Create one with `milvault init --repo \(place)`"
+    case .noRepository(let place): "there is no repository at \(place). Create one with `milvault init --repo '\(place)'`"
     case .alreadyARepository(let place): "\(place) is a repository already"
     case .foreignFolder(let place, let example):
-      "\(place) is not empty and no repository (it holds \(example)). Choose an empty or new folder"
+      "\(place) is not empty and no repository (it holds \(example)). Choose an empty or new one"
     case .newerFormat(let file, let version):
       "\(file) has format version \(version), and this milvault reads up to \(Repository.formatVersion). Use a newer milvault"
     case .damaged(let file, let what):
       "\(file) is damaged: \(what). `milvault verify --all` shows what else is; restore the file from another copy of the repository"
+    case .needsPassphrase(let place):
+      "\(place) is encrypted. Give its passphrase: --passphrase-file, --passphrase-command or MILVAULT_PASSPHRASE"
+    case .wrongPassphrase(let place, let damaged):
+      "the passphrase opens none of the keys of \(place)"
+        + (damaged.isEmpty ? "" : "; \(damaged.joined(separator: ", ")) cannot be read, and may be the one it belongs to")
+    case .notEncrypted(let place):
+      "a passphrase was given, and \(place) is not encrypted. If it should be, somebody replaced it; if not, leave the passphrase out"
+    case .noKey(let id, let place): "no key \(id) in \(place). `milvault key list` shows those there are"
+    case .lastKey(let place): "it is the only key of \(place): without it nothing could be read any more. Add another first"
     case .noBackup(let name, let place): "no backup \"\(name)\" in \(place). `milvault list` shows those there are"
     case .notForgotten(let name, let place):
       "no forgotten backup \"\(name)\" in \(place) can be brought back. `milvault undelete` shows those that can"

@@ -13,19 +13,15 @@
 #include <memory>
 #include <string>
 
+#include "Guarded.h"
+
 namespace {
 
-// Parquet's own code throws; nothing may be thrown into Swift.
 template <typename Body>
 char *guarded(Body body) {
-  try {
-    arrow::Status status = body();
-    return status.ok() ? nullptr : strdup(status.ToString().c_str());
-  } catch (const std::exception &error) {
-    return strdup(error.what());
-  } catch (...) {
-    return strdup("unknown C++ exception");
-  }
+  arrow::Status status = guarded_status(body);
+  if (status.ok()) return nullptr;
+  return strdup((status.IsUnknownError() ? status.message() : status.ToString()).c_str());
 }
 
 class SinkStream : public arrow::io::OutputStream {

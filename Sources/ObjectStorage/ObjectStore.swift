@@ -9,6 +9,10 @@ public import Foundation
 public protocol ObjectStore: Sendable {
   /// The place, as a person would name it; without secrets.
   var location: String { get }
+  /// The place in full, as `--repo` takes it; without secrets.
+  var url: String { get }
+  /// Whether `open` brings the whole object here first, so that all of it can be checked for little before any of it is used.
+  var bringsWholeObjects: Bool { get }
 
   /// Begins an object whose key may be known only at its end. Nothing is visible before `commit`.
   func stage() throws -> any StagedObject
@@ -19,11 +23,17 @@ public protocol ObjectStore: Sendable {
   /// A whole object. Only for small ones.
   func read(_ key: String) async throws -> Data
 
+  /// The same of an object that was listed and is never rewritten.
+  func read(_ object: ObjectInfo) async throws -> Data
+
   /// Opens an object to read any part of it.
   func open(_ key: String) async throws -> any ObjectReader
 
   /// Size and age of an object, or nil if there is none.
   func info(_ key: String) async throws -> ObjectInfo?
+
+  /// The sizes of objects, those left out that are not there.
+  func sizes(of keys: [String]) async throws -> [String: Int]
 
   /// All objects whose key begins with `prefix`, sorted by key.
   func list(_ prefix: String) async throws -> [ObjectInfo]
@@ -33,6 +43,16 @@ public protocol ObjectStore: Sendable {
 
   /// Removes what writers that died left and nobody sees.
   func removeAbandoned() async throws
+}
+
+extension ObjectStore {
+  public func read(_ object: ObjectInfo) async throws -> Data { try await read(object.key) }
+
+  public func sizes(of keys: [String]) async throws -> [String: Int] {
+    var sizes: [String: Int] = [:]
+    for key in keys { sizes[key] = try await info(key)?.bytes }
+    return sizes
+  }
 }
 
 public struct ObjectInfo: Sendable, Hashable {
@@ -67,7 +87,29 @@ public enum StorageError: Error, Sendable {
   case notFound(String)
   case noSpace(String)
   case notPermitted(String, String)
+  /// A cloud refuses the credentials, or what they are used for.
+  case accessDenied(String, String)
+  /// The store itself cannot be reached, or does not do what it is asked: nothing is known about the object.
+  case unavailable(String, String)
   case failed(String, String)
+  /// Its bytes are not those that were stored.
+  case notWhole(String, String)
+
+  /// Whether it tells something about this one object, and not about the way to it.
+  public var isAboutTheObject: Bool {
+    switch self {
+    case .notFound, .notPermitted, .failed, .notWhole: true
+    case .noSpace, .accessDenied, .unavailable: false
+    }
+  }
+
+  /// Whether writing is refused or impossible, while reading may go on.
+  public var refusesWriting: Bool {
+    switch self {
+    case .notPermitted, .accessDenied, .noSpace: true
+    case .notFound, .unavailable, .failed, .notWhole: false
+    }
+  }
 }
 
 extension StorageError: CustomStringConvertible {
@@ -76,7 +118,12 @@ extension StorageError: CustomStringConvertible {
     case .notFound(let what): "\(what) is not there"
     case .noSpace(let what): "no space left where \(what) is written. Free some, or choose another place"
     case .notPermitted(let what, let why): "\(what) may not be written or read (\(why)). Check the owner and rights of the folder"
+    case .accessDenied(let what, let why):
+      "\(what): access was denied (\(why)). Check the credentials (AWS_ACCESS_KEY_ID, AWS_PROFILE, a role), their rights and that they are still valid"
+    case .unavailable(let what, let why):
+      "\(what): the store did not do it, after several tries (\(why)). Check the address and the network, and run it again"
     case .failed(let what, let why): "\(what): \(why)"
+    case .notWhole(let what, let why): "\(what) is damaged: \(why)"
     }
   }
 }

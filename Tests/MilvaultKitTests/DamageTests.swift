@@ -11,30 +11,33 @@ import Testing
 @Suite struct DamageTests {
   private static let isSoak = ProcessInfo.processInfo.environment["MILVAULT_SOAK"] != nil
 
-  enum Kind: CaseIterable { case description, manifest, check, segmentList, baseRows, baseDigests, deltaRows, deltaDigests, golden }
+  enum Kind: CaseIterable { case description, manifest, check, segmentList, baseRows, baseDigests, deltaRows, deltaDigests, golden, key }
   enum Harm: CaseIterable { case bitFlipped, truncated, emptied, swapped, deleted, oldVersion }
 
-  @Test(arguments: Kind.allCases)
-  func damageIsFoundAndNamed(kind: Kind) async throws {
-    let kept = try await DamagedRepository()
+  @Test(arguments: Kind.allCases, [false, true])
+  func damageIsFoundAndNamed(kind: Kind, isEncrypted: Bool) async throws {
+    if kind == .key, !isEncrypted { return }
+    let kept = try await DamagedRepository(isEncrypted: isEncrypted)
     defer { kept.remove() }
     var random = SeededRandom(seed: 7)
     for harm in Harm.allCases {
-      for round in 0..<(harm == .bitFlipped || harm == .truncated ? (Self.isSoak ? 60 : 6) : 1) {
+      // Each look at an encrypted one takes a while: its key is made slow on purpose.
+      let rounds = Self.isSoak ? 60 : isEncrypted ? 2 : 6
+      for round in 0..<(harm == .bitFlipped || harm == .truncated ? rounds : 1) {
         let copy = try kept.copied()
         defer { try? FileManager.default.removeItem(at: copy) }
-        guard let file = try kept.hurt(kind, by: harm, in: copy, using: &random) else { continue }
-        let words = try await Self.found(in: copy, backup: kept.backup)
+        guard let file = try await kept.hurt(kind, by: harm, in: copy, using: &random) else { continue }
+        let words = try await Self.found(in: copy, passphrase: kept.passphrase)
         #expect(words.contains { $0.contains(file) }, "\(kind) \(harm), round \(round): \(file) is not named in \(words)")
       }
     }
   }
 
   /// All that a look at the whole repository finds wrong.
-  private static func found(in folder: URL, backup: String) async throws -> [String] {
+  private static func found(in folder: URL, passphrase: Passphrase?) async throws -> [String] {
     let repository: Repository
     do {
-      repository = try await Repository.open(LocalObjectStore(root: folder))
+      repository = try await Repository.open(LocalObjectStore(root: folder), passphrase: passphrase)
     } catch {
       return ["\(error)"]
     }
@@ -143,6 +146,8 @@ import Testing
 /// A repository with three backups of a collection that changes, and golden queries, to be hurt.
 private struct DamagedRepository {
   let folder: URL
+  let passphrase: Passphrase?
+  private let repository: Repository
   /// The newest backup, and those before it.
   private(set) var backup = ""
   private(set) var others: [String] = []
@@ -154,9 +159,10 @@ private struct DamagedRepository {
       FieldSchema(name: "v", type: .vector(.float, dimension: ModelRows.dimension), typeParams: ["dim": "\(ModelRows.dimension)"]),
     ])
 
-  init() async throws {
+  init(isEncrypted: Bool = false) async throws {
     folder = FileManager.default.temporaryDirectory.appendingPathComponent("milvault-test-\(UUID().uuidString)")
-    let repository = try await Repository.create(in: LocalObjectStore(root: folder))
+    passphrase = isEncrypted ? Passphrase("open, please") : nil
+    repository = try await Repository.create(in: LocalObjectStore(root: folder), passphrase: passphrase)
     var model = ModelRows()
     for key in Int64(0)..<3000 { model.rows[key] = 1 }
     var segments: [Segment] = []
@@ -193,7 +199,7 @@ private struct DamagedRepository {
 
   func remove() { try? FileManager.default.removeItem(at: folder) }
 
-  func path(of file: FileReference) -> URL { folder.appendingPathComponent(file.key) }
+  func path(of file: FileReference) -> URL { folder.appendingPathComponent(repository.key(of: file)) }
 
   func copied() throws -> URL {
     let copy = folder.deletingLastPathComponent().appendingPathComponent("milvault-test-\(UUID().uuidString)")
@@ -203,8 +209,8 @@ private struct DamagedRepository {
 
   /// Hurts one file of a copy.
   /// - Returns: what has to be named; nil where there is no such harm.
-  func hurt(_ kind: DamageTests.Kind, by harm: DamageTests.Harm, in copy: URL, using random: inout SeededRandom) throws -> String? {
-    let (file, other) = try paths(kind, in: copy)
+  func hurt(_ kind: DamageTests.Kind, by harm: DamageTests.Harm, in copy: URL, using random: inout SeededRandom) async throws -> String? {
+    let (file, other) = try await paths(kind, in: copy)
     let bytes = try Data(contentsOf: file)
     switch harm {
     case .bitFlipped:
@@ -216,6 +222,8 @@ private struct DamagedRepository {
     case .deleted:
       // A check that is not there proves nothing, and nobody knows that it ever did.
       if kind == .check { return nil }
+      // Without its only key the repository tells that none opens.
+      if kind == .key { return nil }
       try FileManager.default.removeItem(at: file)
     case .swapped:
       guard let other else { return nil }
@@ -230,15 +238,15 @@ private struct DamagedRepository {
   }
 
   /// A file of a kind, and another one of it, which is older where one can be.
-  private func paths(_ kind: DamageTests.Kind, in copy: URL) throws -> (file: URL, other: URL?) {
+  private func paths(_ kind: DamageTests.Kind, in copy: URL) async throws -> (file: URL, other: URL?) {
     func checks(_ id: String) throws -> URL {
       let folder = copy.appendingPathComponent("checks/\(id)")
       let name = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()[0]
       return folder.appendingPathComponent(name)
     }
-    func path(_ file: FileReference) -> URL { copy.appendingPathComponent(file.key) }
+    func path(_ file: FileReference) -> URL { copy.appendingPathComponent(repository.key(of: file)) }
     let old = others[0]
-    let (list, lists) = (try segments(of: backup, in: copy), try segments(of: old, in: copy))
+    let (list, lists) = (try await segments(of: backup), try await segments(of: old))
     let changed = try #require(list.segments.first { $0.deltas.count > 1 })
     switch kind {
     case .description: return (copy.appendingPathComponent("repository.json"), nil)
@@ -250,18 +258,16 @@ private struct DamagedRepository {
     case .deltaRows: return (path(try #require(changed.deltas[0].rows)), path(try #require(changed.deltas[1].rows)))
     case .deltaDigests: return (path(changed.deltas[0].digests), path(changed.deltas[1].digests))
     case .golden:
-      let golden = try #require(try manifest(of: backup, in: copy).collections[0].golden)
+      let golden = try #require(try await repository.find(backup).manifest.collections[0].golden)
       return (path(golden), path(try #require(list.segments[0].base.rows)))
+    case .key:
+      let name = try FileManager.default.contentsOfDirectory(atPath: copy.appendingPathComponent("keys").path)[0]
+      return (copy.appendingPathComponent("keys/\(name)"), nil)
     }
   }
 
-  private func manifest(of id: String, in copy: URL) throws -> Manifest {
-    try JSONDecoder().decode(Manifest.self, from: Data(contentsOf: copy.appendingPathComponent("backups/\(id).json")))
-  }
-
-  private func segments(of id: String, in copy: URL) throws -> (file: FileReference, segments: [Segment]) {
-    struct List: Decodable { let segments: [Segment] }
-    let file = try #require(try manifest(of: id, in: copy).collections[0].partitions[0].segmentList)
-    return (file, try JSONDecoder().decode(List.self, from: Data(contentsOf: copy.appendingPathComponent(file.key))).segments)
+  private func segments(of id: String) async throws -> (file: FileReference, segments: [Segment]) {
+    let partition = try await repository.find(id).manifest.collections[0].partitions[0]
+    return (try #require(partition.segmentList), try await repository.segments(of: partition))
   }
 }

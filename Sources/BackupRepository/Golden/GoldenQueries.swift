@@ -61,7 +61,7 @@ extension Repository {
     do {
       return try JSONDecoder().decode(GoldenQueries.self, from: bytes)
     } catch {
-      throw RepositoryError.damaged(place(file.key), decodingProblem(error))
+      throw RepositoryError.damaged(place(file), decodingProblem(error))
     }
   }
 

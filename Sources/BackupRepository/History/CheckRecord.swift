@@ -150,11 +150,12 @@ extension Repository {
   private func checks(in prefix: String) async throws -> (checks: [String: [CheckRecord]], damaged: [RepositoryError]) {
     var checks: [String: [CheckRecord]] = [:]
     var damaged: [RepositoryError] = []
-    for object in try await store.list(prefix) {
+    for (object, bytes) in try await store.read(all: try await store.list(prefix)) {
       let parts = object.key.split(separator: "/").map(String.init)
       guard parts.count == 3 else { continue }
       do {
-        let check = try Self.check(try await store.read(object.key), place: place(object.key))
+        let bytes = try bytes.get()
+        let check = try await store.reading(bytes, of: object) { try Self.check($0, place: place(object.key)) }
         // One of another backup, put in this one's folder, says nothing of either.
         guard check.backup == parts[1] else {
           throw RepositoryError.damaged(place(object.key), "it is about backup \(check.backup)")
@@ -162,7 +163,7 @@ extension Repository {
         checks[parts[1], default: []].append(check)
       } catch StorageError.notFound {
         continue  // pruned meanwhile
-      } catch {
+      } catch let error where (error as? StorageError)?.isAboutTheObject != false {
         damaged.append(error as? RepositoryError ?? .damaged(place(object.key), "it cannot be read (\(error))"))
         // In the order of their names, which is that of their times.
         checks[parts[1]]?.removeAll(where: \.passed)

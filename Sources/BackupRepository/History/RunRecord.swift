@@ -1,4 +1,5 @@
 public import Foundation
+import ObjectStorage
 
 /// What became of one run of a command: `history/<time>-<verb>.json`. Failures are kept too.
 public struct RunRecord: Sendable, Codable {
@@ -46,12 +47,19 @@ public struct RunRecord: Sendable, Codable {
 }
 
 extension Repository {
+  /// Records of runs in the order of their starts, nil for one that cannot be read.
+  /// - Parameter verbs: of which commands; nil for all.
+  private func records(of verbs: [String]? = nil) async throws -> [(object: ObjectInfo, run: RunRecord?)] {
+    let listed = try await store.list("history/").filter { object in verbs.map { $0.contains { object.key.contains("-\($0)-") } } ?? true }
+    return try await store.read(all: listed).map { ($0.object, try? JSONDecoder().decode(RunRecord.self, from: try $0.bytes.get())) }
+  }
+
   /// Whether a restore into a collection ended since then, or one failed of which nobody knows how far it came.
   package func hasRestored(into collection: String, since: Timestamp) async throws -> Bool {
     // One that is under way, or was killed, has no record yet.
     if try await store.list("restores/").contains(where: { $0.modified >= since.date }) { return true }
-    for object in try await store.list("history/") where object.key.contains("-restore-") || object.key.contains("-rollback-") {
-      guard let run = try? JSONDecoder().decode(RunRecord.self, from: try await store.read(object.key)) else { return true }
+    for (_, run) in try await records(of: ["restore", "rollback"]) {
+      guard let run else { return true }
       if run.finished >= since, run.outcome != .done || run.collections.contains(collection) { return true }
     }
     return false
@@ -60,8 +68,8 @@ extension Repository {
   /// Whether a restore that began after a moment may have made one of these collections anew.
   /// - Returns: which, and when, in words; nil if none did.
   package func laterRestore(making collections: Set<String>, than moment: Timestamp) async throws -> String? {
-    for object in try await store.list("history/") where object.key.contains("-restore-") {
-      guard let run = try? JSONDecoder().decode(RunRecord.self, from: try await store.read(object.key)) else {
+    for (object, run) in try await records(of: ["restore"]) {
+      guard let run else {
         return "a record of a restore, \(object.key), cannot be read"
       }
       // One that failed may have kept what it made all the same.
@@ -78,10 +86,8 @@ extension Repository {
   public func restoreTimings(most: Int) async throws -> [RestoreTiming] {
     let objects = try await store.list("history/").filter { $0.key.contains("-restore-") }.sorted { $0.key > $1.key }
     var timings: [RestoreTiming] = []
-    for object in objects.prefix(most) {
-      guard let run = try? JSONDecoder().decode(RunRecord.self, from: try await store.read(object.key)), run.outcome == .done else {
-        continue
-      }
+    for (_, bytes) in try await store.read(all: Array(objects.prefix(most))) {
+      guard let run = try? JSONDecoder().decode(RunRecord.self, from: try bytes.get()), run.outcome == .done else { continue }
       timings += run.restored ?? []
     }
     return timings
@@ -91,8 +97,8 @@ extension Repository {
   public func runs() async throws -> (runs: [RunRecord], unreadable: [String]) {
     var runs: [RunRecord] = []
     var unreadable: [String] = []
-    for object in try await store.list("history/") {
-      if let run = try? JSONDecoder().decode(RunRecord.self, from: try await store.read(object.key)) {
+    for (object, run) in try await records() {
+      if let run {
         runs.append(run)
       } else {
         unreadable.append(place(object.key))

@@ -195,9 +195,7 @@ extension Repository {
     let lock: RepositoryLock
     do {
       lock = try await RepositoryLock.take(.shared, verb: verb, options: options, in: self, told: { _ in })
-    } catch StorageError.notPermitted {
-      return try await body()
-    } catch StorageError.noSpace {
+    } catch let error as StorageError where error.refusesWriting {
       return try await body()
     }
     return try await lock.hold { _ in try await body() }

@@ -35,13 +35,15 @@ extension Repository {
   public func catalog() async throws -> Catalog {
     var entries: [CatalogEntry] = []
     var problems: [Catalog.Problem] = []
-    for object in try await store.list("backups/") where object.key.hasSuffix(".json") {
+    let listed = try await store.list("backups/").filter { $0.key.hasSuffix(".json") }
+    for (object, bytes) in try await store.read(all: listed) {
       let id = String(object.key.dropFirst("backups/".count).dropLast(".json".count))
       do {
-        entries.append(try await entry(id))
+        let bytes = try bytes.get()
+        entries.append(try await store.reading(bytes, of: object) { try entry(id, $0) })
       } catch let error as RepositoryError {
         problems.append(.init(backup: id, error: error))
-      } catch let error as StorageError {
+      } catch {
         problems.append(.init(backup: id, error: .damaged(place(object.key), "it cannot be read (\(error))")))
       }
     }
@@ -63,8 +65,12 @@ extension Repository {
   }
 
   func entry(_ id: String) async throws -> CatalogEntry {
+    try await store.reading { try entry(id, try await store.read(Self.manifestKey(id))) }
+  }
+
+  private func entry(_ id: String, _ bytes: Data) throws -> CatalogEntry {
     let key = Self.manifestKey(id)
-    let (manifest, sha256) = try ManifestFile.open(try await store.read(key), id: id, place: place(key))
+    let (manifest, sha256) = try ManifestFile.open(bytes, id: id, place: place(key))
     guard manifest.repository == self.id else {
       throw RepositoryError.damaged(place(key), "it belongs to another repository (\(manifest.repository))")
     }
@@ -136,12 +142,14 @@ extension Repository {
   }
 
   func requireFiles(of manifest: Manifest) async throws {
-    for file in try await files(of: manifest) {
-      guard let found = try await store.info(file.key) else {
-        throw RepositoryError.damaged(place(file.key), "it vanished while the backup ran")
+    let files = try await files(of: manifest)
+    let sizes = try await store.sizes(of: files.map { key(of: $0) })
+    for file in files {
+      guard let bytes = sizes[key(of: file)] else {
+        throw RepositoryError.damaged(place(file), "it vanished while the backup ran")
       }
-      guard found.bytes == file.bytes else {
-        throw RepositoryError.damaged(place(file.key), "it has \(found.bytes) bytes and should have \(file.bytes)")
+      guard bytes == file.bytes else {
+        throw RepositoryError.damaged(place(file), "it has \(bytes) bytes and should have \(file.bytes)")
       }
     }
   }

@@ -43,9 +43,10 @@ extension Repository {
   /// The backups that were forgotten, tombstones among them, in the order of their ids.
   public func forgotten() async throws -> [ForgottenBackup] {
     var all: [ForgottenBackup] = []
-    for object in try await store.list("forgotten/") where object.key.hasSuffix(".json") {
+    let listed = try await store.list("forgotten/").filter { $0.key.hasSuffix(".json") }
+    for (object, bytes) in try await store.read(all: listed) {
       let id = String(object.key.dropFirst("forgotten/".count).dropLast(".json".count))
-      let opened = try? ManifestFile.open(try await store.read(object.key), id: id, place: place(object.key))
+      let opened = try? ManifestFile.open(try bytes.get(), id: id, place: place(object.key))
       all.append(ForgottenBackup(id: id, entry: opened.map { CatalogEntry(manifest: $0.0, sha256: $0.1) }))
     }
     return all

@@ -36,8 +36,8 @@ extension Repository {
     let listed = Set(catalog.entries.map(\.manifest.id))
     try await requireKnownBackups(listed)
     var needed: Set<String> = []
-    for entry in catalog.entries { needed.formUnion(try await files(of: entry.manifest).map(\.key)) }
-    needed.formUnion(try await filesOfRestores().map(\.key))
+    for entry in catalog.entries { needed.formUnion(try await files(of: entry.manifest).map { key(of: $0) }) }
+    needed.formUnion(try await filesOfRestores().map { key(of: $0) })
     var result = PruneResult()
     let now = try await lock.storeTime()
     let objects = try await store.list("data/")
@@ -49,7 +49,7 @@ extension Repository {
     for backup in try await forgotten() where !listed.contains(backup.id) {
       guard let manifest = backup.entry?.manifest else { continue }
       // As long as all its files stay, it can be brought back.
-      if let files = try? await files(of: manifest), files.allSatisfy({ kept.contains($0.key) }) {
+      if let files = try? await files(of: manifest), files.allSatisfy({ kept.contains(key(of: $0)) }) {
         result.forgotten.append(backup.id)
         continue
       }
@@ -93,7 +93,7 @@ extension Repository {
         for object in try await store.list("checks/\(backup.id)/") {
           // What it found damaged, another backup may still name.
           let check = try? JSONDecoder().decode(CheckRecord.self, from: try await store.read(object.key))
-          let named = check?.findings.compactMap(\.file).map { "data/\($0.prefix(2))/\($0)" } ?? []
+          let named = check?.findings.compactMap(\.file).compactMap { FileReference(name: $0, bytes: 0) }.map { key(of: $0) } ?? []
           if needed.isDisjoint(with: named) { try await store.delete(object.key) }
         }
       }
@@ -111,8 +111,8 @@ extension Repository {
   /// - Parameter listed: the ids of those that are there, readable or not.
   public func vanishedBackups(_ listed: Set<String>) async throws -> [Catalog.Problem] {
     var known: Set<String> = []
-    for object in try await store.list("history/") {
-      let run = try? JSONDecoder().decode(RunRecord.self, from: try await store.read(object.key))
+    for (_, bytes) in try await store.read(all: try await store.list("history/")) {
+      let run = try? JSONDecoder().decode(RunRecord.self, from: try bytes.get())
       if let id = run?.backup { known.insert(id) }
     }
     for object in try await store.list("checks/") {

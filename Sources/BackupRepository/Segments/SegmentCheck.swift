@@ -1,5 +1,6 @@
 import Crypto
 import Foundation
+import ObjectStorage
 public import RowBatches
 public import RowFormats
 
@@ -7,7 +8,11 @@ extension Repository {
   /// Reads a data file and compares its size and SHA-256 with its name.
   /// - Throws: `RepositoryError.damaged` naming it.
   public func check(_ file: FileReference) async throws {
-    let object = try await openFile(file)
+    try await check(try await openUnchecked(file), against: file)
+  }
+
+  /// Compares the SHA-256 of an open file with its name.
+  func check(_ object: any ObjectReader, against file: FileReference) async throws {
     var hash = SHA256()
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
     defer { buffer.deallocate() }
@@ -20,7 +25,7 @@ extension Repository {
       offset += count
     }
     guard hash.finalize().hex == file.sha256 else {
-      throw RepositoryError.damaged(place(file.key), "its SHA-256 is not its name")
+      throw RepositoryError.damaged(place(file), "its SHA-256 is not its name")
     }
   }
 
@@ -35,7 +40,7 @@ extension Repository {
     for (layer, role) in segment.roles where !checked.contains(layer) {
       try await checkRows(of: layer, role: role, layout: layout, keyField: keyField)
     }
-    let place = place(segment.base.digests.key)
+    let place = place(segment.base.digests)
     let digests = try await digests(of: segment, keyType: key.type)
     var content = ContentDigest()
     var last = segment.after
@@ -57,7 +62,7 @@ extension Repository {
   }
 
   private func checkRows(of layer: SegmentLayer, role: LayerWriter.Role, layout: RowLayout, keyField: String) async throws {
-    let place = place(layer.rows?.key ?? layer.digests.key)
+    let place = place(layer.rows ?? layer.digests)
     let entries = try await entries(of: layer, layout: layout, keyField: keyField, role: role)
     var content = ContentDigest()
     var deletes = 0

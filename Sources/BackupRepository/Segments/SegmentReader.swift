@@ -12,7 +12,7 @@ extension Repository {
     do {
       return try JSONDecoder().decode(SegmentList.self, from: bytes).segments
     } catch {
-      throw RepositoryError.damaged(place(file.key), decodingProblem(error))
+      throw RepositoryError.damaged(place(file), decodingProblem(error))
     }
   }
 
@@ -72,7 +72,7 @@ extension Repository {
       return { try digests.next().map { KeyedEntries(keys: $0.keys, digests: $0.digests, rows: layout.empty) } }
     }
     let rows = try await openRows(of: layer, layout: layout)
-    let place = place(layer.digests.key)
+    let place = place(layer.digests)
     // As many keys at a time as have about 4 MiB of rows.
     let width = max(1, layer.rowBytes / max(1, layer.content.rows))
     let keysAtOnce = min(max(16, (4 << 20) / width), 1 << 16)
@@ -114,7 +114,7 @@ extension Repository {
 
   /// Opens a layer's rows.
   func openRows(of layer: SegmentLayer, layout: RowLayout) async throws -> DataFileReader {
-    guard let file = layer.rows else { throw RepositoryError.damaged(place(layer.digests.key), "no rows belong to it") }
+    guard let file = layer.rows else { throw RepositoryError.damaged(place(layer.digests), "no rows belong to it") }
     return try await openParquet(file, layout: layout, rows: layer.content.rows)
   }
 
@@ -125,7 +125,7 @@ extension Repository {
   }
 
   private func openParquet(_ file: FileReference, layout: RowLayout, rows: Int) async throws -> DataFileReader {
-    let place = place(file.key)
+    let place = place(file)
     let object = try await openFile(file)
     let reader: ParquetReader
     do {
@@ -137,18 +137,46 @@ extension Repository {
     return DataFileReader(place: place, reader: reader)
   }
 
-  /// Opens a data file whose size is as its reference says.
+  /// Opens a data file whose size is as its reference says. One that was brought here whole has the bytes that its name says, too.
   func openFile(_ file: FileReference) async throws -> any ObjectReader {
+    try await store.reading {
+      let object = try await openUnchecked(file)
+      if store.bringsWholeObjects { try await check(object, against: file) }
+      return object
+    }
+  }
+
+  func openUnchecked(_ file: FileReference) async throws -> any ObjectReader {
     let object: any ObjectReader
     do {
-      object = try await store.open(file.key)
+      object = try await store.open(key(of: file))
     } catch StorageError.notFound {
-      throw RepositoryError.damaged(place(file.key), "it is missing")
+      throw RepositoryError.damaged(place(file), "it is missing")
+    } catch StorageError.notWhole(_, let what) {
+      throw RepositoryError.damaged(place(file), what)
     }
     guard object.bytes == file.bytes else {
-      throw RepositoryError.damaged(place(file.key), "it has \(object.bytes) bytes and should have \(file.bytes)")
+      throw RepositoryError.damaged(place(file), "it has \(object.bytes) bytes and should have \(file.bytes)")
     }
-    return object
+    return isEncrypted ? NamedObject(object, place: place(file)) : object
+  }
+}
+
+/// An object whose damage is told with the name of its data file, and not with the one that stands for that in an encrypted store.
+private struct NamedObject: ObjectReader {
+  private let object: any ObjectReader
+  private let place: String
+
+  init(_ object: any ObjectReader, place: String) { (self.object, self.place) = (object, place) }
+
+  var bytes: Int { object.bytes }
+
+  func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+    do {
+      return try object.read(at: offset, into: buffer)
+    } catch StorageError.notWhole(_, let what) {
+      throw RepositoryError.damaged(place, what)
+    }
   }
 }
 

@@ -51,7 +51,7 @@ struct PartitionBackupJob: Sendable {
   private static func isDamage(_ error: any Error) -> Bool {
     switch error {
     case let error as RepositoryError: error.isDamage
-    case StorageError.failed, StorageError.notPermitted, StorageError.notFound: true
+    case let error as StorageError: error.isAboutTheObject
     default: error is ChangeError
     }
   }

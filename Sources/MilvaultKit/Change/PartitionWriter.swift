@@ -180,7 +180,7 @@ package struct PartitionWriter {
       let segment = old[oldIndex]
       for file in segment.files where !damaged.contains(file.name) {
         // What is not there whole cannot be named again.
-        if try await context.repository.store.info(file.key)?.bytes != file.bytes { damaged.insert(file.name) }
+        if try await context.repository.standingBytes(of: file) != file.bytes { damaged.insert(file.name) }
       }
       if segment.files.allSatisfy({ !damaged.contains($0.name) }) {
         compared = try await ComparedSegment(segment, in: context.repository, keyType: context.keyType)

@@ -1,5 +1,6 @@
 public import BackupRepository
 public import Foundation
+public import ObjectStorage
 import Yams
 
 /// What `milvault.yaml` holds. Secrets are named there, not written.
@@ -20,6 +21,52 @@ public struct Configuration: Sendable, Codable {
     public var url: String?
     public var medium: String?
     public var site: String?
+    /// The environment variables that hold the keys of object storage; without them the usual ones are asked.
+    public var accessKeyEnv: String?
+    public var secretKeyEnv: String?
+    public var sessionTokenEnv: String?
+    /// A PEM file of certificate authorities to trust.
+    public var ca: String?
+
+    /// Where the passphrase of an encrypted repository is: in an environment variable, a file's first line or what a command prints.
+    public var passphraseEnv: String?
+    public var passphraseFile: String?
+    public var passphraseCommand: String?
+
+    public func passphraseSource() throws -> PassphraseSource? {
+      let named: [PassphraseSource?] = [
+        passphraseEnv.map { .variable($0) }, passphraseFile.map { .file($0) }, passphraseCommand.map { .command($0) },
+      ]
+      guard named.compactMap(\.self).count < 2 else {
+        throw ConfigurationError(
+          file: Configuration.defaultFile, what: "of passphraseEnv, passphraseFile and passphraseCommand only one can be given")
+      }
+      return named.compactMap(\.self).first
+    }
+
+    /// The keys that the configuration names; nil if it names none.
+    /// - Throws: `ConfigurationError` if a variable that it names is not set.
+    public func credentials(_ environment: [String: String]) throws -> CloudCredentials? {
+      func value(_ name: String, _ key: String) throws -> String {
+        guard let value = environment[name], !value.isEmpty else {
+          throw ConfigurationError(file: Configuration.defaultFile, what: "\(key) names the environment variable \(name), which is not set")
+        }
+        return value
+      }
+      guard accessKeyEnv != nil || secretKeyEnv != nil else { return nil }
+      guard let accessKeyEnv, let secretKeyEnv else {
+        throw ConfigurationError(file: Configuration.defaultFile, what: "accessKeyEnv and secretKeyEnv belong together")
+      }
+      return CloudCredentials(
+        accessKey: try value(accessKeyEnv, "accessKeyEnv"), secretKey: try value(secretKeyEnv, "secretKeyEnv"),
+        sessionToken: try sessionTokenEnv.map { try value($0, "sessionTokenEnv") })
+    }
+  }
+
+  /// What object storage may take of the line.
+  public struct Transfer: Sendable, Codable {
+    public var limitUpload: ByteRateText?
+    public var limitDownload: ByteRateText?
   }
 
   public struct Change: Sendable, Codable {
@@ -39,6 +86,7 @@ public struct Configuration: Sendable, Codable {
 
   public var milvus: Milvus?
   public var repository: RepositoryPlace?
+  public var transfer: Transfer?
   public var change: Change?
   public var keep: RetentionPolicy?
   public var objectives: Objectives?
@@ -133,7 +181,12 @@ public struct Configuration: Sendable, Codable {
   /// A misspelt key would otherwise be passed over in silence.
   private static func unknownKeys(in text: String) throws -> [String] {
     let known: [String: Set<String>] = [
-      "milvus": ["label", "uri", "tokenEnv", "database", "ca", "medium", "site"], "repository": ["url", "medium", "site"],
+      "milvus": ["label", "uri", "tokenEnv", "database", "ca", "medium", "site"],
+      "repository": [
+        "url", "medium", "site", "accessKeyEnv", "secretKeyEnv", "sessionTokenEnv", "ca", "passphraseEnv",
+        "passphraseFile", "passphraseCommand",
+      ],
+      "transfer": ["limitUpload", "limitDownload"],
       "change": ["incrementalBelow", "differentialBelow", "fullEvery", "writeLag"],
       "keep": ["last", "hourly", "daily", "weekly", "monthly", "yearly", "within"], "objectives": ["rto"],
     ]
@@ -161,7 +214,18 @@ public struct Configuration: Sendable, Codable {
 
     repository:
       # Where backups are kept. A disk other than Milvus's own: a copy beside the original is no backup.
+      # A folder, or s3://bucket/prefix?region=R (other servers: &endpoint=https://host:port), gs://bucket/prefix, abfs://container@account/prefix.
       url: REPOSITORY
+      # Keys of object storage; by default AWS's usual variables, profiles and roles.
+      # accessKeyEnv: VAULT_KEY
+      # secretKeyEnv: VAULT_SECRET
+      # Of an encrypted repository: the variable, the file or the command that gives its passphrase.
+      # passphraseEnv: MILVAULT_PASSPHRASE
+      # passphraseFile: /etc/milvault/passphrase
+      # passphraseCommand: secret-tool lookup milvault repository
+
+    # What object storage may take of the line, a second.
+    # transfer: { limitUpload: 10MiB, limitDownload: 50MiB }
 
     # How a segment is stored, by the share of its rows that changed since the last backup.
     # change:

@@ -90,10 +90,10 @@ public struct DeploymentReport: Sendable, Codable {
   }
 
   private static func warnings(_ connection: DeploymentConnection, repository: Repository?) -> [String] {
-    guard let store = repository?.store as? LocalObjectStore else { return [] }
+    guard let folder = repository?.folder else { return [] }
     let host = connection.client.endpoint.host
     if FileManager.default.fileExists(atPath: connection.address) {
-      let same = Self.device(of: connection.address) == Self.device(of: store.root.path)
+      let same = Self.device(of: connection.address) == Self.device(of: folder.path)
       return [
         same
           ? "the repository lies on the same disk as the database it protects: if that disk fails, both are gone"

@@ -40,7 +40,7 @@ struct BackedUpKeys {
         current = nil
         guard content == segment.content else {
           throw RepositoryError.damaged(
-            repository.place(segment.base.digests.key), "with its deltas it does not give the digests of the rows that were backed up")
+            repository.place(segment.base.digests), "with its deltas it does not give the digests of the rows that were backed up")
         }
       }
       guard let segment = segments.popFirst() else { return nil }

@@ -47,7 +47,7 @@ struct FileVerification {
       _ = try await repository.goldenQueries(golden)
     } catch let error as RepositoryError {
       findings.append(.init(collection: collection.fullName, file: golden.name, problem: error.description))
-    } catch let error as StorageError {
+    } catch let error as StorageError where error.isAboutTheObject {
       findings.append(.init(collection: collection.fullName, file: golden.name, problem: "it cannot be read: \(error)"))
     }
   }
@@ -63,7 +63,7 @@ struct FileVerification {
       segments = try await repository.segments(of: partition)
     } catch let error as RepositoryError where error.isDamage {
       return damaged(error.description)
-    } catch let error as StorageError {
+    } catch let error as StorageError where error.isAboutTheObject {
       return damaged("it cannot be read: \(error)")
     }
     count(list)
@@ -124,7 +124,7 @@ private struct SegmentVerification {
           try await repository.check(file)
         } catch let error as RepositoryError where error.isDamage {
           damage.append(FileDamage(file: file, problem: error.description, isOfFile: true))
-        } catch let error as StorageError {
+        } catch let error as StorageError where error.isAboutTheObject {
           damage.append(FileDamage(file: file, problem: "it cannot be read: \(error)", isOfFile: true))
         }
       }
@@ -136,7 +136,7 @@ private struct SegmentVerification {
         try await repository.checkRows(of: segment, layout: layout, keyField: keyField, except: proven)
       } catch let error as RepositoryError where error.isDamage {
         damage.append(FileDamage(file: segment.file(namedIn: error.description), problem: error.description, isOfFile: false))
-      } catch let error as StorageError {
+      } catch let error as StorageError where error.isAboutTheObject {
         damage.append(FileDamage(file: segment.file(namedIn: "\(error)"), problem: "it cannot be read: \(error)", isOfFile: false))
       }
     }

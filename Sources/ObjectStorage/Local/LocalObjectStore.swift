@@ -9,6 +9,8 @@ public struct LocalObjectStore: ObjectStore {
   public init(root: URL) { self.root = root.standardizedFileURL }
 
   public var location: String { root.path }
+  public var url: String { root.path }
+  public var bringsWholeObjects: Bool { false }
 
   func path(_ key: String) -> String { root.appendingPathComponent(key).path }
 

@@ -7,7 +7,10 @@ import ObjectStorage
 
 /// The options that every command has. An option wins over the environment, and that over the configuration file.
 struct CommonOptions: ParsableArguments, Sendable {
-  @Option(help: ArgumentHelp("Where backups are kept: a folder. (env: MILVAULT_REPO)", valueName: "path"))
+  @Option(
+    help: ArgumentHelp(
+      "Where backups are kept: a folder, s3://bucket/prefix?region=R&endpoint=URL, gs://bucket/prefix or abfs://container@account/prefix. (env: MILVAULT_REPO)",
+      valueName: "place"))
   var repo: String?
 
   @Option(
@@ -18,11 +21,20 @@ struct CommonOptions: ParsableArguments, Sendable {
   @Option(help: ArgumentHelp("A token, or user:password. (env: MILVUS_TOKEN)", valueName: "token"))
   var token: String?
 
-  @Option(help: ArgumentHelp("A PEM file of certificate authorities to trust for https://.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("A PEM file of certificate authorities to trust for https://, of Milvus and of object storage.", valueName: "file"))
   var ca: String?
+
+  @Option(help: ArgumentHelp("Send at most so much a second to object storage, like 10MiB.", valueName: "rate"))
+  var limitUpload: RateArgument?
+
+  @Option(help: ArgumentHelp("Fetch at most so much a second from object storage.", valueName: "rate"))
+  var limitDownload: RateArgument?
 
   @Option(help: ArgumentHelp("The configuration file. (default: ./milvault.yaml)", valueName: "file"))
   var config: String?
+
+  @OptionGroup var passphrases: PassphraseOptions
 
   @Flag(help: "One JSON document on standard output, and nothing else there.")
   var json = false
@@ -37,35 +49,48 @@ struct CommonOptions: ParsableArguments, Sendable {
 
   func configuration() throws -> Configuration { try Configuration.read(config) }
 
-  /// The repository's folder, as an option, the environment or the configuration names it; nil if none does.
-  func repositoryPath(_ configuration: Configuration) throws -> String? {
-    try repo.map(Self.folder) ?? standingRepositoryPath(configuration)
+  /// Where the repository is, as an option, the environment or the configuration says; nil if none does.
+  func repositoryAddress(_ configuration: Configuration) throws -> StoreAddress? {
+    try repo.map { try StoreAddress($0) } ?? standingRepositoryAddress(configuration)
   }
 
-  /// The folder that commands without --repo use.
-  func standingRepositoryPath(_ configuration: Configuration) throws -> String? {
-    try (environment["MILVAULT_REPO"]?.nonEmpty ?? configuration.repository?.url?.nonEmpty).map(Self.folder)
+  /// The repository of commands without --repo.
+  func standingRepositoryAddress(_ configuration: Configuration) throws -> StoreAddress? {
+    try (environment["MILVAULT_REPO"]?.nonEmpty ?? configuration.repository?.url?.nonEmpty).map { try StoreAddress($0) }
   }
 
-  private static func folder(_ path: String) throws -> String {
-    guard !path.contains("://") || path.hasPrefix("file://") else {
-      throw ValidationError("\(path): this version keeps repositories in local folders only")
-    }
-    return path.hasPrefix("file://") ? String(path.dropFirst("file://".count)) : path
-  }
-
-  func store(_ configuration: Configuration) throws -> LocalObjectStore {
-    guard let path = try repositoryPath(configuration) else {
+  func store(_ configuration: Configuration) async throws -> any ObjectStore {
+    guard let address = try repositoryAddress(configuration) else {
       throw ValidationError("no repository: give --repo, set MILVAULT_REPO, or write repository.url into milvault.yaml")
     }
-    return LocalObjectStore(root: URL(fileURLWithPath: path))
+    let place = configuration.repository
+    let isConfigured = try place?.url.map { try StoreAddress($0) } == address
+    var options = CloudOptions()
+    options.certificateAuthority = try (ca ?? (isConfigured ? place?.ca : nil)).map(Self.file)
+    let limits = (configuration.transfer?.limitUpload?.bytesPerSecond, configuration.transfer?.limitDownload?.bytesPerSecond)
+    options.uploads = (limitUpload?.bytesPerSecond ?? limits.0).map { RateLimit(bytesPerSecond: $0) }
+    options.downloads = (limitDownload?.bytesPerSecond ?? limits.1).map { RateLimit(bytesPerSecond: $0) }
+    if isConfigured { options.credentials = try place?.credentials(environment) }
+    return try await address.open(options)
+  }
+
+  private static func file(_ path: String) throws -> String {
+    guard FileManager.default.isReadableFile(atPath: path) else { throw ValidationError("\(path) cannot be read; --ca is a PEM file") }
+    return path
   }
 
   func repository() async throws -> Repository {
-    let store = try store(try configuration())
-    let repository = try await Repository.open(store)
-    try? store.removeAbandoned()
+    let configuration = try configuration()
+    let store = try await store(configuration)
+    let repository = try await Repository.open(store, passphrase: try await passphrase(configuration))
+    try? await store.removeAbandoned()
     return repository
+  }
+
+  /// The passphrase that an option, the environment or the configuration names; nil if none does.
+  func passphrase(_ configuration: Configuration) async throws -> Passphrase? {
+    let isConfigured = try configuration.repository?.url.map { try StoreAddress($0) } == repositoryAddress(configuration)
+    return try await passphrases.source(isConfigured ? configuration.repository : nil)?.read()
   }
 
   /// The database of a collection that is named without one.
@@ -90,6 +115,16 @@ struct CommonOptions: ParsableArguments, Sendable {
     return DeploymentTarget(
       uri: uri ?? environment["MILVUS_URI"]?.nonEmpty ?? milvus?.uri ?? "http://localhost:19530", options: options, label: milvus?.label,
       mayCreate: mayCreate)
+  }
+}
+
+/// A rate as an option's value.
+struct RateArgument: ExpressibleByArgument, Sendable {
+  let bytesPerSecond: Double
+
+  init?(argument: String) {
+    guard let rate = ByteRateText(argument) else { return nil }
+    bytesPerSecond = rate.bytesPerSecond
   }
 }
 

@@ -2,6 +2,7 @@ import ArgumentParser
 import BackupRepository
 import Foundation
 import MilvaultKit
+import ObjectStorage
 import Synchronization
 
 /// What every command is: it prints what it did and answers with an exit code.
@@ -81,6 +82,7 @@ struct Run {
 
   private static func outcome(of error: any Error) -> Outcome {
     if let error = error as? RepositoryError, error.isDamage { return .damage }
+    if case StorageError.notWhole = error { return .damage }
     if let error = error as? RestoreError, error.isDifference { return .damage }
     if let error = error as? ExportError, error.isDamage { return .damage }
     if let error = error as? ImportError, error.isDamage { return .damage }

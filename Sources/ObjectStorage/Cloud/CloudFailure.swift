@@ -1,0 +1,55 @@
+import CArrowBridge
+import Foundation
+
+/// What a cloud answered instead of doing what it was asked.
+struct CloudFailure: Error {
+  let message: String
+  var isNotFound = false
+  var httpStatus = 0
+  /// The body was shorter than the object.
+  var isShort = false
+
+  /// - Throws: the failure, if there is one.
+  static func check(_ failure: arrow_bridge_failure) throws {
+    guard let message = failure.message else { return }
+    defer { free(message) }
+    throw CloudFailure(message: String(cString: message), isNotFound: failure.not_found, httpStatus: Int(failure.http_status))
+  }
+
+  /// Whether the same may succeed a little later. The client has tried several times already.
+  var isPassing: Bool {
+    if isFull || isRefusal || isMissingBucket { return false }
+    // A multipart upload whose last answer was lost is not there at the next try.
+    return !isNotFound || isLostUpload
+  }
+
+  private var isLostUpload: Bool { contains("NoSuchUpload", "NO_SUCH_UPLOAD") }
+  private var isMissingBucket: Bool { contains("NoSuchBucket", "NO_SUCH_BUCKET") }
+  private var isFull: Bool { httpStatus == 507 || contains("QuotaExceeded", "StorageFull", "InsufficientStorage", "InsufficientCapacity") }
+  private var isRefusal: Bool {
+    httpStatus == 401 || httpStatus == 403
+      || contains(
+        "ACCESS_DENIED", "AccessDenied", "ExpiredToken", "EXPIRED_TOKEN", "InvalidToken", "InvalidAccessKeyId", "INVALID_ACCESS_KEY_ID",
+        "SignatureDoesNotMatch", "SIGNATURE_DOES_NOT_MATCH", "RequestTimeTooSkewed", "REQUEST_TIME_TOO_SKEWED")
+  }
+
+  private func contains(_ words: String...) -> Bool { words.contains { message.contains($0) } }
+
+  /// - Parameter place: the object, for messages.
+  func storageError(_ place: String) -> StorageError {
+    if isMissingBucket { return .unavailable(place, "the bucket is not there; milvault does not create it") }
+    if isFull { return .noSpace(place) }
+    if isRefusal { return .accessDenied(place, words) }
+    if isNotFound, !isLostUpload { return .notFound(place) }
+    return isShort ? .failed(place, words) : .unavailable(place, words)
+  }
+
+  /// The message without what only the library's authors need.
+  private var words: String {
+    var text = message.replacing(#/^When .*?: (?=AWS Error|Path)/#, with: "")
+    text = text.replacing(#/\s*\(Request ID:[^)]*\)/#, with: "").replacing(#/Unable to parse ExceptionName: /#, with: "")
+    text = text.replacing(#/\s*No response body\./#, with: "")
+    while text.hasSuffix(":") || text.hasSuffix(" ") { text.removeLast() }
+    return text
+  }
+}

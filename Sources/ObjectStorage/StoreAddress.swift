@@ -1,0 +1,38 @@
+public import Foundation
+
+/// Where a store is: a folder, or a place in a cloud.
+public enum StoreAddress: Sendable, Hashable {
+  case folder(URL)
+  case cloud(CloudAddress)
+
+  /// - Parameter text: a path, a `file://` address, or one of a cloud.
+  /// - Throws: `CloudAddressError`.
+  public init(_ text: String) throws {
+    if CloudAddress.isMeant(by: text) {
+      self = .cloud(try CloudAddress(text))
+    } else if text.hasPrefix("file://") {
+      self = .folder(URL(fileURLWithPath: String(text.dropFirst("file://".count))).standardizedFileURL)
+    } else if text.contains("://") {
+      let known = (["file"] + CloudAddress.Scheme.allCases.map(\.rawValue)).map { $0 + "://" }.joined(separator: ", ")
+      throw CloudAddressError(
+        url: text.replacing(#/\/\/.*@/#, with: "//…@"), what: "no such kind of place is known; there are folders, \(known)")
+    } else {
+      self = .folder(URL(fileURLWithPath: text).standardizedFileURL)
+    }
+  }
+
+  /// The place in full, as `ObjectStore.url` tells it.
+  public var url: String {
+    switch self {
+    case .folder(let folder): folder.path
+    case .cloud(let address): address.url
+    }
+  }
+
+  public func open(_ options: CloudOptions = CloudOptions()) async throws -> any ObjectStore {
+    switch self {
+    case .folder(let folder): LocalObjectStore(root: folder)
+    case .cloud(let address): try await CloudObjectStore(address, options)
+    }
+  }
+}

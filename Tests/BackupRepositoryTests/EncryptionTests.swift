@@ -1,0 +1,155 @@
+import BackupRepository
+import Foundation
+import ObjectStorage
+import TestRows
+import Testing
+
+/// Encrypted repositories: what is written comes back, and what was touched does not open.
+@Suite struct EncryptionTests {
+  private static let passphrase = Passphrase("correct horse battery staple")!
+
+  /// An encrypted repository in a folder that goes with it.
+  private final class Kept {
+    let folder: URL
+    let repository: Repository
+
+    init() async throws {
+      folder = FileManager.default.temporaryDirectory.appendingPathComponent("milvault-test-\(UUID().uuidString)")
+      repository = try await Repository.create(in: LocalObjectStore(root: folder), passphrase: EncryptionTests.passphrase)
+    }
+
+    deinit { try? FileManager.default.removeItem(at: folder) }
+
+    func path(_ key: String) -> URL { folder.appendingPathComponent(key) }
+  }
+
+  private static let frame = 64 << 10
+  private static let sizes = [0, 1, 15, 16, 17, frame - 1, frame, frame + 1, 2 * frame, 3 * frame + 4711]
+
+  private static func bytes(_ count: Int) -> Data { Data((0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 9) }) }
+
+  @Test func objectsOfAllSizesComeBack() async throws {
+    let kept = try await Kept()
+    let store = kept.repository.store
+    for size in Self.sizes {
+      let data = Self.bytes(size)
+      try await store.put(data, at: "history/put-\(size)")
+      let object = try store.stage()
+      var start = 0
+      while start < size {
+        let end = min(size, start + Int.random(in: 1...40_000))
+        try data[start..<end].withUnsafeBytes { try object.write($0) }
+        start = end
+      }
+      try await object.commit(as: "history/staged-\(size)")
+      for key in ["history/put-\(size)", "history/staged-\(size)"] {
+        #expect(try await store.read(key) == data)
+        #expect(try await store.info(key)?.bytes == size)
+        #expect(try await store.list(key).first?.bytes == size)
+        #expect(try await store.sizes(of: [key]) == [key: size])
+        let object = try await store.open(key)
+        #expect(object.bytes == size)
+        for _ in 0..<20 {
+          let from = Int.random(in: 0...size + 10)
+          var part = Data(count: Int.random(in: 0...100_000))
+          let count = try part.withUnsafeMutableBytes { try object.read(at: from, into: $0) }
+          #expect(part.prefix(count) == data.dropFirst(from).prefix(part.count), "\(size) from \(from)")
+        }
+        // The same bytes twice do not look the same, and none of them is to be seen.
+        let stored = try Data(contentsOf: kept.path(key))
+        #expect(size < 16 || stored.range(of: data.prefix(16)) == nil)
+      }
+      let (put, staged) = (try Data(contentsOf: kept.path("history/put-\(size)")), try Data(contentsOf: kept.path("history/staged-\(size)")))
+      #expect(put != staged)
+    }
+  }
+
+  /// Frames cut off, moved, doubled, taken from another file, and single bits.
+  @Test func whatWasTouchedDoesNotOpen() async throws {
+    let kept = try await Kept()
+    let store = kept.repository.store
+    let size = 3 * Self.frame + 100
+    try await store.put(Self.bytes(size), at: "history/a")
+    try await store.put(Self.bytes(size), at: "history/b")
+    let (a, b) = (try Data(contentsOf: kept.path("history/a")), try Data(contentsOf: kept.path("history/b")))
+    let (header, step) = (36, Self.frame + 16)
+    func frame(_ number: Int, of data: Data) -> Data { data.dropFirst(header + number * step).prefix(step) }
+    var touched: [(String, Data)] = [
+      ("another file in its place", b), ("the last frame cut off", a.prefix(header + 3 * step)), ("all frames cut off", a.prefix(header)),
+      ("two frames swapped", a.prefix(header) + frame(1, of: a) + frame(0, of: a) + frame(2, of: a) + frame(3, of: a)),
+      ("a frame of another file", a.prefix(header) + frame(0, of: b) + frame(1, of: a) + frame(2, of: a) + frame(3, of: a)),
+      ("a frame twice", a.prefix(header + step) + a.dropFirst(header)),
+      ("the header of another file", b.prefix(header) + a.dropFirst(header)),
+      ("something after its end", a + Data([0])), ("empty", Data()), ("plain bytes", Self.bytes(size)),
+    ]
+    for _ in 0..<40 {
+      let at = Int.random(in: 0..<a.count)
+      var flipped = a
+      flipped[at] ^= 1 << UInt8.random(in: 0..<8)
+      touched.append(("a bit at \(at)", flipped))
+      touched.append(("cut at \(at)", a.prefix(at)))
+    }
+    for (what, data) in touched {
+      try data.write(to: kept.path("history/a"))
+      await #expect(throws: StorageError.self, "\(what), read") { _ = try await store.read("history/a") }
+      await #expect(throws: StorageError.self, "\(what), by parts") {
+        let object = try await store.open("history/a")
+        var part = Data(count: 1000)
+        for start in stride(from: 0, to: object.bytes, by: 1000) {
+          _ = try part.withUnsafeMutableBytes { try object.read(at: start, into: $0) }
+        }
+      }
+    }
+    try a.write(to: kept.path("history/a"))
+    #expect(try await store.read("history/a") == Self.bytes(size))
+  }
+
+  @Test func eachPassphraseOpensItAndARemovedOneDoesNot() async throws {
+    let kept = try await Kept()
+    try await kept.repository.store.put(Data("secret".utf8), at: "history/x")
+    let plain = LocalObjectStore(root: kept.folder)
+    func read(_ passphrase: Passphrase?) async throws -> Data {
+      try await Repository.open(plain, passphrase: passphrase).store.read("history/x")
+    }
+    let second = try #require(Passphrase("another one, with ünïcode"))
+    await #expect(throws: RepositoryError.self) { _ = try await read(second) }
+    await #expect(throws: RepositoryError.self) { _ = try await read(nil) }
+    let added = try await kept.repository.addPassphrase(second, label: "second")
+    #expect(try await read(second) == Data("secret".utf8))
+    #expect(try await read(Self.passphrase) == Data("secret".utf8))
+    let first = try await kept.repository.passphraseKeys()
+    #expect(first.keys.map(\.label) == ["init", "second"] && first.current == first.keys[0].id && first.damaged.isEmpty)
+    _ = try await kept.repository.removeKey(first.current)
+    await #expect(throws: RepositoryError.self) { _ = try await read(Self.passphrase) }
+    let last = await #expect(throws: RepositoryError.self) { _ = try await kept.repository.removeKey(added.id) }
+    #expect("\(try #require(last))".contains("only key"))
+    #expect(try await read(second) == Data("secret".utf8))
+  }
+
+  /// A plain repository put in the place of an encrypted one would be given what is secret.
+  @Test func aPassphraseForAPlainRepositoryIsRefused() async throws {
+    let plain = try await TemporaryRepository()
+    let error = await #expect(throws: RepositoryError.self) {
+      _ = try await Repository.open(LocalObjectStore(root: plain.folder), passphrase: Self.passphrase)
+    }
+    #expect("\(try #require(error))".contains("is not encrypted"))
+  }
+
+  @Test func aKeyWithMadParametersIsRefusedBeforeItIsTried() async throws {
+    let kept = try await Kept()
+    let name = try #require(try FileManager.default.contentsOfDirectory(atPath: kept.path("keys").path).first)
+    let text = try String(contentsOf: kept.path("keys/\(name)"), encoding: .utf8)
+    try Data(text.replacing("\"rounds\" : 65536", with: "\"rounds\" : 1073741824").utf8).write(to: kept.path("keys/\(name)"))
+    let error = await #expect(throws: RepositoryError.self) {
+      _ = try await Repository.open(LocalObjectStore(root: kept.folder), passphrase: Self.passphrase)
+    }
+    #expect("\(try #require(error))".contains("cannot be read"))
+  }
+
+  @Test func passphrasesAreNotPrinted() {
+    #expect(!"\(Self.passphrase) \(String(reflecting: Self.passphrase))".contains("horse"))
+    var text = ""
+    dump(Self.passphrase, to: &text)
+    #expect(!text.contains("horse"))
+  }
+}

@@ -1,0 +1,108 @@
+import Foundation
+import MilvaultKit
+import Testing
+
+extension RealServers {
+  /// A bucket seen through a proxy that misbehaves: what is done through it is whole, or fails clearly and leaves the repository sound.
+  @Suite struct CloudFaults {
+    /// A collection, a repository in a bucket, and a backup of it that went straight there.
+    private func backedUp(_ scenario: String = "wide", _ kind: S3Kind = .nanio) async throws -> (S3Server, InBucket) {
+      let data = try await Filled(scenario, on: .lite3)
+      let s3 = try S3Server(kind)
+      let bucket = InBucket(data, s3.url(S3Server.name("faults")))
+      let made = try await bucket.milvault("init")
+      #expect(made.exitCode == 0, "\(made)")
+      let backup = try await bucket.backup("--name", "straight")
+      #expect(backup.exitCode == 0, "\(backup)")
+      return (s3, bucket)
+    }
+
+    private func requireSound(_ bucket: InBucket) async throws {
+      let verified = try await bucket.milvault("verify", "--all", "--level", "rows")
+      #expect(verified.exitCode == 0, "\(verified)")
+    }
+
+    @Test(arguments: [
+      ("chaos", "5"), ("errors", "20"), ("too-many", "20"), ("resets", "20"), ("short", "20"), ("corrupt", "15"), ("lost", "20"),
+      ("slow", "2"),
+    ])
+    func whatPassesIsGoneThrough(_ fault: String, _ argument: String) async throws {
+      let (s3, bucket) = try await backedUp("changing", fault == "lost" ? .moto : .nanio)
+      let before = try await bucket.data.content()
+      let faulty = bucket.through(try FaultyS3(s3, fault: fault, argument))
+      for round in 0..<(Project.isSoak ? 5 : 1) {
+        try await bucket.data.server.pymilvus("change", bucket.data.name, "\(round + 3)", "0.1")
+        let backup = try await faulty.backup("--verify", "rows", "--name", "faulty\(round)")
+        #expect(backup.exitCode == 0, "\(backup)")
+        let verified = try await faulty.milvault("verify", "--all", "--level", "rows")
+        #expect(verified.exitCode == 0, "\(verified)")
+        let restored = try await faulty.milvault(["restore", "straight", "--suffix", "_b\(round)", "--uri", bucket.data.server.uri])
+        #expect(restored.exitCode == 0, "\(restored)")
+        #expect(try await bucket.data.content(suffix: "_b\(round)") == before)
+        try await bucket.data.server.pymilvus("drop", bucket.data.name + "_b\(round)")
+      }
+      try await requireSound(bucket)
+      try await bucket.data.drop()
+    }
+
+    @Test func credentialsThatExpireAreTold() async throws {
+      let (s3, bucket) = try await backedUp("changing")
+      try await bucket.data.server.pymilvus("change", bucket.data.name, "5", "0.6")
+      let backup = try await bucket.through(try FaultyS3(s3, fault: "expired", "18")).backup()
+      #expect(backup.exitCode == 1 && backup.errors.contains("access was denied") && backup.errors.contains("ExpiredToken"), "\(backup)")
+      try await requireSound(bucket)
+      let again = try await bucket.backup("--verify", "rows")
+      #expect(again.exitCode == 0, "\(again)")
+      try await bucket.data.drop()
+    }
+
+    @Test func aFullBucketIsTold() async throws {
+      let (s3, bucket) = try await backedUp("changing")
+      try await bucket.data.server.pymilvus("change", bucket.data.name, "5", "0.6")
+      let backup = try await bucket.through(try FaultyS3(s3, fault: "full", "50000")).backup()
+      #expect(backup.exitCode == 1 && backup.errors.contains("no space left"), "\(backup)")
+      try await requireSound(bucket)
+      let again = try await bucket.backup("--verify", "rows")
+      #expect(again.exitCode == 0, "\(again)")
+      try await bucket.data.drop()
+    }
+
+    /// A store that nothing can be deleted from, as those who fear ransomware set up.
+    @Test func backupsNeedNoRightToDelete() async throws {
+      let (s3, bucket) = try await backedUp("changing")
+      let appendOnly = bucket.through(try FaultyS3(s3, fault: "no-deletes"))
+      for number in 0..<2 {
+        try await bucket.data.server.pymilvus("change", bucket.data.name, "\(number)", "0.2")
+        let backup = try await appendOnly.backup("--verify", "rows")
+        #expect(backup.exitCode == 0, "\(backup)")
+      }
+      #expect(try await appendOnly.milvault("forget", "straight", "--force").exitCode == 1)
+      // The locks that could not be removed end by themselves.
+      let early = try await appendOnly.milvault("prune")
+      #expect(early.exitCode == 1 && early.errors.contains("in use by"), "\(early)")
+      try await Task.sleep(for: .seconds(4))
+      let late = try await appendOnly.milvault(["prune", "--grace", "300s"], environment: ["MILVAULT_LOCK_LIMIT": "3"])
+      #expect(late.exitCode == 1 && late.errors.contains("access was denied"), "\(late)")
+      try await requireSound(bucket)
+      try await bucket.data.drop()
+    }
+
+    /// Killed at any moment, what was uploaded stays, and no manifest stands over what was not.
+    @Test func killedBackupsLeaveARepositoryThatIsSound() async throws {
+      let (_, bucket) = try await backedUp("changing")
+      for round in 0..<(Project.isSoak ? 30 : 4) {
+        try await bucket.data.server.pymilvus("change", bucket.data.name, "\(round)", "0.3")
+        let process = try RunningProcess(
+          Project.milvault, ["backup", "--uri", bucket.data.server.uri, "--collection", bucket.data.name, "--repo", bucket.url],
+          environment: S3Server.environment, folder: bucket.data.scratch.folder)
+        try await Task.sleep(for: .milliseconds(Int.random(in: 50...1500)))
+        process.signal(SIGKILL)
+        _ = await process.wait()
+      }
+      try await requireSound(bucket)
+      let last = try await bucket.backup("--verify", "rows")
+      #expect(last.exitCode == 0, "\(last)")
+      try await bucket.data.drop()
+    }
+  }
+}
