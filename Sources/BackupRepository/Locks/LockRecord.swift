@@ -21,6 +21,8 @@ public struct LockRecord: Sendable, Hashable, Codable {
   public var started: Timestamp
   /// Seconds after which its holder is taken for dead, if it was not rewritten.
   public var limitSeconds: Double
+  /// When it was given back where it could not be removed. nil while it is held.
+  public var ended: Timestamp?
 
   package init(kind: Kind, verb: String, limit: Double) {
     id = UUID().uuidString.lowercased()
@@ -50,7 +52,7 @@ public struct StandingLock: Sendable {
   public let age: Double
 
   /// Whether its holder is taken for dead. What cannot be read is given the usual time.
-  public var isStale: Bool { age > (record?.limitSeconds ?? LockOptions.defaultLimit) }
+  public var isStale: Bool { record?.ended != nil || age > (record?.limitSeconds ?? LockOptions.defaultLimit) }
 
   public var holder: String { record?.holder ?? key }
 

@@ -70,8 +70,12 @@ public final class RepositoryLock: Sendable {
         others.append(lock)
         continue
       }
-      try await repository.store.delete(lock.key)
-      told(lock)
+      do {
+        try await repository.store.delete(lock.key)
+      } catch let error as StorageError where error.refusesWriting {
+        continue  // where nothing may be removed, it stays, and is in nobody's way
+      }
+      if lock.record?.ended == nil { told(lock) }
     }
     return others
   }
@@ -144,7 +148,17 @@ public final class RepositoryLock: Sendable {
     }
   }
 
-  private func release() async { try? await repository.store.delete(record.key) }
+  /// Where nothing may be removed, the lock says itself that it has ended.
+  private func release() async {
+    do {
+      try await repository.store.delete(record.key)
+    } catch {
+      var ended = record
+      ended.ended = .now
+      guard let bytes = try? JSONEncoder.repository.encode(ended) + Data("\n".utf8) else { return }
+      try? await repository.store.put(bytes, at: record.key)
+    }
+  }
 }
 
 extension Repository {

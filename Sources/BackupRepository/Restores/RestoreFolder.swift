@@ -26,7 +26,7 @@ extension Repository {
 
   /// Writes how far a restore is.
   public func putRestore(_ record: some Encodable & Sendable, id: String) async throws {
-    try await store.put(try JSONEncoder.repository.encode(record) + Data("\n".utf8), at: Self.recordKey(id))
+    try await store.put(try SealedFile.seal(record).bytes, at: Self.recordKey(id))
   }
 
   /// - Throws: `RepositoryError.damaged` if it cannot be read.
@@ -34,7 +34,11 @@ extension Repository {
     try await decoded(Self.recordKey(id), as: type, restore: id)
   }
 
-  private func decoded<Value: Decodable>(_ key: String, as type: Value.Type, restore: String) async throws -> Value {
+  private func decoded<Value: Decodable & Sendable>(_ key: String, as type: Value.Type, restore: String) async throws -> Value {
+    try await store.reading { try await decodedOnce(key, as: type, restore: restore) }
+  }
+
+  private func decodedOnce<Value: Decodable>(_ key: String, as type: Value.Type, restore: String) async throws -> Value {
     let bytes: Data
     do {
       bytes = try await store.read(key)
@@ -44,6 +48,8 @@ extension Repository {
     if let version = (try? JSONDecoder().decode(FormatVersion.self, from: bytes))?.formatVersion, version > Self.formatVersion {
       throw RepositoryError.newerFormat(place(key), version: version)
     }
+    // Those of the first milvaults have no seal.
+    if bytes.suffix(120).range(of: Data("\"sha256\" : ".utf8)) != nil { _ = try SealedFile.open(bytes, place: place(key)) }
     do {
       return try JSONDecoder().decode(type, from: bytes)
     } catch {
@@ -59,7 +65,7 @@ extension Repository {
     let digits = String(number)
     let name = Self.savedPrefix + String(repeating: "0", count: max(0, 8 - digits.count)) + digits + ".json"
     let key = Self.folder(restore) + name
-    try await store.put(try JSONEncoder.repository.encode(saved) + Data("\n".utf8), at: key)
+    try await store.put(try SealedFile.seal(saved).bytes, at: key)
     return key
   }
 

@@ -8,7 +8,8 @@ extension Repository {
   /// Reads a data file and compares its size and SHA-256 with its name.
   /// - Throws: `RepositoryError.damaged` naming it.
   public func check(_ file: FileReference) async throws {
-    try await check(try await openUnchecked(file), against: file)
+    let object = try await openFile(file)
+    if !store.bringsWholeObjects { try await check(object, against: file) }
   }
 
   /// Compares the SHA-256 of an open file with its name.

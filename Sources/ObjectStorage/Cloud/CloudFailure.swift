@@ -19,6 +19,7 @@ struct CloudFailure: Error {
   /// Whether the same may succeed a little later. The client has tried several times already.
   var isPassing: Bool {
     if isFull || isRefusal || isMissingBucket { return false }
+    if (400..<500).contains(httpStatus), ![404, 408, 429].contains(httpStatus) { return false }
     // A multipart upload whose last answer was lost is not there at the next try.
     return !isNotFound || isLostUpload
   }
@@ -40,6 +41,8 @@ struct CloudFailure: Error {
     if isMissingBucket { return .unavailable(place, "the bucket is not there; milvault does not create it") }
     if isFull { return .noSpace(place) }
     if isRefusal { return .accessDenied(place, words) }
+    // An answer to HEAD has no body that could tell more.
+    if httpStatus == 400, contains("HeadObject") { return .accessDenied(place, "HTTP status 400, as for credentials that have expired") }
     if isNotFound, !isLostUpload { return .notFound(place) }
     return isShort ? .failed(place, words) : .unavailable(place, words)
   }

@@ -174,7 +174,7 @@ public struct CloudObjectStore: ObjectStore {
     for round in 1... {
       do {
         return try work()
-      } catch let failure as CloudFailure where failure.isPassing && round < rounds {
+      } catch let failure as CloudFailure where failure.isPassing && round < 2 * rounds {
         Thread.sleep(forTimeInterval: Double.random(in: 0.2...1))
       }
     }
