@@ -47,6 +47,7 @@ bench: build
 	Benchmarks/merge
 	Benchmarks/restore
 	Benchmarks/verify
+	Benchmarks/objects
 
 install: build
 	@Scripts/install "$(PREFIX)"

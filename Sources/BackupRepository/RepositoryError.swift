@@ -18,6 +18,8 @@ public enum RepositoryError: Error, Sendable {
   case noKey(String, in: String)
   /// Without its last key nothing could be read any more.
   case lastKey(String)
+  /// The key that opened the repository.
+  case ownKey(String)
   case noBackup(String, in: String)
   /// No backup of that name can be brought back.
   case notForgotten(String, in: String)
@@ -47,6 +49,8 @@ extension RepositoryError: CustomStringConvertible {
       "a passphrase was given, and \(place) is not encrypted. If it should be, somebody replaced it; if not, leave the passphrase out"
     case .noKey(let id, let place): "no key \(id) in \(place). `milvault key list` shows those there are"
     case .lastKey(let place): "it is the only key of \(place): without it nothing could be read any more. Add another first"
+    case .ownKey(let id):
+      "key \(id) opened the repository just now. Open it with another passphrase to remove this one, or change it by `milvault key passwd`"
     case .noBackup(let name, let place): "no backup \"\(name)\" in \(place). `milvault list` shows those there are"
     case .notForgotten(let name, let place):
       "no forgotten backup \"\(name)\" in \(place) can be brought back. `milvault undelete` shows those that can"

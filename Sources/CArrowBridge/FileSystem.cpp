@@ -46,6 +46,8 @@ class Patience : public fs::S3RetryStrategy {
   Patience(int first_attempts, int attempts) : first_attempts_(first_attempts), attempts_(attempts) {}
 
   bool ShouldRetry(const AWSErrorDetail &error, int64_t attempted) override {
+    // Each of these took a minute already.
+    if (error.message.find("curlCode: 28") != std::string::npos) return attempted + 1 < std::min(3, first_attempts_);
     return is_passing(error) && attempted + 1 < (was_reached ? attempts_ : first_attempts_);
   }
   int64_t CalculateDelayBeforeNextRetry(const AWSErrorDetail &, int64_t attempted) override {
@@ -131,6 +133,7 @@ arrow_bridge_failure arrow_bridge_cloud_open(const char *url, const arrow_bridge
       s3.retry_strategy = made->patience;
       s3.allow_delayed_open = true;
       s3.connect_timeout = 10;
+      s3.request_timeout = 60;
       ARROW_ASSIGN_OR_RAISE(made->system, fs::S3FileSystem::Make(s3));
     } else {
       if (options->certificate_authority != nullptr) {

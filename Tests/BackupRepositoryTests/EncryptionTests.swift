@@ -59,7 +59,9 @@ import Testing
         let stored = try Data(contentsOf: kept.path(key))
         #expect(size < 16 || stored.range(of: data.prefix(16)) == nil)
       }
-      let (put, staged) = (try Data(contentsOf: kept.path("history/put-\(size)")), try Data(contentsOf: kept.path("history/staged-\(size)")))
+      let (put, staged) = (
+        try Data(contentsOf: kept.path("history/put-\(size)")), try Data(contentsOf: kept.path("history/staged-\(size)"))
+      )
       #expect(put != staged)
     }
   }
@@ -119,11 +121,46 @@ import Testing
     #expect(try await read(Self.passphrase) == Data("secret".utf8))
     let first = try await kept.repository.passphraseKeys()
     #expect(first.keys.map(\.label) == ["init", "second"] && first.current == first.keys[0].id && first.damaged.isEmpty)
-    _ = try await kept.repository.removeKey(first.current)
+    let own = await #expect(throws: RepositoryError.self) { _ = try await Self.remove(first.current, from: kept.repository) }
+    #expect("\(try #require(own))".contains("opened the repository just now"))
+    _ = try await Self.remove(first.current, from: try await Repository.open(plain, passphrase: second))
     await #expect(throws: RepositoryError.self) { _ = try await read(Self.passphrase) }
-    let last = await #expect(throws: RepositoryError.self) { _ = try await kept.repository.removeKey(added.id) }
+    let last = await #expect(throws: RepositoryError.self) { _ = try await Self.remove(added.id, from: kept.repository) }
     #expect("\(try #require(last))".contains("only key"))
     #expect(try await read(second) == Data("secret".utf8))
+  }
+
+  @discardableResult
+  private static func remove(_ id: String, from repository: Repository) async throws -> String {
+    try await repository.withLock(.exclusive, verb: "test") { try await repository.removeKey(id, under: $0).id }
+  }
+
+  /// One byte of a lock, and nobody could work any more.
+  @Test func aLockThatIsHurtEndsByItsAge() async throws {
+    let kept = try await Kept()
+    try FileManager.default.createDirectory(at: kept.path("locks"), withIntermediateDirectories: true)
+    try Data("no lock".utf8).write(to: kept.path("locks/hurt.json"))
+    #expect(try await kept.repository.locks().map(\.record?.id) == [nil])
+    await #expect(throws: LockError.self) { try await kept.repository.withLock(.exclusive, verb: "test") { _ in } }
+    try FileManager.default.setAttributes(
+      [.modificationDate: Date(timeIntervalSinceNow: -1000)], ofItemAtPath: kept.path("locks/hurt.json").path)
+    try await kept.repository.withLock(.exclusive, verb: "test") { _ in }
+    #expect(!FileManager.default.fileExists(atPath: kept.path("locks/hurt.json").path))
+  }
+
+  /// What was found damaged and written anew is whole again.
+  @Test func aDamagedFileThatWasWrittenAnewIsWhole() async throws {
+    let kept = try await Kept()
+    let repository = kept.repository
+    let file = try await repository.put(Data("rows".utf8), as: .golden).file
+    try Data("hurt".utf8).write(to: kept.path(repository.key(of: file)))
+    let check = CheckRecord(
+      backup: "20261127T000000Z-abcdef", level: .checksums, time: .now, findings: [.init(collection: "c", file: file.name, problem: "p")],
+      files: 1, bytes: 1, rows: 1, seconds: 1)
+    try await repository.record(check)
+    #expect(try await repository.damagedFiles() == [file.name])
+    _ = try await repository.put(Data("rows".utf8), as: .golden, damaged: [file.name])
+    #expect(try await repository.damagedFiles().isEmpty)
   }
 
   /// A plain repository put in the place of an encrypted one would be given what is secret.

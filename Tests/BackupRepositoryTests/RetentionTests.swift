@@ -217,17 +217,17 @@ import Testing
   /// A heartbeat keeps a lock; one without any is taken away after its limit, and that is told.
   @Test func staleLocksAreRemovedAndLivingOnesAreNot() async throws {
     let repository = try await TemporaryRepository().repository
-    try await repository.withLock(.shared, verb: "backup", options: LockOptions(limit: 14)) { _ in
-      try await Task.sleep(for: .milliseconds(15_500))
+    try await repository.withLock(.shared, verb: "backup", options: LockOptions(limit: 30)) { _ in
+      try await Task.sleep(for: .milliseconds(31_500))
       await #expect(throws: LockError.self) {
-        try await repository.withLock(.exclusive, verb: "prune", options: LockOptions(limit: 14)) { _ in }
+        try await repository.withLock(.exclusive, verb: "prune", options: LockOptions(limit: 30)) { _ in }
       }
     }
     let dead = LockRecord(kind: .shared, verb: "backup", limit: 1)
     try await repository.store.put(try JSONEncoder.repository.encode(dead), at: dead.key)
     try await Task.sleep(for: .milliseconds(1500))
     let told = Told()
-    try await repository.withLock(.exclusive, verb: "prune", options: LockOptions(limit: 14), told: { told.words.append($0.words) }) { _ in
+    try await repository.withLock(.exclusive, verb: "prune", options: LockOptions(limit: 30), told: { told.words.append($0.words) }) { _ in
     }
     #expect(told.words.count == 1 && told.words[0].contains("milvault backup"), "\(told.words)")
   }

@@ -1,6 +1,6 @@
 """An S3 server with faults: stands in front of a real one, passes requests on unchanged, and misbehaves as told.
 
-    s3_proxy.py TARGET_PORT LOG FAULT [ARGUMENT]     prints its own port; writes a line a request: METHOD PATH STATUS BODY_BYTES
+    s3_proxy.py TARGET_PORT LOG FAULT [ARGUMENT]     prints its own port; writes a line a request: METHOD PATH STATUS[/FAULT] BODY_BYTES
 
     none
     errors PERCENT    so many requests are answered 500 or 503 and not passed on
@@ -60,6 +60,7 @@ def upstream():
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    what = "none"
 
     def log_message(self, *_):
         pass
@@ -79,7 +80,7 @@ class Handler(BaseHTTPRequestHandler):
         self.note(status, 0)
 
     def note(self, status, count):
-        log.write(f"{self.command} {self.path} {status} {count}\n")
+        log.write(f"{self.command} {self.path} {status}{'/' + self.what if self.what in UNAVAILABLE else ''} {count}\n")
 
     def reset(self):
         self.note("reset", 0)
@@ -108,7 +109,7 @@ class Handler(BaseHTTPRequestHandler):
             state["requests"] += 1
             number = state["requests"]
         writes = self.command in ("PUT", "POST", "DELETE")
-        what = chosen()
+        what = self.what = chosen()
         length = int(self.headers.get("Content-Length", 0))
         if what == "resets" and self.command == "PUT" and length > 1:
             self.rfile.read(length // 2)

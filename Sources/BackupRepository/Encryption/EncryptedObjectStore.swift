@@ -97,6 +97,7 @@ private final class EncryptedStagedObject: StagedObject {
     /// What waits for the rest of its frame, or for its name if it is the last.
     var waiting = Data()
     var frames = 0
+    var isSealed = false
   }
   private let state = Mutex(State())
 
@@ -124,6 +125,9 @@ private final class EncryptedStagedObject: StagedObject {
 
   func commit(as key: String) async throws {
     try state.withLock { state in
+      // Another last frame under the same nonce would give the key away.
+      guard !state.isSealed else { throw StorageError.failed(key, "an object is committed once") }
+      state.isSealed = true
       if state.frames == 0 { try send(cipher.header) }
       try send(try cipher.seal(state.waiting, number: state.frames, name: key))
       state.waiting = Data()

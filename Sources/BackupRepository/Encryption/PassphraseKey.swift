@@ -48,14 +48,14 @@ public struct PassphraseKey: Sendable, Codable {
 
   /// Whether its parameters are such as a machine can work with: a forged file must not take all memory.
   var isUsable: Bool {
-    (1 << 10...1 << 20).contains(rounds) && rounds & (rounds - 1) == 0 && (1...32).contains(blockSize) && (1...16).contains(parallelism)
-      && rounds * blockSize <= 1 << 24 && salt.count >= 16
+    (1 << 10...1 << 20).contains(rounds) && rounds & (rounds - 1) == 0 && (1...32).contains(blockSize) && (1...4).contains(parallelism)
+      && rounds * blockSize <= 1 << 21 && salt.count >= 16
   }
 
   private static func derive(_ passphrase: Passphrase, salt: Data, rounds: Int, blockSize: Int, parallelism: Int) throws -> SymmetricKey {
     try KDF.Scrypt.deriveKey(
       from: Data(passphrase.text.utf8), salt: salt, outputByteCount: 32, rounds: rounds, blockSize: blockSize, parallelism: parallelism,
-      maxMemory: 4 << 30)
+      maxMemory: 512 << 20)
   }
 
   private static func binding(id: String, repository: String) -> Data { Data("milvault key \(id) of \(repository)".utf8) }

@@ -10,7 +10,8 @@ struct UnlockedKeys: Sendable {
   static func unlock(_ store: any ObjectStore, passphrase: Passphrase, repository: String) async throws -> UnlockedKeys {
     let (keys, damaged) = try await PassphraseKey.all(in: store)
     for key in keys {
-      if let opened = try key.unwrap(passphrase, repository: repository) { return UnlockedKeys(keys: opened, id: key.id) }
+      // One that cannot even be tried must not hide the others.
+      if let opened = try? key.unwrap(passphrase, repository: repository) { return UnlockedKeys(keys: opened, id: key.id) }
     }
     throw RepositoryError.wrongPassphrase(store.location, damagedKeys: damaged)
   }
@@ -35,7 +36,7 @@ extension PassphraseKey {
           })
       } catch StorageError.notFound {
         continue  // removed meanwhile
-      } catch is RepositoryError {
+      } catch let error where error is RepositoryError || (error as? StorageError)?.isAboutTheObject == true {
         damaged.append(place)
       }
     }
@@ -60,16 +61,38 @@ extension Repository {
   public func addPassphrase(_ passphrase: Passphrase, label: String) async throws -> PassphraseKey {
     let key = try PassphraseKey.wrap(try requireUnlocked().keys, passphrase: passphrase, label: label, repository: id)
     try await store.put(try SealedFile.seal(key).bytes, at: key.key)
+    let stored = try await PassphraseKey.all(in: store).keys.first { $0.id == key.id }
+    guard try stored?.unwrap(passphrase, repository: id) != nil else {
+      throw RepositoryError.damaged(place(key.key), "it was just written and does not open")
+    }
     return key
   }
 
-  /// Removes a passphrase's key. Whoever kept a copy of the key's file, or of the data key, can still read what it opens.
-  public func removeKey(_ id: String) async throws -> PassphraseKey {
-    _ = try requireUnlocked()
+  /// Puts a new passphrase in the place of the one that opened the repository, once the new one was seen to open it.
+  /// - Parameter lock: an exclusive one: of two that remove each other's key none would be left.
+  public func changePassphrase(_ passphrase: Passphrase, label: String, under lock: RepositoryLock) async throws -> (
+    added: PassphraseKey, removed: String
+  ) {
+    let old = try requireUnlocked().id
+    let key = try await addPassphrase(passphrase, label: label)
+    try await lock.require()
+    try await store.delete("\(PassphraseKey.prefix)\(old).json")
+    return (key, old)
+  }
+
+  /// Removes a passphrase's key: never the one that opened the repository, so that at least one stays that does.
+  /// Whoever kept a copy of the key's file and knew its passphrase can still read what it opens.
+  /// - Parameter lock: an exclusive one: of two that remove each other's key none would be left.
+  public func removeKey(_ id: String, under lock: RepositoryLock) async throws -> PassphraseKey {
+    let current = try requireUnlocked().id
     let (keys, _) = try await PassphraseKey.all(in: store)
     let found = keys.filter { !id.isEmpty && $0.id.hasPrefix(id) }
     guard let key = found.first, found.count == 1 else { throw RepositoryError.noKey(id, in: store.location) }
     guard keys.count > 1 else { throw RepositoryError.lastKey(store.location) }
+    guard key.id != current else { throw RepositoryError.ownKey(key.id) }
+    // That which stays has to be there at this moment.
+    guard keys.contains(where: { $0.id == current }) else { throw RepositoryError.noKey(current, in: store.location) }
+    try await lock.require()
     try await store.delete(key.key)
     return key
   }

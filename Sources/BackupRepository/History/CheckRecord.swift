@@ -194,12 +194,15 @@ extension Repository {
     var damaged: Set<String> = []
     for check in try await allChecks().checks.values.flatMap(\.standingFailures) {
       for name in check.findings.compactMap(\.file) where !damaged.contains(name) {
-        let info = try await store.info("data/\(name.prefix(2))/\(name)")
-        // A copy of the repository may have given it a new time: its bytes have to say it too.
-        if let info, info.modified > check.time.date, let file = FileReference(name: name, bytes: info.bytes),
-          (try? await self.check(file)) != nil
+        // A copy of the repository may have given it a new time: its bytes have to say it too. A store's clock may tell seconds only.
+        if let known = FileReference(name: name, bytes: 0), let info = try await store.info(key(of: known)),
+          info.modified > check.time.date.addingTimeInterval(-2), let file = FileReference(name: name, bytes: info.bytes)
         {
-          continue
+          do {
+            try await self.check(file)
+            continue
+          } catch let error as RepositoryError where error.isDamage {
+          } catch let error as StorageError where error.isAboutTheObject {}
         }
         damaged.insert(name)
       }

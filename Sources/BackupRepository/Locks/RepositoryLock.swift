@@ -65,15 +65,18 @@ public final class RepositoryLock: Sendable {
       throw LockError.lost(repository.store.location, "it vanished while it was taken")
     }
     var others: [StandingLock] = []
+    var mayRemove = true
     for lock in try await repository.locks(now: now) where lock.key != record.key {
       guard lock.isStale else {
         others.append(lock)
         continue
       }
+      guard mayRemove else { continue }
       do {
         try await repository.store.delete(lock.key)
       } catch let error as StorageError where error.refusesWriting {
-        continue  // where nothing may be removed, it stays, and is in nobody's way
+        mayRemove = false  // where nothing may be removed, it stays, and is in nobody's way
+        continue
       }
       if lock.record?.ended == nil { told(lock) }
     }
@@ -113,8 +116,8 @@ public final class RepositoryLock: Sendable {
   private func keep() async throws {
     while true {
       try await Task.sleep(for: .seconds(record.limitSeconds / 10))
-      try await require()
       do {
+        try await require()
         try await write()
       } catch is StorageError {
         // A store that does not answer now may do so at the next try.
@@ -142,22 +145,24 @@ public final class RepositoryLock: Sendable {
       await release()
       return result
     } catch {
-      // In a task of its own, since this one may be cancelled.
-      await Task { await self.release() }.value
+      await release()
       throw error
     }
   }
 
   /// Where nothing may be removed, the lock says itself that it has ended.
   private func release() async {
-    do {
-      try await repository.store.delete(record.key)
-    } catch {
-      var ended = record
-      ended.ended = .now
-      guard let bytes = try? JSONEncoder.repository.encode(ended) + Data("\n".utf8) else { return }
-      try? await repository.store.put(bytes, at: record.key)
-    }
+    // In a task of its own, since this one may be cancelled.
+    await Task { [repository, record] in
+      do {
+        try await repository.store.delete(record.key)
+      } catch {
+        var ended = record
+        ended.ended = .now
+        guard let bytes = try? JSONEncoder.repository.encode(ended) + Data("\n".utf8) else { return }
+        try? await repository.store.put(bytes, at: record.key)
+      }
+    }.value
   }
 }
 
@@ -174,6 +179,8 @@ extension Repository {
         bytes = try await store.read(object.key)
       } catch StorageError.notFound {
         continue  // released meanwhile
+      } catch let error as StorageError where error.isAboutTheObject {
+        bytes = Data()  // nobody's, until its time is over
       }
       let record = try? JSONDecoder().decode(LockRecord.self, from: bytes)
       locks.append(StandingLock(record: record, key: object.key, age: now.timeIntervalSince(object.modified)))

@@ -43,7 +43,7 @@ extension Repository {
         entries.append(try await store.reading(bytes, of: object) { try entry(id, $0) })
       } catch let error as RepositoryError {
         problems.append(.init(backup: id, error: error))
-      } catch {
+      } catch let error as StorageError where error.isAboutTheObject {
         problems.append(.init(backup: id, error: .damaged(place(object.key), "it cannot be read (\(error))")))
       }
     }

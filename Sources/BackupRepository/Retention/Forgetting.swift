@@ -14,6 +14,8 @@ public struct ForgottenBackup: Sendable {
   public let id: String
   /// nil if it was pruned, or cannot be read.
   public let entry: CatalogEntry?
+  /// Whether it is neither a manifest nor a tombstone any more.
+  public var isUnreadable = false
 }
 
 extension Repository {
@@ -24,14 +26,37 @@ extension Repository {
   public func forget(_ id: String) async throws {
     let bytes: Data
     do {
-      bytes = try await store.read(Self.manifestKey(id))
+      bytes = try await wholeManifest(Self.manifestKey(id), id: id)
     } catch StorageError.notFound {
       // Forgotten already, perhaps at this moment by somebody else: what was kept aside stays.
       if try await store.info(Self.forgottenKey(id)) == nil { try await bury(id) }
       return
     }
     try await store.put(bytes, at: Self.forgottenKey(id))
+    try await requireStored(bytes, at: Self.forgottenKey(id))
     try await store.delete(Self.manifestKey(id))
+  }
+
+  /// A manifest's bytes, fetched again where they are not whole; in the end as they are.
+  private func wholeManifest(_ key: String, id: String) async throws -> Data {
+    do {
+      return try await store.reading {
+        let bytes = try await store.read(key)
+        _ = try ManifestFile.open(bytes, id: id, place: place(key))
+        return bytes
+      }
+    } catch is RepositoryError {
+      return try await store.read(key)
+    } catch StorageError.notWhole {
+      return Data()  // it opens with no key any more
+    }
+  }
+
+  /// Before the original goes.
+  private func requireStored(_ bytes: Data, at key: String) async throws {
+    try await store.reading {
+      guard try await store.read(key) == bytes else { throw RepositoryError.damaged(place(key), "it was just written and is not what was") }
+    }
   }
 
   /// Writes a tombstone.
@@ -46,8 +71,17 @@ extension Repository {
     let listed = try await store.list("forgotten/").filter { $0.key.hasSuffix(".json") }
     for (object, bytes) in try await store.read(all: listed) {
       let id = String(object.key.dropFirst("forgotten/".count).dropLast(".json".count))
-      let opened = try? ManifestFile.open(try bytes.get(), id: id, place: place(object.key))
-      all.append(ForgottenBackup(id: id, entry: opened.map { CatalogEntry(manifest: $0.0, sha256: $0.1) }))
+      let (kept, place) = (try? bytes.get(), place(object.key))
+      if let kept, (try? JSONDecoder().decode(Tombstone.self, from: kept)) != nil {
+        all.append(ForgottenBackup(id: id, entry: nil))
+        continue
+      }
+      do {
+        let opened = try await store.reading(kept ?? Data(), of: object) { try ManifestFile.open($0, id: id, place: place) }
+        all.append(ForgottenBackup(id: id, entry: CatalogEntry(manifest: opened.manifest, sha256: opened.sha256)))
+      } catch let error where error is RepositoryError || (error as? StorageError)?.isAboutTheObject == true {
+        all.append(ForgottenBackup(id: id, entry: nil, isUnreadable: true))
+      }
     }
     return all
   }
@@ -68,7 +102,9 @@ extension Repository {
     let entry = try await findForgotten(wanted)
     try await requireFiles(of: entry.manifest)
     let id = entry.manifest.id
-    try await store.put(try await store.read(Self.forgottenKey(id)), at: Self.manifestKey(id))
+    let bytes = try await wholeManifest(Self.forgottenKey(id), id: id)
+    try await store.put(bytes, at: Self.manifestKey(id))
+    try await requireStored(bytes, at: Self.manifestKey(id))
     try await store.delete(Self.forgottenKey(id))
     return entry
   }

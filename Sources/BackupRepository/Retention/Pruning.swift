@@ -49,10 +49,12 @@ extension Repository {
     for backup in try await forgotten() where !listed.contains(backup.id) {
       guard let manifest = backup.entry?.manifest else { continue }
       // As long as all its files stay, it can be brought back.
-      if let files = try? await files(of: manifest), files.allSatisfy({ kept.contains(key(of: $0)) }) {
-        result.forgotten.append(backup.id)
-        continue
-      }
+      do {
+        if try await files(of: manifest).allSatisfy({ kept.contains(key(of: $0)) }) {
+          result.forgotten.append(backup.id)
+          continue
+        }
+      } catch let error as RepositoryError where error.isDamage {}  // a list of it is gone, or hurt
       result.backups.append(backup.id)
       if dryRun { continue }
       try await lock.require()
@@ -89,10 +91,11 @@ extension Repository {
           try await store.delete(Self.forgottenKey(backup.id))
           continue
         }
-        guard backup.entry == nil else { continue }
+        guard backup.entry == nil, !backup.isUnreadable else { continue }
         for object in try await store.list("checks/\(backup.id)/") {
           // What it found damaged, another backup may still name.
-          let check = try? JSONDecoder().decode(CheckRecord.self, from: try await store.read(object.key))
+          let bytes = try await store.read(object.key)
+          let check = try? JSONDecoder().decode(CheckRecord.self, from: bytes)
           let named = check?.findings.compactMap(\.file).compactMap { FileReference(name: $0, bytes: 0) }.map { key(of: $0) } ?? []
           if needed.isDisjoint(with: named) { try await store.delete(object.key) }
         }

@@ -24,6 +24,15 @@ public struct CloudAddress: Sendable, Hashable {
     "region": "region", "scheme": "scheme", "endpoint": "endpoint_override", "endpoint_override": "endpoint_override",
   ]
 
+  /// Arrow's own, without those that hold secrets.
+  private static let otherParameters: [Scheme: [String]] = [
+    .gs: ["scheme", "endpoint_override", "retry_limit_seconds", "project_id"], .abfs: azureParameters, .abfss: azureParameters,
+  ]
+  private static let azureParameters = [
+    "blob_storage_authority", "dfs_storage_authority", "blob_storage_scheme", "dfs_storage_scheme", "credential_kind", "tenant_id",
+    "client_id",
+  ]
+
   /// - Throws: `CloudAddressError`, also for secrets in it: an address is shown, and seen in lists of processes.
   public init(_ url: String) throws {
     guard let parts = URLComponents(string: url), let scheme = parts.scheme.flatMap({ Scheme(rawValue: $0.lowercased()) }) else {
@@ -44,6 +53,7 @@ public struct CloudAddress: Sendable, Hashable {
       throw CloudAddressError(url: url, what: "its prefix leads elsewhere")
     }
     var arrow = parts
+    arrow.scheme = scheme.rawValue
     arrow.path = prefix.isEmpty ? "" : "/" + prefix.joined(separator: "/")
     var kept: [URLQueryItem] = []
     for item in parts.queryItems ?? [] {
@@ -57,7 +67,12 @@ public struct CloudAddress: Sendable, Hashable {
           throw CloudAddressError(url: url, what: "\(name) is no parameter of it; there are \(all)")
         }
         kept += Self.endpoint(known, value)
-      default: kept.append(item)
+      case (_, let name):
+        guard let known = Self.otherParameters[scheme], known.contains(name) else {
+          let all = (Self.otherParameters[scheme] ?? []).joined(separator: ", ")
+          throw CloudAddressError(url: url, what: "\(name) is no parameter of it; there are \(all)")
+        }
+        kept.append(item)
       }
     }
     arrow.queryItems = kept.isEmpty ? nil : kept
@@ -93,5 +108,9 @@ public struct CloudAddress: Sendable, Hashable {
 public struct CloudAddressError: Error, CustomStringConvertible {
   let url: String
   let what: String
-  public var description: String { "\(url): \(what)" }
+  /// Without parameters, among which there may be secrets that do not belong there.
+  public var description: String {
+    let shown = url.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false).first ?? ""
+    return "\(shown): \(what)"
+  }
 }

@@ -6,8 +6,6 @@ struct CloudFailure: Error {
   let message: String
   var isNotFound = false
   var httpStatus = 0
-  /// The body was shorter than the object.
-  var isShort = false
 
   /// - Throws: the failure, if there is one.
   static func check(_ failure: arrow_bridge_failure) throws {
@@ -19,6 +17,8 @@ struct CloudFailure: Error {
   /// Whether the same may succeed a little later. The client has tried several times already.
   var isPassing: Bool {
     if isFull || isRefusal || isMissingBucket { return false }
+    // No answer within a minute, three times.
+    if contains("curlCode: 28") { return false }
     if (400..<500).contains(httpStatus), ![404, 408, 429].contains(httpStatus) { return false }
     // A multipart upload whose last answer was lost is not there at the next try.
     return !isNotFound || isLostUpload
@@ -44,7 +44,7 @@ struct CloudFailure: Error {
     // An answer to HEAD has no body that could tell more.
     if httpStatus == 400, contains("HeadObject") { return .accessDenied(place, "HTTP status 400, as for credentials that have expired") }
     if isNotFound, !isLostUpload { return .notFound(place) }
-    return isShort ? .failed(place, words) : .unavailable(place, words)
+    return .unavailable(place, words)
   }
 
   /// The message without what only the library's authors need.

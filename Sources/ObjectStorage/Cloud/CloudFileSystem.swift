@@ -89,7 +89,7 @@ final class CloudObject: @unchecked Sendable {
     let target = buffer.baseAddress?.assumingMemoryBound(to: UInt8.self)
     try CloudFailure.check(arrow_bridge_object_read(object, Int64(offset), Int64(buffer.count), target, &count))
     guard count == buffer.count else {
-      throw CloudFailure(message: "ended after \(offset + Int(count)) of \(bytes) bytes", isShort: true)
+      throw CloudFailure(message: "ended after \(offset + Int(count)) of \(bytes) bytes")
     }
   }
 }

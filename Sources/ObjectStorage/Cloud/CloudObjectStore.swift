@@ -15,6 +15,8 @@ public struct CloudObjectStore: ObjectStore {
   /// among them, do not wait for those.
   private static let transfers = started(8)
   private static let calls = started(8)
+  /// Locks have threads of their own, and no limit: late, they would be taken for those of the dead.
+  private static let locks = started(2)
 
   private static func started(_ threads: Int) -> NIOThreadPool {
     let pool = NIOThreadPool(numberOfThreads: threads)
@@ -22,11 +24,13 @@ public struct CloudObjectStore: ObjectStore {
     return pool
   }
 
-  private static func threads(for bytes: Int) -> NIOThreadPool { bytes > 1 << 20 ? transfers : calls }
+  private static func threads(for key: String, bytes: Int = 0) -> NIOThreadPool {
+    key.hasPrefix("locks/") ? locks : bytes > 1 << 20 ? transfers : calls
+  }
 
   /// How often a transfer is begun again after the client itself has tried several times.
-  private static let rounds = 3
-  private static let partBytes = 8 << 20
+  static let rounds = 3
+  static let partBytes = 8 << 20
   /// What of one upload stands in memory, at most.
   private static let uploadWindow = 40 << 20
 
@@ -50,11 +54,11 @@ public struct CloudObjectStore: ObjectStore {
 
   /// Works on a thread of its own; a failure is told with the object's place.
   private func blocking<Result: Sendable>(
-    _ key: String, on threads: NIOThreadPool = calls, _ work: @escaping @Sendable () throws -> Result
+    _ key: String, bytes: Int = 0, _ work: @escaping @Sendable () throws -> Result
   ) async throws -> Result {
     try Task.checkCancellation()
     do {
-      return try await threads.runIfActive(work)
+      return try await Self.threads(for: key, bytes: bytes).runIfActive(work)
     } catch let failure as CloudFailure {
       throw failure.storageError(place(key))
     }
@@ -71,20 +75,19 @@ public struct CloudObjectStore: ObjectStore {
   }
 
   func send(_ spool: Spool, to key: String) async throws {
-    let (files, path, limit) = (files, path(key), options.uploads)
+    let (files, path, limit) = (files, path(key), key.hasPrefix("locks/") ? nil : options.uploads)
     var round = 1
     while true {
       let stop = Flag()
       do {
         try await withTaskCancellationHandler {
-          try await Self.threads(for: spool.count).runIfActive { try Self.send(spool, to: path, files, limit, stop) }
+          try await Self.threads(for: key, bytes: spool.count).runIfActive { try Self.send(spool, to: path, files, limit, stop) }
         } onCancel: {
           stop.set()
         }
         break
       } catch let failure as CloudFailure {
-        // The answer to an upload that succeeded may have been lost.
-        if round > 1 || failure.isPassing, try await info(key)?.bytes == spool.count, key.hasPrefix("data/") { return }
+        // Sent again even if it may have arrived: what stands there may be an older object that was damaged.
         guard failure.isPassing, round < Self.rounds else { throw failure.storageError(place(key)) }
         round += 1
         try await Task.sleep(for: .seconds(Double.random(in: 0.5...2)))
@@ -142,42 +145,20 @@ public struct CloudObjectStore: ObjectStore {
   /// Brings a whole object here, large ones in several parts at a time.
   /// - Parameter bytes: its size, where that is known.
   private func fetch(_ key: String, bytes: Int? = nil) async throws -> Spool {
-    let (files, path, limit) = (files, path(key), options.downloads)
+    let (files, path) = (files, path(key))
     let object = try await blocking(key) { try files.open(path, bytes: bytes) }
     let spool = try Spool(size: object.bytes)
-    try await withThrowingTaskGroup(of: Void.self) { parts in
-      for start in stride(from: 0, to: object.bytes, by: Self.partBytes) {
-        let range = start..<min(object.bytes, start + Self.partBytes)
-        parts.addTask {
-          try await blocking(key, on: Self.threads(for: object.bytes)) { try Self.fetch(range, of: object, into: spool, limit) }
-        }
+    let parts = stride(from: 0, to: object.bytes, by: Self.partBytes).map { $0..<min(object.bytes, $0 + Self.partBytes) }
+    let download = Download(object: object, spool: spool, limit: options.downloads)
+    try await withTaskCancellationHandler {
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for part in parts { group.addTask { try await blocking(key, bytes: object.bytes) { try download.fetch(part) } } }
+        try await group.waitForAll()
       }
-      try await parts.waitForAll()
+    } onCancel: {
+      download.stop.set()
     }
     return spool
-  }
-
-  private static func fetch(_ range: Range<Int>, of object: CloudObject, into spool: Spool, _ limit: RateLimit?) throws {
-    let size = min(range.count, limit?.pieceBytes ?? partBytes)
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, size), alignment: 16)
-    defer { buffer.deallocate() }
-    for start in stride(from: range.lowerBound, to: range.upperBound, by: size) {
-      let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(size, range.upperBound - start)])
-      limit?.wait(for: piece.count)
-      try repeated { try object.read(at: start, into: piece) }
-      try spool.write(UnsafeRawBufferPointer(piece), at: start)
-    }
-  }
-
-  /// A body that breaks off is not asked for again by the client.
-  private static func repeated(_ work: () throws -> Void) throws {
-    for round in 1... {
-      do {
-        return try work()
-      } catch let failure as CloudFailure where failure.isPassing && round < 2 * rounds {
-        Thread.sleep(forTimeInterval: Double.random(in: 0.2...1))
-      }
-    }
   }
 
   // MARK: Looking and removing
@@ -260,6 +241,39 @@ private struct SpooledObject: ObjectReader {
   init(_ spool: Spool) { self.spool = spool }
   var bytes: Int { spool.count }
   func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws -> Int { try spool.read(at: offset, into: buffer) }
+}
+
+/// An object on its way here.
+private struct Download: Sendable {
+  let object: CloudObject
+  let spool: Spool
+  let limit: RateLimit?
+  let stop = Flag()
+
+  /// Fetches a part of it.
+  func fetch(_ range: Range<Int>) throws {
+    let size = min(range.count, limit?.pieceBytes ?? CloudObjectStore.partBytes)
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, size), alignment: 16)
+    defer { buffer.deallocate() }
+    for start in stride(from: range.lowerBound, to: range.upperBound, by: size) {
+      if stop.isSet { throw CancellationError() }
+      let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(size, range.upperBound - start)])
+      limit?.wait(for: piece.count)
+      try read(piece, at: start)
+      try spool.write(UnsafeRawBufferPointer(piece), at: start)
+    }
+  }
+
+  /// A body that breaks off is not asked for again by the client.
+  private func read(_ piece: UnsafeMutableRawBufferPointer, at start: Int) throws {
+    for round in 1... {
+      do {
+        return try object.read(at: start, into: piece)
+      } catch let failure as CloudFailure where failure.isPassing && round < 2 * CloudObjectStore.rounds && !stop.isSet {
+        Thread.sleep(forTimeInterval: Double.random(in: 0.2...1))
+      }
+    }
+  }
 }
 
 /// Set once, by whichever thread.

@@ -21,7 +21,7 @@ final class Spool: Sendable {
       let failure = posix_fallocate(state.file, 0, off_t(size))
       guard failure == 0 || failure == EOPNOTSUPP || failure == EINVAL else {
         errno = failure
-        throw systemError(Self.folder)
+        throw Self.trouble()
       }
     }
   }
@@ -30,12 +30,19 @@ final class Spool: Sendable {
     state.withLock { if $0.file >= 0 { close($0.file) } }
   }
 
+  /// The error of the last system call. It tells nothing about any object.
+  private static func trouble() -> StorageError {
+    let code = errno
+    return code == ENOSPC || code == EDQUOT
+      ? .noSpace(folder) : .unavailable(folder, "TMPDIR cannot be used: \(String(cString: strerror(code)))")
+  }
+
   private static var folder: String { FileManager.default.temporaryDirectory.path }
 
   private static func openFile() throws -> Int32 {
     var template = Array("\(folder)/milvault-spool-XXXXXX".utf8CString)
     let file = mkstemp(&template)
-    guard file >= 0 else { throw systemError(folder) }
+    guard file >= 0 else { throw trouble() }
     _ = fcntl(file, F_SETFD, FD_CLOEXEC)
     unlink(template)
     return file
@@ -77,7 +84,7 @@ final class Spool: Sendable {
       let count = pwrite(file, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
       if count < 0 {
         if errno == EINTR { continue }
-        throw systemError(folder)
+        throw trouble()
       }
       done += count
     }
@@ -100,7 +107,7 @@ final class Spool: Sendable {
       let count = pread(file, buffer.baseAddress.map { $0 + done }, wanted - done, off_t(offset + done))
       if count < 0 {
         if errno == EINTR { continue }
-        throw systemError(Self.folder)
+        throw Self.trouble()
       }
       if count == 0 { break }
       done += count

@@ -104,10 +104,12 @@ struct KeyPasswdCommand: MilvaultCommand {
   func work(_ console: Console) async throws -> Outcome {
     let passphrase = try await new.read()
     let repository = try await common.repository()
-    let old = try await repository.passphraseKeys().current
-    // The new one first: interrupted, both open it.
-    let key = try await repository.addPassphrase(passphrase, label: new.label ?? NewPassphraseOptions.usualLabel)
-    _ = try await repository.removeKey(old)
+    let label = new.label ?? NewPassphraseOptions.usualLabel
+    let (key, old) = try await repository.withLock(
+      .exclusive, verb: "key passwd", options: LockOptions(wait: 60), told: { console.warning($0.words) }
+    ) { lock in
+      try await repository.changePassphrase(passphrase, label: label, under: lock)
+    }
     console.say("added key \(key.id) (\(key.label)), removed key \(old)")
     try console.answer(KeyAnswer(key))
     return .done
@@ -121,7 +123,13 @@ struct KeyRemoveCommand: MilvaultCommand {
   @OptionGroup(title: "Options of every command") var common: CommonOptions
 
   func work(_ console: Console) async throws -> Outcome {
-    let key = try await common.repository().removeKey(id)
+    let repository = try await common.repository()
+    let id = id
+    let key = try await repository.withLock(
+      .exclusive, verb: "key remove", options: LockOptions(wait: 60), told: { console.warning($0.words) }
+    ) { lock in
+      try await repository.removeKey(id, under: lock)
+    }
     console.say("removed key \(key.id) (\(key.label))")
     try console.answer(KeyAnswer(key))
     return .done

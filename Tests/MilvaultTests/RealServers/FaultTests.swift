@@ -252,7 +252,7 @@ extension RealServers {
       let foreign = scratch.path("foreign")
       try FileManager.default.createDirectory(atPath: foreign, withIntermediateDirectories: true)
       try Data("hello".utf8).write(to: URL(fileURLWithPath: "\(foreign)/letter.txt"))
-      expect(try await milvault("init", "--repo", foreign, folder: scratch.folder), exit: 1, says: "letter.txt", "empty or new folder")
+      expect(try await milvault("init", "--repo", foreign, folder: scratch.folder), exit: 1, says: "letter.txt", "empty or new one")
       expect(try await milvault("list", "--repo", foreign, folder: scratch.folder), exit: 1, says: "milvault init")
       expect(try await milvault("init", "--repo", "/proc/milvault", folder: scratch.folder), exit: 1, says: "/proc/milvault")
       expect(
