@@ -77,7 +77,7 @@ extension RealServers {
     @Test func backupsNeedNoRightToDelete() async throws {
       let (s3, bucket) = try await backedUp("changing")
       let appendOnly = bucket.through(try FaultyS3(s3, fault: "no-deletes"))
-      let limit = ["MILVAULT_LOCK_LIMIT": "3"]
+      let limit = ["MILVAULT_LOCK_LIMIT": "12"]
       let backup = ["backup", "--uri", bucket.data.server.uri, "--collection", bucket.data.name, "--verify", "rows"]
       for number in 0..<3 {
         try await bucket.data.server.pymilvus("change", bucket.data.name, "\(number)", "0.2")
@@ -93,8 +93,8 @@ extension RealServers {
       _ = await killed.wait()
       #expect(try await appendOnly.milvault("forget", "straight", "--force").errors.contains("access was denied"))
       #expect(try await bucket.milvault("forget", "straight", "--force").exitCode == 0)
-      try await Task.sleep(for: .seconds(5))
-      let pruned = try await appendOnly.milvault(["prune", "--grace", "3s"], environment: limit)
+      try await Task.sleep(for: .seconds(14))
+      let pruned = try await appendOnly.milvault(["prune", "--grace", "12s"], environment: limit)
       #expect(pruned.exitCode == 1 && pruned.errors.contains("access was denied"), "\(pruned)")
       // The exclusive lock of that prune is in nobody's way either.
       let last = try await appendOnly.milvault(backup, environment: limit)

@@ -53,8 +53,8 @@ extension RealServers {
       #expect(restored.exitCode == 0, "\(restored)")
       #expect(try await data.content(suffix: "_b") == before)
       #expect(try await vault.milvault("forget", "first", "latest", "--force").exitCode == 0)
-      try await Task.sleep(for: .seconds(5))
-      let pruned = try await vault.milvault("prune", "--grace", "4s", more: ["MILVAULT_LOCK_LIMIT": "4"])
+      try await Task.sleep(for: .seconds(13))
+      let pruned = try await vault.milvault("prune", "--grace", "12s", more: ["MILVAULT_LOCK_LIMIT": "12"])
       #expect(pruned.exitCode == 0 && pruned.output.contains("4 files"), "\(pruned)")
       try await data.drop("_b")
     }
