@@ -11,7 +11,7 @@ struct InitCommand: MilvaultCommand {
       EXAMPLES
         milvault init --repo /mnt/backups/milvus
         milvault init --repo 's3://vault/milvus?region=eu-central-1'
-        milvault init --repo /mnt/backups/milvus --encrypt --passphrase-file /root/passphrase.txt
+        milvault init --repo /mnt/backups/milvus --encrypt --passphrase-file /etc/milvault/passphrase
         milvault init --repo 's3://vault/milvus?endpoint=https://minio.example.com:9000'
       """)
 

@@ -12,8 +12,8 @@ struct KeyCommand: AsyncParsableCommand {
 
       EXAMPLES
         milvault key list
-        milvault key add --new-passphrase-file /root/second.txt --label safe
-        milvault key passwd --new-passphrase-file /root/new.txt
+        milvault key add --new-passphrase-file /etc/milvault/second --label safe
+        milvault key passwd --new-passphrase-file /etc/milvault/new
         milvault key remove 3fa9c012
       """,
     subcommands: [KeyListCommand.self, KeyAddCommand.self, KeyPasswdCommand.self, KeyRemoveCommand.self])
