@@ -46,6 +46,8 @@ public struct FileReference: Sendable, Hashable, Codable {
   private enum CodingKeys: String, CodingKey { case name, bytes }
 
   public var sha256: String { String(name.prefix(64)) }
+  /// The same for every reference that there is: no other name makes one.
+  var kind: Kind { Kind(rawValue: String(name.dropFirst(65))) ?? .rows }
   public var key: String { "data/\(name.prefix(2))/\(name)" }
 }
 

@@ -32,15 +32,19 @@ public struct Repository: Sendable {
   }
 
   /// Creates a repository in an empty place.
-  /// - Parameter passphrase: with one, all files are encrypted.
+  /// - Parameters:
+  ///   - passphrase: with one, all files are encrypted.
+  ///   - original: the repository that it is to be a copy of; nil for a new one.
   /// - Throws: `RepositoryError` if there is one already, or something else.
-  public static func create(in store: any ObjectStore, passphrase: Passphrase? = nil, label: String = "init") async throws -> Repository {
+  public static func create(
+    in store: any ObjectStore, passphrase: Passphrase? = nil, label: String = "init", asCopyOf original: Repository? = nil
+  ) async throws -> Repository {
     if try await store.info(descriptionKey) != nil { throw RepositoryError.alreadyARepository(store.location) }
     // A key of an attempt that was interrupted is in nobody's way.
     if let other = try await store.list("").first(where: { !$0.key.hasPrefix(PassphraseKey.prefix) }) {
       throw RepositoryError.foreignFolder(store.location, example: other.key)
     }
-    let id = UUID().uuidString.lowercased()
+    let id = original?.id ?? UUID().uuidString.lowercased()
     var unlocked: UnlockedKeys?
     if let passphrase {
       let keys = RepositoryKeys()

@@ -13,6 +13,8 @@ public struct RunRecord: Sendable, Codable {
   /// The failure, in the words the user saw.
   public var error: String?
   public var backup: String?
+  /// The copy that it was about, by its name.
+  public var copy: String?
   public var collections: [String]
   public var rows: Int
   public var bytes: Int

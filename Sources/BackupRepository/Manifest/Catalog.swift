@@ -156,16 +156,33 @@ extension Repository {
 
   /// Every data file that a backup needs, each once: its segment lists, what those name, and its golden queries.
   public func files(of manifest: Manifest) async throws -> [FileReference] {
-    var files: [FileReference] = []
     var seen: Set<FileReference> = []
-    for collection in manifest.collections {
-      var all = collection.golden.map { [$0] } ?? []
-      for partition in collection.partitions {
-        guard let list = partition.segmentList else { continue }
-        all += [list] + (try await segments(of: partition)).flatMap(\.files)
-      }
-      for file in all where seen.insert(file).inserted { files.append(file) }
-    }
-    return files
+    return try await fileGroups(of: manifest).flatMap(\.files).filter { seen.insert($0).inserted }
   }
+
+  /// The same by what names them in the manifest.
+  /// - Parameter known: groups that are left out, by their heads.
+  package func fileGroups(of manifest: Manifest, except known: Set<FileReference> = []) async throws -> [FileGroup] {
+    var groups: [FileGroup] = []
+    for collection in manifest.collections {
+      if let golden = collection.golden, !known.contains(golden) { groups.append(FileGroup(head: golden, files: [golden])) }
+      for partition in collection.partitions {
+        guard let list = partition.segmentList, !known.contains(list) else { continue }
+        groups.append(FileGroup(head: list, files: [list] + (try await segments(of: partition)).flatMap(\.files)))
+      }
+    }
+    return groups
+  }
+}
+
+/// A data file that a manifest names, and those that it names itself: a segment list with its files, or golden queries.
+package struct FileGroup: Sendable {
+  package let head: FileReference
+  /// The head among them.
+  package let files: [FileReference]
+}
+
+extension Manifest {
+  /// The heads of its groups of files.
+  package var heads: [FileReference] { collections.flatMap { [$0.golden].compactMap(\.self) + $0.partitions.compactMap(\.segmentList) } }
 }

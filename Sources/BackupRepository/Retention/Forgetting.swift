@@ -1,11 +1,14 @@
 public import Foundation
 import ObjectStorage
 
-/// `forgotten/<id>.json` after its backup was pruned: the manifest was removed on purpose.
+/// `forgotten/<id>.json` after its backup was pruned, or in a copy that it was not brought to: the manifest is not there, on purpose.
 struct Tombstone: Codable {
   var formatVersion = Repository.formatVersion
   var id: String
+  /// When it was written.
   var pruned: Timestamp
+  /// Whether the backup was never here.
+  var notCopied: Bool?
   var tool = Tool.name
 }
 
@@ -16,6 +19,8 @@ public struct ForgottenBackup: Sendable {
   public let entry: CatalogEntry?
   /// Whether it is neither a manifest nor a tombstone any more.
   public var isUnreadable = false
+  /// Whether it was never brought to this copy.
+  public var wasNotCopied = false
 }
 
 extension Repository {
@@ -52,17 +57,19 @@ extension Repository {
     }
   }
 
-  /// Before the original goes.
-  private func requireStored(_ bytes: Data, at key: String) async throws {
+  /// Reads back what was written, before anything relies on it.
+  func requireStored(_ bytes: Data, at key: String) async throws {
     try await store.reading {
       guard try await store.read(key) == bytes else { throw RepositoryError.damaged(place(key), "it was just written and is not what was") }
     }
   }
 
   /// Writes a tombstone.
-  func bury(_ id: String) async throws {
+  /// - Parameter notCopied: of a backup that was never here.
+  func bury(_ id: String, notCopied: Bool? = nil) async throws {
     try await store.put(
-      try JSONEncoder.repository.encode(Tombstone(id: id, pruned: .now)) + Data("\n".utf8), at: Self.forgottenKey(id))
+      try JSONEncoder.repository.encode(Tombstone(id: id, pruned: .now, notCopied: notCopied)) + Data("\n".utf8),
+      at: Self.forgottenKey(id))
   }
 
   /// The backups that were forgotten, tombstones among them, in the order of their ids.
@@ -72,8 +79,8 @@ extension Repository {
     for (object, bytes) in try await store.read(all: listed) {
       let id = String(object.key.dropFirst("forgotten/".count).dropLast(".json".count))
       let (kept, place) = (try? bytes.get(), place(object.key))
-      if let kept, (try? JSONDecoder().decode(Tombstone.self, from: kept)) != nil {
-        all.append(ForgottenBackup(id: id, entry: nil))
+      if let kept, let tombstone = try? JSONDecoder().decode(Tombstone.self, from: kept) {
+        all.append(ForgottenBackup(id: id, entry: nil, wasNotCopied: tombstone.notCopied == true))
         continue
       }
       do {

@@ -94,8 +94,11 @@ extension Repository {
   /// - Parameters:
   ///   - force: leave out the protection of the last backup that is proven, and of the last of an older server version.
   ///   - isOneServer: backups of one label are of one server, though it had several addresses.
-  public func verdicts(_ policy: RetentionPolicy, force: Bool, isOneServer: Bool = false) async throws -> [RetentionGroup] {
-    let entries = try await catalog().entries
+  ///   - chosen: the backups; nil for all that are here.
+  public func verdicts(
+    _ policy: RetentionPolicy, force: Bool, isOneServer: Bool = false, of chosen: [CatalogEntry]? = nil
+  ) async throws -> [RetentionGroup] {
+    let entries = if let chosen { chosen } else { try await catalog().entries }
     let byLabel = Dictionary(grouping: entries) { $0.manifest.deployment.label }
     var groups: [RetentionGroup] = []
     for (label, entries) in byLabel.sorted(by: { $0.key < $1.key }) {

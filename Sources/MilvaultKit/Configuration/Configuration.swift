@@ -28,6 +28,16 @@ public struct Configuration: Sendable, Codable {
     /// A PEM file of certificate authorities to trust.
     public var ca: String?
 
+    /// Which place is asked first, the smaller the sooner; by default 0 of the repository, and 1, 2, … of the copies.
+    public var priority: Int?
+
+    /// Of a copy: its name.
+    public var name: String?
+    /// Of a copy: how many backups are kept there.
+    public var keep: RetentionPolicy?
+    /// Of a copy: whether it is encrypted; by default if it has a passphrase of its own, or the repository is.
+    public var encrypt: Bool?
+
     /// Where the passphrase of an encrypted repository is: in an environment variable, a file's first line or what a command prints.
     public var passphraseEnv: String?
     public var passphraseFile: String?
@@ -86,6 +96,7 @@ public struct Configuration: Sendable, Codable {
 
   public var milvus: Milvus?
   public var repository: RepositoryPlace?
+  public var copies: [RepositoryPlace]?
   public var transfer: Transfer?
   public var change: Change?
   public var keep: RetentionPolicy?
@@ -111,7 +122,9 @@ public struct Configuration: Sendable, Codable {
       guard unknown.isEmpty else {
         throw ConfigurationError(file: path, what: "it has \(unknown.sorted().joined(separator: ", ")), which this version does not know")
       }
-      return try YAMLDecoder().decode(Configuration.self, from: text)
+      let read = try YAMLDecoder().decode(Configuration.self, from: text)
+      try read.requirePlaces(path)
+      return read
     } catch let error as ConfigurationError {
       throw error
     } catch DecodingError.typeMismatch(_, let context) {
@@ -180,20 +193,51 @@ public struct Configuration: Sendable, Codable {
 
   /// A misspelt key would otherwise be passed over in silence.
   private static func unknownKeys(in text: String) throws -> [String] {
+    let place: Set<String> = [
+      "url", "medium", "site", "priority", "accessKeyEnv", "secretKeyEnv", "sessionTokenEnv", "ca", "passphraseEnv", "passphraseFile",
+      "passphraseCommand",
+    ]
     let known: [String: Set<String>] = [
       "milvus": ["label", "uri", "tokenEnv", "database", "ca", "medium", "site"],
-      "repository": [
-        "url", "medium", "site", "accessKeyEnv", "secretKeyEnv", "sessionTokenEnv", "ca", "passphraseEnv",
-        "passphraseFile", "passphraseCommand",
-      ],
+      "repository": place, "copies": place.union(["name", "keep", "encrypt"]), "keep": retention,
       "transfer": ["limitUpload", "limitDownload"],
-      "change": ["incrementalBelow", "differentialBelow", "fullEvery", "writeLag"],
-      "keep": ["last", "hourly", "daily", "weekly", "monthly", "yearly", "within"], "objectives": ["rto"],
+      "change": ["incrementalBelow", "differentialBelow", "fullEvery", "writeLag"], "objectives": ["rto"],
     ]
     guard let top = try Yams.load(yaml: text) as? [String: Any] else { return ["no sections like milvus: and repository:"] }
     return top.flatMap { section, value -> [String] in
       guard let keys = known[section] else { return [section] }
-      return (value as? [String: Any] ?? [:]).keys.filter { !keys.contains($0) }.map { "\(section).\($0)" }
+      let members = value as? [[String: Any]] ?? [value as? [String: Any] ?? [:]]
+      return members.flatMap { member in
+        member.keys.filter { !keys.contains($0) }.map { "\(section).\($0)" }
+          + (section == "copies" ? (member["keep"] as? [String: Any] ?? [:]).keys.filter { !retention.contains($0) } : []).map {
+            "\(section).keep.\($0)"
+          }
+      }
+    }
+  }
+  private static let retention: Set<String> = ["last", "hourly", "daily", "weekly", "monthly", "yearly", "within"]
+
+  /// - Throws: `ConfigurationError` where places cannot be told apart, or what is said of one has no meaning.
+  private func requirePlaces(_ file: String) throws {
+    func require(_ isRight: Bool, _ what: String) throws {
+      guard isRight else { throw ConfigurationError(file: file, what: what) }
+    }
+    for (section, medium) in [("milvus", milvus?.medium), ("repository", repository?.medium)] + (copies ?? []).map({ ("copies", $0.medium) }) {
+      if let medium { try require(Medium(rawValue: medium) != nil, "\(section).medium is \(medium); there are \(Medium.names)") }
+    }
+    var names: Set<String> = [NamedPlace.repositoryName]
+    for copy in copies ?? [] {
+      guard let name = copy.name, let url = copy.url, !url.isEmpty else {
+        throw ConfigurationError(file: file, what: "every one of copies: has a name and a url")
+      }
+      try require(
+        name.wholeMatch(of: /[A-Za-z0-9][A-Za-z0-9._-]{0,63}/) != nil, "copies.name: \"\(name)\" is not of letters, digits and . _ -")
+      try require(names.insert(name).inserted, "copies: there are two places named \(name)")
+      try require(
+        url != repository?.url, "copies: \(name) is the place of the repository itself; a copy beside the original is no copy")
+      if let keep = copy.keep {
+        try require(!keep.keepsNothing && keep.counts.allSatisfy { $0 >= 0 }, "copies.keep: \(name) would keep no backup")
+      }
     }
   }
 
@@ -223,6 +267,11 @@ public struct Configuration: Sendable, Codable {
       # passphraseEnv: MILVAULT_PASSPHRASE
       # passphraseFile: /etc/milvault/passphrase
       # passphraseCommand: secret-tool lookup milvault repository
+
+    # Copies at other places, which `milvault copy` brings up to date: 3 copies (Milvus is one), 2 media, 1 at another site.
+    # Everything that is said of the repository can be said of a copy; keep is what `milvault forget --keep --at far` keeps there.
+    # copies:
+    #   - { name: far, url: "s3://vault/milvus?region=eu-central-1", medium: object, site: frankfurt, keep: { daily: 30, monthly: 12 } }
 
     # What object storage may take of the line, a second.
     # transfer: { limitUpload: 10MiB, limitDownload: 50MiB }

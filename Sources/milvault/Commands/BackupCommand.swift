@@ -78,6 +78,9 @@ struct BackupCommand: MilvaultCommand {
   @Flag(help: "Fail if keys stand more than once.")
   var strict = false
 
+  @Flag(help: "Then bring all copies of milvault.yaml up to date, and verify them by checksums: `milvault copy`.")
+  var copy = false
+
   func validate() throws {
     if verify != .restore, drill.isGiven {
       throw ValidationError("--scratch, --sample and --min-recall are for drills: add --verify restore")
@@ -100,6 +103,7 @@ struct BackupCommand: MilvaultCommand {
   private struct Answer: Encodable {
     let backup: Manifest
     let check: CheckRecord?
+    let copies: CopyRun.Answer?
   }
 
   func work(_ console: Console) async throws -> Outcome {
@@ -129,6 +133,7 @@ struct BackupCommand: MilvaultCommand {
     let configuration = try common.configuration()
     options.policy = try configuration.changePolicy(kind, file: common.config)
     options.changedSince = try changedSinceField.map { try configuration.changedSince($0, file: common.config) }
+    let copies = copy ? try common.copies([], configuration) : []
     let repository = try await common.repository()
     if let name, try await repository.catalog().entries.contains(where: { $0.manifest.name == name }) {
       console.warning("there is a backup named \(name) already; by this name none of them can be found, by id each")
@@ -136,14 +141,23 @@ struct BackupCommand: MilvaultCommand {
     let job = BackupJob(target: try common.target(), repository: repository, options: options, progress: console.meter)
     let result = try await job.run()
     report(result, console)
-    try console.answer(Answer(backup: result.entry.manifest, check: result.check))
+    let isProven = result.check?.passed != false
+    if copy, !isProven { console.warning("not copied, since its verification did not pass") }
+    var copied: CopyRun.Answer?
+    var copying = Outcome.done
+    if copy, isProven {
+      var options = CopyOptions()
+      options.lockWait = lockWait.seconds
+      copying = try await CopyRun(repository: repository, places: copies, options: options).run(console) { copied = $0 }
+    }
+    try console.answer(Answer(backup: result.entry.manifest, check: result.check, copies: copied))
     if let run = result.run {
       let summary =
         "backup \(result.entry.manifest.id), \(Format.number(result.entry.manifest.rows)) rows: \(result.check?.verdict ?? "UNVERIFIED")"
       await notify.tell(summary, run, result.check.map { [$0] } ?? [], console)
     }
-    if result.check?.passed == false { return .damage }
-    return result.check?.drill?.isDone == false ? .failed : .done
+    if !isProven { return .damage }
+    return result.check?.drill?.isDone == false && copying == .done ? .failed : copying
   }
 
   private func report(_ result: BackupResult, _ console: Console) {

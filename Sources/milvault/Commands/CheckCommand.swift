@@ -56,7 +56,7 @@ struct CheckCommand: MilvaultCommand {
   }
 
   private func repositoryIfNamed() async throws -> Repository? {
-    guard try common.repositoryAddress(try common.configuration()) != nil else { return nil }
+    guard try common.at != nil || common.places(try common.configuration()).contains(where: \.isRepository) else { return nil }
     return try await common.repository()
   }
 }

@@ -78,6 +78,17 @@ struct ForgetCommand: MilvaultCommand {
     return policy
   }
 
+  /// The rules that milvault.yaml has for the place: a copy has its own.
+  private func configuredRules() throws -> RetentionPolicy {
+    let configuration = try common.configuration()
+    let place = try common.place(configuration)
+    if place.isRepository { return try configuration.retentionPolicy(file: common.config) }
+    guard let rules = place.keep else {
+      throw ValidationError("copies: \(place.name) has no rules in milvault.yaml, like keep: { daily: 30, monthly: 12 }")
+    }
+    return rules
+  }
+
   private struct Answer: Encodable {
     struct Backup: Encodable {
       let id: String
@@ -93,7 +104,7 @@ struct ForgetCommand: MilvaultCommand {
 
   func work(_ console: Console) async throws -> Outcome {
     let repository = try await common.repository()
-    let policy = keep ? try common.configuration().retentionPolicy(file: common.config) : rules
+    let policy = keep ? try configuredRules() : rules
     guard !backups.isEmpty || !policy.isEmpty else { throw ValidationError(RetentionError.nothingSaid.description) }
     guard !backups.isEmpty || !policy.keepsNothing else { throw ValidationError(RetentionError.nothingKept.description) }
     let (backups, force, dryRun, sameServer) = (backups, force, dryRun, sameServer)

@@ -23,6 +23,10 @@ struct InitCommand: MilvaultCommand {
 
   @OptionGroup(title: "Options of every command") var common: CommonOptions
 
+  func validate() throws {
+    if let name = common.at { throw ValidationError("a copy is made of a repository, not anew: `milvault copy --to \(name)`") }
+  }
+
   private struct Answer: Encodable {
     let repository: String
     let id: String
@@ -34,8 +38,9 @@ struct InitCommand: MilvaultCommand {
     let file = common.config ?? Configuration.defaultFile
     let isThere = FileManager.default.fileExists(atPath: file)
     let configured = isThere ? try Configuration.read(file) : Configuration()
-    let store = try await common.store(configured)
-    let passphrase = try await common.passphrase(configured)
+    let place = try common.place(configured)
+    let store = try await place.store()
+    let passphrase = try await place.passphrase()
     guard encrypt == (passphrase != nil) else {
       throw ValidationError(
         encrypt

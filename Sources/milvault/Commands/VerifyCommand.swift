@@ -214,10 +214,11 @@ extension VerifyCommand {
     }
   }
 
-  static func report(_ check: CheckRecord, _ console: Console) {
+  /// - Parameter copy: the copy's name, where the check is about one.
+  static func report(_ check: CheckRecord, at copy: String? = nil, _ console: Console) {
     let what =
       "\(check.files) files, \(Format.number(check.rows)) rows, \(Format.bytes(check.bytes)) in \(Format.seconds(check.seconds))"
-    console.say("\(check.backup): \(check.verdict) (\(check.level.rawValue)), \(what)")
+    console.say("\(copy.map { "\($0): " } ?? "")\(check.backup): \(check.verdict) (\(check.level.rawValue)), \(what)")
     if let why = check.unrecorded { console.warning("the result could not be recorded, so `list` will not show it: \(why)") }
     for finding in check.findings { console.say("  \(finding.collection.map { "\($0): " } ?? "")\(finding.problem)") }
     guard let drill = check.drill else { return }

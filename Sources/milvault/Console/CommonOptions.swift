@@ -15,6 +15,11 @@ struct CommonOptions: ParsableArguments, Sendable {
 
   @Option(
     help: ArgumentHelp(
+      "Work in the copy of this name in milvault.yaml, instead of in the repository. (the repository itself: repository)", valueName: "name"))
+  var at: String?
+
+  @Option(
+    help: ArgumentHelp(
       "The Milvus server, or the path of a Milvus Lite database. (env: MILVUS_URI; default: http://localhost:19530)", valueName: "uri"))
   var uri: String?
 
@@ -45,53 +50,9 @@ struct CommonOptions: ParsableArguments, Sendable {
   @Flag(help: "More words about what is done.")
   var verbose = false
 
-  private var environment: [String: String] { ProcessInfo.processInfo.environment }
+  var environment: [String: String] { ProcessInfo.processInfo.environment }
 
   func configuration() throws -> Configuration { try Configuration.read(config) }
-
-  /// Where the repository is, as an option, the environment or the configuration says; nil if none does.
-  func repositoryAddress(_ configuration: Configuration) throws -> StoreAddress? {
-    try repo.map { try StoreAddress($0) } ?? standingRepositoryAddress(configuration)
-  }
-
-  /// The repository of commands without --repo.
-  func standingRepositoryAddress(_ configuration: Configuration) throws -> StoreAddress? {
-    try (environment["MILVAULT_REPO"]?.nonEmpty ?? configuration.repository?.url?.nonEmpty).map { try StoreAddress($0) }
-  }
-
-  func store(_ configuration: Configuration) async throws -> any ObjectStore {
-    guard let address = try repositoryAddress(configuration) else {
-      throw ValidationError("no repository: give --repo, set MILVAULT_REPO, or write repository.url into milvault.yaml")
-    }
-    let place = configuration.repository
-    let isConfigured = try place?.url.map { try StoreAddress($0) } == address
-    var options = CloudOptions()
-    options.certificateAuthority = try (ca ?? (isConfigured ? place?.ca : nil)).map(Self.file)
-    let limits = (configuration.transfer?.limitUpload?.bytesPerSecond, configuration.transfer?.limitDownload?.bytesPerSecond)
-    options.uploads = (limitUpload?.bytesPerSecond ?? limits.0).map { RateLimit(bytesPerSecond: $0) }
-    options.downloads = (limitDownload?.bytesPerSecond ?? limits.1).map { RateLimit(bytesPerSecond: $0) }
-    if isConfigured { options.credentials = try place?.credentials(environment) }
-    return try await address.open(options)
-  }
-
-  private static func file(_ path: String) throws -> String {
-    guard FileManager.default.isReadableFile(atPath: path) else { throw ValidationError("\(path) cannot be read; --ca is a PEM file") }
-    return path
-  }
-
-  func repository() async throws -> Repository {
-    let configuration = try configuration()
-    let store = try await store(configuration)
-    let repository = try await Repository.open(store, passphrase: try await passphrase(configuration))
-    try? await store.removeAbandoned()
-    return repository
-  }
-
-  /// The passphrase that an option, the environment or the configuration names; nil if none does.
-  func passphrase(_ configuration: Configuration) async throws -> Passphrase? {
-    let isConfigured = try configuration.repository?.url.map { try StoreAddress($0) } == repositoryAddress(configuration)
-    return try await passphrases.source(isConfigured ? configuration.repository : nil)?.read()
-  }
 
   /// The database of a collection that is named without one.
   func defaultDatabase() throws -> String {

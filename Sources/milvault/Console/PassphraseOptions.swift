@@ -14,16 +14,20 @@ struct PassphraseOptions: ParsableArguments, Sendable {
   @Option(help: ArgumentHelp("A shell command that prints the passphrase. (env: MILVAULT_PASSPHRASE_COMMAND)", valueName: "command"))
   var passphraseCommand: String?
 
-  func source(_ place: Configuration.RepositoryPlace?) throws -> PassphraseSource? {
+  /// What an option says.
+  func given() throws -> PassphraseSource? {
     guard passphraseFile == nil || passphraseCommand == nil else {
       throw ValidationError("--passphrase-file and --passphrase-command are two ways to the same; give one")
     }
+    return passphraseFile.map { .file($0) } ?? passphraseCommand.map { .command($0) }
+  }
+
+  /// What the environment says.
+  func surrounding() -> PassphraseSource? {
     let environment = ProcessInfo.processInfo.environment
-    if let passphraseFile { return .file(passphraseFile) }
-    if let passphraseCommand { return .command(passphraseCommand) }
     if environment["MILVAULT_PASSPHRASE"]?.nonEmpty != nil { return .variable("MILVAULT_PASSPHRASE") }
     if let file = environment["MILVAULT_PASSPHRASE_FILE"]?.nonEmpty { return .file(file) }
     if let command = environment["MILVAULT_PASSPHRASE_COMMAND"]?.nonEmpty { return .command(command) }
-    return try place?.passphraseSource()
+    return nil
   }
 }

@@ -17,7 +17,7 @@ extension MilvaultCommand {
 }
 
 /// How a command ended.
-enum Outcome: Int32 {
+enum Outcome: Int32, Hashable {
   case done = 0
   case failed = 1
   /// Damage or a difference was found.
@@ -80,7 +80,7 @@ struct Run {
     return handler == unsafeBitCast(SIG_IGN, to: Int.self)
   }
 
-  private static func outcome(of error: any Error) -> Outcome {
+  static func outcome(of error: any Error) -> Outcome {
     if let error = error as? RepositoryError, error.isDamage { return .damage }
     if case StorageError.notWhole = error { return .damage }
     if let error = error as? RestoreError, error.isDifference { return .damage }

@@ -1,0 +1,76 @@
+package import Foundation
+import ObjectStorage
+
+// What brings a repository's files to another place. A copy has the repository's id and its manifests, to the byte; its encryption is its own.
+
+extension Repository {
+  /// Brings a data file here from another copy. Its bytes are held against its name on the way, and a file that stands here under it is replaced.
+  /// - Throws: `RepositoryError.damaged` naming the other's file, if that is not whole; nothing is written then.
+  package func bring(_ file: FileReference, from other: Repository) async throws {
+    let object = try await other.openFile(file)
+    let staged = try stage(file.kind)
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
+    defer { buffer.deallocate() }
+    do {
+      var offset = 0
+      while offset < object.bytes {
+        try Task.checkCancellation()
+        let count = try object.read(at: offset, into: buffer)
+        if count == 0 { break }
+        try staged.write(UnsafeRawBufferPointer(rebasing: buffer[0..<count]))
+        offset += count
+        await Task.yield()
+      }
+    } catch {
+      staged.discard()
+      throw error
+    }
+    let finished = staged.finish()
+    guard finished.file == file else {
+      finished.object.discard()
+      throw RepositoryError.damaged(other.place(file), "its SHA-256 is not its name")
+    }
+    try await finished.object.commit(as: key(of: file))
+  }
+
+  /// The data files that stand here, with their sizes, by their keys in the store.
+  package func standingFiles() async throws -> [String: Int] {
+    Dictionary(try await store.list("data/").map { ($0.key, $0.bytes) }, uniquingKeysWith: { $1 })
+  }
+
+  /// A manifest's bytes, which are the same at every place.
+  package func manifestBytes(of entry: CatalogEntry) async throws -> Data {
+    let (id, key) = (entry.manifest.id, Self.manifestKey(entry.manifest.id))
+    return try await store.reading {
+      let bytes = try await store.read(key)
+      guard try ManifestFile.open(bytes, id: id, place: place(key)).sha256 == entry.sha256 else {
+        throw RepositoryError.damaged(place(key), "it changed while it was copied")
+      }
+      return bytes
+    }
+  }
+
+  /// Writes a backup's manifest, once all its files are here: the last act of its copying.
+  /// - Parameter lock: the writer's, which has to be its own just before and just after.
+  package func adopt(_ entry: CatalogEntry, bytes: Data, under lock: RepositoryLock) async throws {
+    let key = Self.manifestKey(entry.manifest.id)
+    try await lock.require()
+    try await store.put(bytes, at: key)
+    do {
+      try await lock.require()
+      try await requireStored(bytes, at: key)
+    } catch {
+      // A prune that took this process for dead may have removed files of it.
+      try? await store.delete(key)
+      throw error
+    }
+    // What said that it is not here. Where nothing may be removed it stays, and the manifest is what counts.
+    if try await store.info(Self.forgottenKey(entry.manifest.id)) != nil { try? await store.delete(Self.forgottenKey(entry.manifest.id)) }
+  }
+
+  /// Says that a backup was not brought to this copy, so that a later one that knows it does not take it for lost.
+  package func markUnlessThere(_ id: String) async throws {
+    for key in [Self.manifestKey(id), Self.forgottenKey(id)] where try await store.info(key) != nil { return }
+    try await bury(id, notCopied: true)
+  }
+}

@@ -1,0 +1,174 @@
+import AsyncAlgorithms
+public import BackupRepository
+import Foundation
+import ObjectStorage
+
+/// What to copy, and how.
+public struct CopyOptions: Sendable {
+  /// The backups; none for all that the copy's rules keep.
+  public var backups: [CatalogEntry] = []
+  /// How far what was copied is verified where it then stands; nil for not at all.
+  public var verify: VerifyLevel? = .checksums
+  /// Files on their way at the same time.
+  public var transfers = 4
+  /// Seconds to wait for a prune to finish.
+  public var lockWait: Double = 600
+
+  public init() {}
+}
+
+/// What became of one copy.
+public struct CopyResult: Sendable {
+  public let place: NamedPlace
+  /// Where it is, for a person.
+  public let location: String
+  /// The backups that it got.
+  public var copied: [String] = []
+  /// The backups of which it got files that were missing there.
+  public var repaired: [String] = []
+  /// The backups that it has now, of those that it should.
+  public var standing = 0
+  public var leftOut: [String] = []
+  public var files = 0
+  public var bytes = 0
+  /// Of the copying, without its verification.
+  public var seconds: Double = 0
+  public var checks: [CheckRecord] = []
+  /// Files that are damaged, backups that could not be copied, and the like.
+  public var problems: [String] = []
+
+  public var isSound: Bool { problems.isEmpty && checks.allSatisfy(\.passed) }
+}
+
+/// Brings a copy of a repository up to date: only what is missing is moved, and a backup's manifest comes after all its files.
+public struct CopyJob: Sendable {
+  let source: Repository
+  let place: NamedPlace
+  let options: CopyOptions
+  let progress: ProgressMeter
+
+  public init(source: Repository, place: NamedPlace, options: CopyOptions = CopyOptions(), progress: ProgressMeter = ProgressMeter()) {
+    (self.source, self.place, self.options, self.progress) = (source, place, options, progress)
+  }
+
+  /// What it would do. A copy that is not there yet is not made.
+  /// - Returns: the plan, and bytes a second of the last times; nil if there were none.
+  public func plan() async throws -> (plan: CopyPlan, bytesPerSecond: Double?) {
+    progress.begin("comparing with \(place.name)")
+    let copy: Repository
+    do {
+      copy = try await place.open()
+    } catch RepositoryError.noRepository {
+      return (try await CopyPlanner(source: source, copy: nil, place: place).plan(options.backups), nil)
+    }
+    guard copy.id == source.id else { throw CopyError.anotherRepository(place.name, copy.store.location) }
+    let plan = try await CopyPlanner(source: source, copy: copy, place: place).plan(options.backups)
+    return (plan, try await Self.rate(copy))
+  }
+
+  /// Of the last runs that moved enough to tell.
+  private static func rate(_ copy: Repository) async throws -> Double? {
+    let runs = try await copy.runs().runs.filter { $0.verb == "copy" && $0.bytes > 4 << 20 && $0.seconds["copy"] ?? 0 > 0 }.suffix(5)
+    let seconds = runs.reduce(0) { $0 + ($1.seconds["copy"] ?? 0) }
+    return seconds > 0 ? Double(runs.reduce(0) { $0 + $1.bytes }) / seconds : nil
+  }
+
+  /// Copies.
+  /// - Throws: `CopyError`, `StorageError`, `RepositoryError` or `LockError`; what was copied until then stays, and the next run goes on with the rest.
+  public func run() async throws -> CopyResult {
+    let copy = try await place.openCopy(of: source)
+    let started = Timestamp.now
+    do {
+      let result = try await copy.withLock(
+        .shared, verb: "copy", options: LockOptions(wait: options.lockWait), told: { progress.tell("\(place.name): \($0.words)") }
+      ) { lock in
+        try await source.whileReading(verb: "copy", options: LockOptions(wait: options.lockWait)) {
+          try await bring(to: copy, under: lock)
+        }
+      }
+      await record(result, started, in: copy)
+      return result
+    } catch {
+      let run = RunRecord(verb: "copy", started: started, outcome: .failed, error: "\(error)")
+      await record(run, in: copy)
+      throw error
+    }
+  }
+
+  private func bring(to copy: Repository, under lock: RepositoryLock) async throws -> CopyResult {
+    let watch = Stopwatch()
+    progress.begin("comparing with \(place.name)")
+    let plan = try await CopyPlanner(source: source, copy: copy, place: place).plan(options.backups)
+    var result = CopyResult(place: place, location: copy.store.location)
+    (result.leftOut, result.problems) = (plan.leftOut, plan.problems)
+    progress.begin("copying to \(place.name)", total: plan.bytes, unit: "bytes")
+    let onPurpose = Set(try await source.forgotten().map(\.id) + source.catalog().entries.map(\.manifest.id))
+    var failed: [FileReference: String] = [:]
+    var verifiable: [CatalogEntry] = []
+    for item in plan.items {
+      let id = item.entry.manifest.id
+      var problem = item.problem
+      try await orderedParallelMap(item.missing.async, width: options.transfers) { file in
+        (file, try await damage(of: file, to: copy))
+      } consume: { (file: FileReference, damage: String?) in
+        if let damage {
+          failed[file] = damage
+        } else {
+          result.files += 1
+          result.bytes += file.bytes
+        }
+      }
+      if problem == nil, !failed.isEmpty {
+        problem = try await source.files(of: item.entry.manifest).lazy.compactMap { failed[$0] }.first
+      }
+      if let problem {
+        result.problems.append("backup \(id) \(item.isThere ? "stays damaged" : "was not copied"): \(problem)")
+        continue
+      }
+      if !item.isThere {
+        // Before the manifest: it would say that one is lost.
+        if let previous = item.entry.manifest.previous?.id, onPurpose.contains(previous) { try await copy.markUnlessThere(previous) }
+        try await copy.adopt(item.entry, bytes: try await source.manifestBytes(of: item.entry), under: lock)
+        result.copied.append(id)
+      } else if !item.missing.isEmpty {
+        result.repaired.append(id)
+      }
+      result.standing += 1
+      if !item.isThere || !item.missing.isEmpty { verifiable.append(item.entry) }
+    }
+    result.seconds = watch.seconds
+    guard let level = options.verify else { return result }
+    // What they share is read once.
+    let verification = Verification(repository: copy, progress: progress)
+    for entry in verifiable { result.checks.append(try await verification.run(entry, level: level)) }
+    return result
+  }
+
+  /// Brings one file.
+  /// - Returns: what is wrong with it at its source, if it is damaged there.
+  private func damage(of file: FileReference, to copy: Repository) async throws -> String? {
+    do {
+      try await copy.bring(file, from: source)
+    } catch let error as RepositoryError where error.isDamage {
+      return error.description
+    }
+    progress.add(file.bytes, bytes: file.bytes)
+    return nil
+  }
+
+  /// Keeps what became of it, in the copy and in the repository: that it cannot be kept changes nothing.
+  private func record(_ result: CopyResult, _ started: Timestamp, in copy: Repository) async {
+    var run = RunRecord(
+      verb: "copy", mode: options.verify?.rawValue, started: started, outcome: result.isSound ? .done : .damage,
+      error: result.problems.isEmpty ? nil : result.problems.joined(separator: "; "),
+      backup: result.copied.count == 1 ? result.copied[0] : nil, bytes: result.bytes, seconds: ["copy": result.seconds])
+    if !result.checks.isEmpty { run.seconds["verify"] = result.checks.reduce(0) { $0 + $1.seconds } }
+    await record(run, in: copy)
+  }
+
+  private func record(_ run: RunRecord, in copy: Repository) async {
+    var run = run
+    run.copy = place.name
+    for repository in [source, copy] { try? await repository.record(run) }
+  }
+}

@@ -1,0 +1,120 @@
+import ArgumentParser
+import BackupRepository
+import Foundation
+import MilvaultKit
+import ObjectStorage
+
+// The places of a repository and its copies, as options, the environment and the configuration name them.
+extension CommonOptions {
+  /// The repository of commands without --repo and --at.
+  func standingRepositoryAddress(_ configuration: Configuration) throws -> StoreAddress? {
+    try (environment["MILVAULT_REPO"]?.nonEmpty ?? configuration.repository?.url?.nonEmpty).map { try StoreAddress($0) }
+  }
+
+  /// The repository and its copies, in the order of their priorities. The repository is left out where nothing says which it is.
+  func places(_ configuration: Configuration) throws -> [NamedPlace] {
+    let options = cloudOptions(configuration)
+    var places: [NamedPlace] = []
+    if let address = try repo.map({ try StoreAddress($0) }) ?? standingRepositoryAddress(configuration) {
+      let isConfigured = try configuration.repository?.url.map { try StoreAddress($0) } == address
+      let configured = isConfigured ? configuration.repository : nil
+      places.append(try place(NamedPlace.repositoryName, address, configured, 0, configuration, options))
+    }
+    for (index, copy) in (configuration.copies ?? []).enumerated() {
+      guard let name = copy.name, let url = copy.url else { continue }
+      places.append(try place(name, try StoreAddress(url), copy, index + 1, configuration, options))
+    }
+    return places.enumerated().sorted { ($0.element.priority, $0.offset) < ($1.element.priority, $1.offset) }.map(\.element)
+  }
+
+  /// What all places have in common.
+  private func cloudOptions(_ configuration: Configuration) -> CloudOptions {
+    var options = CloudOptions()
+    let limits = (configuration.transfer?.limitUpload?.bytesPerSecond, configuration.transfer?.limitDownload?.bytesPerSecond)
+    options.uploads = (limitUpload?.bytesPerSecond ?? limits.0).map { RateLimit(bytesPerSecond: $0) }
+    options.downloads = (limitDownload?.bytesPerSecond ?? limits.1).map { RateLimit(bytesPerSecond: $0) }
+    return options
+  }
+
+  /// - Parameter usual: its priority, where none is configured.
+  private func place(
+    _ name: String, _ address: StoreAddress, _ configured: Configuration.RepositoryPlace?, _ usual: Int, _ configuration: Configuration,
+    _ options: CloudOptions
+  ) throws -> NamedPlace {
+    var options = options
+    options.certificateAuthority = try (ca ?? configured?.ca).map(Self.file)
+    options.credentials = try configured?.credentials(environment)
+    let source = try passphraseSource(name, configured, configuration)
+    return NamedPlace(name: name, address: address, configuration: configured, priority: usual, options: options) {
+      try await source?.read()
+    }
+  }
+
+  /// Where the passphrase of a place is found. An option is about the place that the command works in; a copy without one of its own has the
+  /// repository's.
+  private func passphraseSource(
+    _ name: String, _ configured: Configuration.RepositoryPlace?, _ configuration: Configuration
+  ) throws -> PassphraseSource? {
+    if configured?.encrypt == false { return nil }
+    let isChosen = name == chosenName
+    if isChosen, let given = try passphrases.given() { return given }
+    guard name != NamedPlace.repositoryName else { return try passphrases.surrounding() ?? configured?.passphraseSource() }
+    if let own = try configured?.passphraseSource() { return own }
+    let repository = repo == nil ? try configuration.repository?.passphraseSource() : nil
+    let inherited = try passphrases.surrounding() ?? (isChosen ? nil : passphrases.given()) ?? repository
+    if inherited == nil, configured?.encrypt == true {
+      throw ValidationError("copies: \(name) is to be encrypted, and nothing says its passphrase: give it passphraseEnv, passphraseFile or passphraseCommand")
+    }
+    return inherited
+  }
+
+  private var chosenName: String { at ?? NamedPlace.repositoryName }
+
+  /// The place that the command works in.
+  func place(_ configuration: Configuration) throws -> NamedPlace {
+    let places = try places(configuration)
+    if let found = places.first(where: { $0.name == chosenName }) { return found }
+    guard at == nil else {
+      let names = places.map(\.name).joined(separator: ", ")
+      throw ValidationError("--at \(chosenName): milvault.yaml names no such copy\(names.isEmpty ? "" : "; there are \(names)")")
+    }
+    throw ValidationError("no repository: give --repo, set MILVAULT_REPO, or write repository.url into milvault.yaml")
+  }
+
+  /// The copies to work on.
+  /// - Parameter wanted: names, folders or addresses; none for all that the configuration names.
+  func copies(_ wanted: [String], _ configuration: Configuration) throws -> [NamedPlace] {
+    let places = try places(configuration)
+    let chosen = chosenName
+    if wanted.isEmpty {
+      let copies = places.filter { !$0.isRepository && $0.name != chosen }
+      guard !copies.isEmpty else {
+        throw ValidationError("milvault.yaml names no copies: write them there under copies:, or say --to FOLDER or an address")
+      }
+      return copies
+    }
+    return try wanted.map { name in
+      if let found = places.first(where: { $0.name == name }) {
+        guard name != chosen else { throw ValidationError("--to \(name): that is where it would be copied from") }
+        return found
+      }
+      guard name.contains("/") else {
+        let names = places.map(\.name).joined(separator: ", ")
+        throw ValidationError("--to \(name): milvault.yaml names no such copy\(names.isEmpty ? "" : "; there are \(names)"), and a folder is told by its /")
+      }
+      let address = try StoreAddress(name)
+      guard !places.contains(where: { $0.name == chosen && $0.address == address }) else {
+        throw ValidationError("--to \(name): that is where it would be copied from")
+      }
+      if let found = places.first(where: { $0.address == address }) { return found }
+      return try place(name, address, nil, places.count, configuration, cloudOptions(configuration))
+    }
+  }
+
+  private static func file(_ path: String) throws -> String {
+    guard FileManager.default.isReadableFile(atPath: path) else { throw ValidationError("\(path) cannot be read; --ca is a PEM file") }
+    return path
+  }
+
+  func repository() async throws -> Repository { try await place(try configuration()).open() }
+}
