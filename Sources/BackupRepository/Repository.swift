@@ -13,6 +13,8 @@ public struct Repository: Sendable {
   public let id: String
   /// nil if it is not encrypted.
   let unlocked: UnlockedKeys?
+  /// Copies that are asked for what is missing or hurt here; nil for none.
+  var others: OtherCopies?
 
   public var isEncrypted: Bool { unlocked != nil }
 
@@ -81,6 +83,26 @@ public struct Repository: Sendable {
     }
   }
 
+  /// Writes the description of a place anew that lost it, if what else is there is a copy of a repository.
+  /// - Returns: whether it was written.
+  package static func repairDescription(in store: any ObjectStore, asCopyOf original: Repository) async throws -> Bool {
+    let isEncrypted = try await !store.list(PassphraseKey.prefix).isEmpty
+    let manifests = try await store.list("backups/")
+    guard isEncrypted || !manifests.isEmpty else { return false }
+    // The keys of an encrypted one open with the right id only; a plain one tells it in its manifests.
+    if !isEncrypted {
+      struct Owner: Decodable { let repository: String }
+      for object in manifests {
+        guard let owner = try? JSONDecoder().decode(Owner.self, from: try await store.read(object.key)) else { continue }
+        guard owner.repository == original.id else { return false }
+      }
+    }
+    let description = Description(
+      formatVersion: formatVersion, id: original.id, created: Timestamp.now.text, tool: Tool.name, encryption: isEncrypted ? cipher : nil)
+    try await store.put(try SealedFile.seal(description).bytes, at: descriptionKey)
+    return true
+  }
+
   private static func description(_ bytes: Data, of store: any ObjectStore) throws -> Description {
     let place = "\(store.location)/\(descriptionKey)"
     struct Version: Decodable { let formatVersion: Int }
@@ -139,7 +161,13 @@ public struct Repository: Sendable {
   }
 
   /// Reads a small data file and checks it against its name.
-  func read(_ file: FileReference) async throws -> Data { try await store.reading { try await readOnce(file) } }
+  func read(_ file: FileReference) async throws -> Data {
+    try await elsewhere(file) {
+      try await store.reading { try await readOnce(file) }
+    } _: {
+      try await $0.read(file)
+    }
+  }
 
   private func readOnce(_ file: FileReference) async throws -> Data {
     let bytes: Data

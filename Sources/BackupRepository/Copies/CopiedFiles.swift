@@ -1,5 +1,5 @@
 package import Foundation
-import ObjectStorage
+package import ObjectStorage
 
 // What brings a repository's files to another place. A copy has the repository's id and its manifests, to the byte; its encryption is its own.
 
@@ -7,7 +7,11 @@ extension Repository {
   /// Brings a data file here from another copy. Its bytes are held against its name on the way, and a file that stands here under it is replaced.
   /// - Throws: `RepositoryError.damaged` naming the other's file, if that is not whole; nothing is written then.
   package func bring(_ file: FileReference, from other: Repository) async throws {
-    let object = try await other.openFile(file)
+    try await bring(file, try await other.openHere(file), from: other)
+  }
+
+  /// - Parameter object: the file, opened in the other copy.
+  package func bring(_ file: FileReference, _ object: any ObjectReader, from other: Repository) async throws {
     let staged = try stage(file.kind)
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
     defer { buffer.deallocate() }

@@ -5,10 +5,10 @@ public import RowBatches
 public import RowFormats
 
 extension Repository {
-  /// Reads a data file and compares its size and SHA-256 with its name.
+  /// Reads a data file as it stands here and compares its size and SHA-256 with its name.
   /// - Throws: `RepositoryError.damaged` naming it.
   public func check(_ file: FileReference) async throws {
-    let object = try await openFile(file)
+    let object = try await openHere(file)
     if !store.bringsWholeObjects { try await check(object, against: file) }
   }
 

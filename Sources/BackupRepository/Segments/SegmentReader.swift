@@ -1,5 +1,5 @@
 import Foundation
-import ObjectStorage
+package import ObjectStorage
 public import RowBatches
 public import RowFormats
 
@@ -138,7 +138,21 @@ extension Repository {
   }
 
   /// Opens a data file whose size is as its reference says. One that was brought here whole has the bytes that its name says, too.
+  /// Where other copies can step in, all of it is read here first: in the middle of it would be too late.
   func openFile(_ file: FileReference) async throws -> any ObjectReader {
+    try await elsewhere(file) {
+      let object = try await openHere(file)
+      if others != nil, !store.bringsWholeObjects { try await check(object, against: file) }
+      return object
+    } _: { copy in
+      let object = try await copy.openHere(file)
+      if !copy.store.bringsWholeObjects { try await copy.check(object, against: file) }
+      return object
+    }
+  }
+
+  /// Opens a data file as it stands here.
+  package func openHere(_ file: FileReference) async throws -> any ObjectReader {
     try await store.reading {
       let object = try await openUnchecked(file)
       if store.bringsWholeObjects { try await check(object, against: file) }

@@ -55,6 +55,9 @@ public struct NamedPlace: Sendable {
     return repository
   }
 
+  /// The place as one that is asked for files that another lacks.
+  public var candidate: OtherCopies.Candidate { OtherCopies.Candidate(name: name) { try await open() } }
+
   /// Opens the copy of a repository that is there, or makes an empty one.
   /// - Throws: `CopyError.anotherRepository` if what is there is no copy of it.
   public func openCopy(of original: Repository) async throws -> Repository {

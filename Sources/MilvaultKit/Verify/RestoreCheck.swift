@@ -23,7 +23,9 @@ public struct RestoreCheck: Sendable {
     let partitions = Set(chosen.flatMap { one in one.partitions.map { "\(one.fullName)\n\($0.name)" } })
     // Golden queries take no rows with them.
     let golden = Set(chosen.compactMap(\.golden?.name))
+    let elsewhere = try await wholeElsewhere(check, manifest)
     let findings = check.findings.filter { finding in
+      if let file = finding.file, elsewhere.contains(file) { return false }
       if let lost = finding.lost { return partitions.contains("\(lost.collection)\n\(lost.partition)") }
       if let file = finding.file, golden.contains(file) { return false }
       return finding.collection.map { name in chosen.contains { $0.fullName == name } } ?? true
@@ -38,5 +40,22 @@ public struct RestoreCheck: Sendable {
       throw RestoreError.damagedParts(manifest.id, findings.map(\.problem), canSkip: canSkip)
     }
     return (check, lost)
+  }
+
+  /// The damaged files that another copy has whole: the restore takes them from there.
+  private func wholeElsewhere(_ check: CheckRecord, _ manifest: Manifest) async throws -> Set<String> {
+    let damaged = Set(check.findings.compactMap(\.file))
+    guard !damaged.isEmpty else { return [] }
+    var whole: Set<String> = []
+    for file in try await repository.files(of: manifest) where damaged.contains(file.name) {
+      if try await repository.isWholeElsewhere(file) { whole.insert(file.name) }
+    }
+    // What a damaged list names was not looked at.
+    for group in try await repository.fileGroups(of: manifest) where whole.contains(group.head.name) {
+      for file in group.files where !whole.contains(file.name) {
+        if try await !repository.isWholeAnywhere(file) { whole.remove(group.head.name) }
+      }
+    }
+    return whole
   }
 }

@@ -14,7 +14,7 @@ public struct Verification: Sendable {
 
   /// One of these for several backups reads what they share once.
   public init(repository: Repository, drill: DrillOptions? = nil, progress: ProgressMeter = ProgressMeter()) {
-    self.repository = repository
+    self.repository = repository.alone
     self.drill = drill
     self.progress = progress
   }

@@ -58,8 +58,7 @@ struct ExportCommand: MilvaultCommand {
     options.fields = fields.map { $0.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) } } ?? []
     options.format = format
     options.forMilvus = forMilvus
-    let repository = try await common.repository()
-    let entry = try await repository.find(backup)
+    let (repository, entry) = try await common.bestCopy(of: backup, console)
     if format == .json {
       let chosen = entry.manifest.collections.filter { one in
         options.collections.isEmpty || options.collections.contains(CollectionName(database: one.database, name: one.name))

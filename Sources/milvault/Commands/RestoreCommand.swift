@@ -289,10 +289,9 @@ struct RestoreCommand: MilvaultCommand {
   }
 
   func work(_ console: Console) async throws -> Outcome {
-    let repository = try await common.repository()
-    if resume { return try await goOn(repository, console) }
+    if resume { return try await goOn(try await common.repositoryWithOthers(console), console) }
     var options = try options()
-    let entry = try await repository.find(backup ?? "latest")
+    let (repository, entry) = try await common.bestCopy(of: backup ?? "latest", console)
     if !access.rbacOnly { try await BackupProof(entry, repository, console).require(&options, isPlan: plan) }
     let target = try common.target(mayCreate: true)
     let accessJob = access.isWanted ? try accessJob(target, repository, options, console) : nil

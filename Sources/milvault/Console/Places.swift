@@ -117,4 +117,27 @@ extension CommonOptions {
   }
 
   func repository() async throws -> Repository { try await place(try configuration()).open() }
+
+  /// The repository, with its copies behind it for files that turn out to be missing or hurt.
+  func repositoryWithOthers(_ console: Console) async throws -> Repository {
+    let configuration = try configuration()
+    let place = try place(configuration)
+    let others = try places(configuration).filter { $0.name != place.name }
+    let repository = try await place.open()
+    return others.isEmpty ? repository : repository.with(OtherCopies(others.map(\.candidate)) { console.warning($0) })
+  }
+
+  /// The place that a backup is best read from: the one that an option names, or the nearest that is sound; with the others behind it.
+  func bestCopy(of backup: String, _ console: Console) async throws -> (repository: Repository, entry: CatalogEntry) {
+    let configuration = try configuration()
+    let chosen = at ?? (repo == nil ? nil : NamedPlace.repositoryName)
+    _ = try place(configuration)
+    let choice = try await BestCopy(try places(configuration), only: chosen) { console.warning($0) }.choose(backup)
+    if choice.place.name != chosenName {
+      console.warning(
+        "backup \(choice.entry.manifest.id) is taken from \(choice.place.name) (\(choice.repository.store.location)); commands that go on with this work there too, with --at \(choice.place.name)"
+      )
+    }
+    return (choice.repository, choice.entry)
+  }
 }

@@ -30,7 +30,7 @@ struct RunList {
     }.sorted { $0.verb < $1.verb }
     let rows = runs.suffix(Self.most).map { run in
       [
-        String(run.started.text.prefix(19)), run.verb + (run.mode.map { " \($0)" } ?? ""),
+        String(run.started.text.prefix(19)), [run.verb, run.mode, run.copy].compactMap(\.self).joined(separator: " "),
         run.outcome == .done ? "done" : run.outcome.rawValue.uppercased(),
         Format.seconds(run.finished.date.timeIntervalSince(run.started.date)), run.backup ?? "-", run.host, run.error.map(Self.short) ?? "",
       ]
