@@ -110,6 +110,9 @@ let package = Package(
 
     // Tests, arranged like the sources. MilvaultTests runs the command line against real servers.
     .target(name: "TestRows", dependencies: ["RowBatches", "RowFormats"], path: "Tests/TestRows", swiftSettings: swiftSettings),
+    .target(
+      name: "TestRepositories", dependencies: ["BackupRepository", "ObjectStorage", "TestRows"], path: "Tests/TestRepositories",
+      swiftSettings: swiftSettings),
     .testTarget(
       name: "RowBatchesTests", dependencies: ["RowBatches", "TestRows", .product(name: "Crypto", package: "swift-crypto")],
       swiftSettings: swiftSettings),
@@ -117,18 +120,19 @@ let package = Package(
     .testTarget(name: "RowFiltersTests", dependencies: ["RowBatches", "RowFilters", "RowFormats"], swiftSettings: swiftSettings),
     .testTarget(name: "MilvusClientTests", dependencies: ["MilvusClient", "MilvusProto", "TestRows"], swiftSettings: swiftSettings),
     .testTarget(
-      name: "BackupRepositoryTests", dependencies: ["BackupRepository", "ObjectStorage", "TestRows"], swiftSettings: swiftSettings),
+      name: "BackupRepositoryTests", dependencies: ["BackupRepository", "ObjectStorage", "TestRepositories", "TestRows"],
+      swiftSettings: swiftSettings),
     .testTarget(
       name: "MilvaultKitTests",
       dependencies: [
-        "MilvaultKit", "TestRows", .product(name: "AsyncAlgorithms", package: "swift-async-algorithms"),
+        "MilvaultKit", "TestRepositories", "TestRows", .product(name: "AsyncAlgorithms", package: "swift-async-algorithms"),
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "MilvaultTests",
       dependencies: [
-        "MilvaultKit", "BackupRepository", "ObjectStorage", "RowBatches", "RowFilters", "milvault",
+        "MilvaultKit", "BackupRepository", "ObjectStorage", "RowBatches", "RowFilters", "TestRepositories", "milvault",
         .product(name: "Subprocess", package: "swift-subprocess"),
       ],
       swiftSettings: swiftSettings),

@@ -1,6 +1,7 @@
 import BackupRepository
 import Foundation
 import ObjectStorage
+import TestRepositories
 import TestRows
 import Testing
 

@@ -1,6 +1,7 @@
 import BackupRepository
 import Foundation
 import RowBatches
+import TestRepositories
 import TestRows
 import Testing
 

@@ -2,6 +2,7 @@ import BackupRepository
 import Foundation
 import ObjectStorage
 import Synchronization
+import TestRepositories
 import Testing
 
 @Suite struct RetentionTests {

@@ -23,6 +23,8 @@ public struct Catalog: Sendable {
     /// The backup that the problem is about.
     public let backup: String
     public let error: RepositoryError
+
+    package init(backup: String, error: RepositoryError) { (self.backup, self.error) = (backup, error) }
   }
 
   public var newest: CatalogEntry? { entries.last }

@@ -35,7 +35,7 @@ public struct Configuration: Sendable, Codable {
     public var name: String?
     /// Of a copy: how many backups are kept there.
     public var keep: RetentionPolicy?
-    /// Of a copy: whether it is encrypted; by default if it has a passphrase of its own, or the repository is.
+    /// Whether it is encrypted where it is made as a copy; by default if it has a passphrase of its own, or what it is copied from is encrypted.
     public var encrypt: Bool?
 
     /// Where the passphrase of an encrypted repository is: in an environment variable, a file's first line or what a command prints.
@@ -195,11 +195,11 @@ public struct Configuration: Sendable, Codable {
   private static func unknownKeys(in text: String) throws -> [String] {
     let place: Set<String> = [
       "url", "medium", "site", "priority", "accessKeyEnv", "secretKeyEnv", "sessionTokenEnv", "ca", "passphraseEnv", "passphraseFile",
-      "passphraseCommand",
+      "passphraseCommand", "encrypt",
     ]
     let known: [String: Set<String>] = [
       "milvus": ["label", "uri", "tokenEnv", "database", "ca", "medium", "site"],
-      "repository": place, "copies": place.union(["name", "keep", "encrypt"]), "keep": retention,
+      "repository": place, "copies": place.union(["name", "keep"]), "keep": retention,
       "transfer": ["limitUpload", "limitDownload"],
       "change": ["incrementalBelow", "differentialBelow", "fullEvery", "writeLag"], "objectives": ["rto"],
     ]

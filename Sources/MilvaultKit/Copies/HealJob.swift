@@ -121,7 +121,9 @@ public struct HealJob: Sendable {
     let catalog = try await repository.catalog()
     let there = Set(catalog.entries.map(\.manifest.id) + catalog.problems.map(\.backup))
     let links = Dictionary(catalog.entries.compactMap { $0.manifest.previous.map { ($0.id, $0.sha256) } }, uniquingKeysWith: { $1 })
-    for problem in catalog.problems + (try await repository.vanishedBackups(there)) {
+    let vanished = try await repository.vanishedBackups(there) + lost(there, in: repository, sources)
+    var seen: Set<String> = []
+    for problem in catalog.problems + vanished where seen.insert(problem.backup).inserted {
       let id = problem.backup
       let offers = sources.compactMap { source in source.entries.first { $0.manifest.id == id }.map { (source, $0) } }
         .filter { links[id] == nil || links[id] == $0.1.sha256 }
@@ -145,6 +147,18 @@ public struct HealJob: Sendable {
       try await repository.adopt(entry, bytes: try await source.repository.manifestBytes(of: entry), under: lock)
       result.manifests.append(id)
       progress.tell("\(place.name): brought back the manifest of backup \(id) from \(source.name)")
+    }
+  }
+
+  /// Backups that copies have and the repository has not: they were made here, and nobody forgot them.
+  private func lost(_ there: Set<String>, in repository: Repository, _ sources: [Source]) async throws -> [Catalog.Problem] {
+    guard place.isRepository else { return [] }
+    let known = there.union(try await repository.forgotten().map(\.id))
+    return sources.flatMap { source in
+      source.entries.map(\.manifest.id).filter { !known.contains($0) }.map { id in
+        Catalog.Problem(
+          backup: id, error: .damaged(repository.place("backups/\(id).json"), "it is gone, and \(source.name) has a copy of it"))
+      }
     }
   }
 

@@ -1,35 +1,36 @@
-import BackupRepository
-import Foundation
-import MilvusClient
+public import BackupRepository
+public import Foundation
+public import MilvusClient
 import ObjectStorage
 import RowBatches
-import RowFormats
+public import RowFormats
 import TestRows
 
 /// A repository in a folder that goes with it.
-final class TemporaryRepository {
-  let folder: URL
-  let repository: Repository
-  static let keyField = "id"
+public final class TemporaryRepository {
+  public let folder: URL
+  public let repository: Repository
+  public static let keyField = "id"
 
-  init() async throws {
+  /// - Parameter passphrase: of an encrypted one.
+  public init(passphrase: Passphrase? = nil) async throws {
     folder = FileManager.default.temporaryDirectory.appendingPathComponent("milvault-test-\(UUID().uuidString)")
-    repository = try await Repository.create(in: LocalObjectStore(root: folder))
+    repository = try await Repository.create(in: LocalObjectStore(root: folder), passphrase: passphrase)
   }
 
   deinit { try? FileManager.default.removeItem(at: folder) }
 
-  static let schema = CollectionSchema(
+  public static let schema = CollectionSchema(
     name: "docs", description: "ünïcode \"quotes\"",
     fields: [
       FieldSchema(name: "id", type: .scalar(.int64), isPrimaryKey: true),
       FieldSchema(name: "s", type: .scalar(.varchar), nullable: true, defaultValue: .string("x"), typeParams: ["max_length": "100"]),
       FieldSchema(name: "v", type: .vector(.float, dimension: 8), typeParams: ["dim": "8"]),
     ])
-  static let layout = RowLayout(schema.columns.map { FieldLayout(name: $0.name, type: $0.type, nullable: $0.nullable) })
+  public static let layout = RowLayout(schema.columns.map { FieldLayout(name: $0.name, type: $0.type, nullable: $0.nullable) })
 
   /// Stores rows as segments of `segmentRows` and publishes a backup of them.
-  func backUp(
+  public func backUp(
     rows: Int = 300, segmentRows: Int = 100, seed: UInt64 = 1, name: String? = nil, secondsApart: Double = 1, version: String? = nil,
     uri: String = "u"
   ) async throws
@@ -69,6 +70,6 @@ final class TemporaryRepository {
         collections: [collection], newBytes: 1, reusedBytes: 0, seconds: [:]))
   }
 
-  func path(_ key: String) -> URL { folder.appendingPathComponent(key) }
-  func manifestPath(_ entry: CatalogEntry) -> URL { path("backups/\(entry.manifest.id).json") }
+  public func path(_ key: String) -> URL { folder.appendingPathComponent(key) }
+  public func manifestPath(_ entry: CatalogEntry) -> URL { path("backups/\(entry.manifest.id).json") }
 }

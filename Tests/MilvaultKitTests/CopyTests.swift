@@ -1,0 +1,244 @@
+import BackupRepository
+import Foundation
+import MilvaultKit
+import ObjectStorage
+import Synchronization
+import TestRepositories
+import TestRows
+import Testing
+
+/// Copies of a repository at other places: what they get, what they keep, and how they heal each other.
+@Suite struct CopyTests {
+  /// A place in a folder of its own.
+  private static func place(
+    _ name: String, passphrase: String? = nil, priority: Int = 1, _ fill: (inout Configuration.RepositoryPlace) -> Void = { _ in }
+  ) throws -> NamedPlace {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("milvault-test-\(UUID().uuidString)")
+    return try place(name, folder, passphrase: passphrase, priority: priority, fill)
+  }
+
+  private static func place(
+    _ name: String, _ folder: URL, passphrase: String? = nil, priority: Int = 1,
+    _ fill: (inout Configuration.RepositoryPlace) -> Void = { _ in }
+  ) throws -> NamedPlace {
+    var configured = try JSONDecoder().decode(Configuration.RepositoryPlace.self, from: Data("{}".utf8))
+    fill(&configured)
+    return NamedPlace(name: name, address: .folder(folder), configuration: configured, priority: priority) {
+      passphrase.flatMap(Passphrase.init)
+    }
+  }
+
+  private static func folder(_ place: NamedPlace) -> URL {
+    if case .folder(let url) = place.address { url } else { URL(fileURLWithPath: "/nowhere") }
+  }
+
+  private static func remove(_ places: NamedPlace...) { for place in places { try? FileManager.default.removeItem(at: folder(place)) } }
+
+  private static func requireSound(_ place: NamedPlace, _ backups: [String]) async throws {
+    let repository = try await place.open()
+    let catalog = try await repository.catalog()
+    #expect(catalog.problems.isEmpty, "\(catalog.problems)")
+    #expect(catalog.entries.map(\.manifest.id) == backups)
+    #expect(try await repository.vanishedBackups(Set(backups)).isEmpty)
+    for entry in catalog.entries { #expect(try await Verification(repository: repository).run(entry, level: .rows).passed) }
+  }
+
+  @Test(arguments: [(nil, nil), (nil, "c"), ("a", "a"), ("a", "c"), ("a", nil)] as [(String?, String?)])
+  func aCopyHasTheSameBackups(_ source: String?, _ copy: String?) async throws {
+    let kept = try await TemporaryRepository(passphrase: source.flatMap(Passphrase.init))
+    let place = try Self.place("far", passphrase: copy) { $0.encrypt = copy == nil ? false : nil }
+    defer { Self.remove(place) }
+    var ids: [String] = []
+    for seed in UInt64(1)...3 { ids.append(try await kept.backUp(seed: seed == 3 ? 1 : seed).manifest.id) }
+    let job = CopyJob(source: kept.repository, place: place)
+    let planned = try await job.plan().plan
+    let first = try await job.run()
+    #expect(first.isSound && first.copied == ids && first.checks.count == 3, "\(first)")
+    // What the first and the third share came once.
+    #expect(first.files == planned.files && first.bytes == planned.bytes)
+    try await Self.requireSound(place, ids)
+    let copied = try await place.open()
+    #expect(copied.isEncrypted == (copy != nil))
+    // Manifests are the same to the byte, so that each place can tell what another has.
+    for entry in try await copied.catalog().entries {
+      #expect(try await kept.repository.find(entry.manifest.id).sha256 == entry.sha256)
+    }
+    let again = try await job.run()
+    #expect(again.isSound && again.copied.isEmpty && again.files == 0 && again.standing == 3)
+    // A new one brings only what is new.
+    ids.append(try await kept.backUp(seed: 2).manifest.id)
+    let incremental = try await job.run()
+    #expect(incremental.copied == [ids[3]] && incremental.files == 0, "\(incremental)")
+  }
+
+  @Test func anEncryptedRepositoryIsNotCopiedToWhereEverybodyCanReadIt() async throws {
+    let kept = try await TemporaryRepository(passphrase: Passphrase("a"))
+    _ = try await kept.backUp()
+    let place = try Self.place("far")
+    defer { Self.remove(place) }
+    await #expect { try await CopyJob(source: kept.repository, place: place).run() } throws: { "\($0)".contains("encrypt: false") }
+    #expect(!FileManager.default.fileExists(atPath: Self.folder(place).appendingPathComponent("repository.json").path))
+  }
+
+  @Test func anotherRepositoryIsNoCopy() async throws {
+    let (kept, other) = (try await TemporaryRepository(), try await TemporaryRepository())
+    _ = try await kept.backUp()
+    let place = try Self.place("far", other.folder)
+    await #expect { try await CopyJob(source: kept.repository, place: place).run() } throws: { $0 is CopyError }
+    await #expect { try await CopyJob(source: kept.repository, place: place).plan() } throws: { $0 is CopyError }
+    #expect(try await other.repository.catalog().entries.isEmpty)
+  }
+
+  /// A copy with rules gets what these keep, and does not take the rest for lost; what was forgotten there does not come back by itself.
+  @Test func aCopyHasItsOwnRetention() async throws {
+    let kept = try await TemporaryRepository()
+    let place = try Self.place("far") {
+      var rules = RetentionPolicy()
+      rules.last = 2
+      $0.keep = rules
+    }
+    defer { Self.remove(place) }
+    var entries: [CatalogEntry] = []
+    for seed in UInt64(1)...4 { entries.append(try await kept.backUp(seed: seed)) }
+    let ids = entries.map(\.manifest.id)
+    let job = CopyJob(source: kept.repository, place: place)
+    let result = try await job.run()
+    #expect(result.copied == Array(ids[2...]) && result.leftOut == Array(ids[..<2]), "\(result)")
+    try await Self.requireSound(place, Array(ids[2...]))
+
+    // Named, it comes all the same.
+    var options = CopyOptions()
+    options.backups = [entries[0]]
+    #expect(try await CopyJob(source: kept.repository, place: place, options: options).run().copied == [ids[0]])
+    try await Self.requireSound(place, [ids[0], ids[2], ids[3]])
+
+    let copy = try await place.open()
+    try await copy.forget(ids[3])
+    #expect(try await job.run().copied.isEmpty)
+    try await Self.requireSound(place, [ids[0], ids[2]])
+    // What the repository forgets stays where it was copied to.
+    try await kept.repository.forget(ids[2])
+    #expect(try await job.run().copied.isEmpty)
+    try await Self.requireSound(place, [ids[0], ids[2]])
+    _ = try await copy.withLock(.exclusive, verb: "prune", options: LockOptions(limit: 1)) { try await copy.prune($0, grace: 0) }
+    try await Self.requireSound(place, [ids[0], ids[2]])
+  }
+
+  /// Whatever of one place is lost or hurt comes back from the other, which is left as it is.
+  @Test(arguments: [nil, "c"] as [String?])
+  func placesHealEachOther(_ passphrase: String?) async throws {
+    let kept = try await TemporaryRepository()
+    let (here, far) = (try Self.place("repository", kept.folder, priority: 0), try Self.place("far", passphrase: passphrase))
+    defer { Self.remove(far) }
+    var ids: [String] = []
+    for seed in UInt64(1)...3 { ids.append(try await kept.backUp(seed: seed).manifest.id) }
+    #expect(try await CopyJob(source: kept.repository, place: far).run().isSound)
+    var random = SeededRandom(seed: 11)
+    for round in 0..<6 {
+      let (place, other) = round % 2 == 0 ? (here, far) : (far, here)
+      let folder = Self.folder(place)
+      let before = try Self.contents(of: Self.folder(other))
+      let files = try Self.files(in: folder).filter { $0.hasPrefix("data/") || $0.hasPrefix("backups/") || $0 == "repository.json" }
+      // A different share each time: some files to everything.
+      var hurt = 0
+      for file in files where Double.random(in: 0..<1, using: &random) < [0.1, 0.1, 0.5, 0.5, 1, 1][round] {
+        let url = folder.appendingPathComponent(file)
+        // A plain place without any manifest cannot tell that it is a repository.
+        if file.hasPrefix("backups/\(ids[0])"), files.contains("repository.json") { continue }
+        if Bool.random(using: &random) {
+          try FileManager.default.removeItem(at: url)
+        } else {
+          try Data(contentsOf: url).damaged(anywhere: true, using: &random).write(to: url)
+        }
+        hurt += 1
+      }
+      let result = try await HealJob(place: place, sources: [other]).run()
+      #expect(result.unrepaired.isEmpty && (hurt == 0) == (result.repairs == 0), "round \(round): \(result)")
+      try await Self.requireSound(place, ids)
+      let after = try Self.contents(of: Self.folder(other))
+      #expect(before == after)
+    }
+  }
+
+  /// What is damaged everywhere is told, and nothing damaged is taken from anywhere.
+  @Test func whatIsDamagedEverywhereIsTold() async throws {
+    let kept = try await TemporaryRepository()
+    let (here, far) = (try Self.place("repository", kept.folder, priority: 0), try Self.place("far"))
+    defer { Self.remove(far) }
+    let entry = try await kept.backUp()
+    #expect(try await CopyJob(source: kept.repository, place: far).run().isSound)
+    let file = try #require(try await kept.repository.files(of: entry.manifest).first { $0.key.hasSuffix("rows.parquet") })
+    for place in [here, far] {
+      let url = Self.folder(place).appendingPathComponent(file.key)
+      var bytes = try Data(contentsOf: url)
+      bytes[bytes.count / 2] ^= 1
+      try bytes.write(to: url)
+    }
+    let result = try await HealJob(place: here, sources: [far]).run()
+    #expect(result.repairs == 0 && result.unrepaired.contains { $0.contains(file.name) }, "\(result)")
+    // A copy of what is damaged is not made either, and what can be is.
+    let usb = try Self.place("usb")
+    defer { Self.remove(usb) }
+    let copied = try await CopyJob(source: kept.repository, place: usb).run()
+    #expect(!copied.isSound && copied.copied.isEmpty && copied.problems.contains { $0.contains(file.name) }, "\(copied)")
+    try await Self.requireSound(usb, [])
+  }
+
+  /// A manifest that is another at each place is nobody's to choose.
+  @Test func aManifestThatDiffersIsTold() async throws {
+    let kept = try await TemporaryRepository()
+    let far = try Self.place("far")
+    defer { Self.remove(far) }
+    let entry = try await kept.backUp()
+    #expect(try await CopyJob(source: kept.repository, place: far).run().isSound)
+    var manifest = entry.manifest
+    manifest.name = "forged"
+    try ManifestFile.seal(manifest).bytes.write(to: kept.manifestPath(entry))
+    let result = try await CopyJob(source: kept.repository, place: far).run()
+    #expect(result.problems.contains { $0.contains("tampered") } && result.copied.isEmpty, "\(result)")
+    #expect(try await far.open().find(entry.manifest.id).sha256 == entry.sha256)
+  }
+
+  /// The nearest place that is whole is chosen; a place that is away, lacks the backup or is damaged is passed over and told.
+  @Test func theBestCopyIsChosen() async throws {
+    let kept = try await TemporaryRepository()
+    let here = try Self.place("repository", kept.folder, priority: 0)
+    let (near, far) = (try Self.place("near", priority: 1), try Self.place("far", priority: 2))
+    defer { Self.remove(near, far) }
+    let entry = try await kept.backUp()
+    for place in [near, far] { #expect(try await CopyJob(source: kept.repository, place: place).run().isSound) }
+    let told = Mutex<[String]>([])
+    func chosen(_ wanted: String = "latest") async throws -> BestCopy.Choice {
+      try await BestCopy([here, near, far]) { words in told.withLock { $0.append(words) } }.choose(wanted)
+    }
+    #expect(try await chosen().place.name == "repository")
+    let file = try #require(try await kept.repository.files(of: entry.manifest).first { $0.key.hasSuffix("rows.parquet") })
+    try FileManager.default.removeItem(at: kept.path(file.key))
+    // Not known yet: the file comes from the next place when it is wanted.
+    let choice = try await chosen()
+    #expect(choice.place.name == "repository")
+    let restore = RestoreCheck(repository: choice.repository)
+    #expect(try await restore.run(choice.entry, RestoreOptions()).leftOut.isEmpty)
+    #expect(told.withLock { $0.contains { $0.contains("taken from near") } })
+    // Known, another place is better.
+    #expect(try await chosen().place.name == "near")
+    try FileManager.default.removeItem(at: Self.folder(near))
+    #expect(try await chosen().place.name == "far")
+    #expect(told.withLock { $0.contains { $0.contains("repository is passed over") } })
+    await #expect { try await chosen("nobody") } throws: { "\($0)".contains("no backup \"nobody\"") }
+  }
+
+  private static func files(in folder: URL) throws -> [String] {
+    try FileManager.default.subpathsOfDirectory(atPath: folder.path).filter {
+      var isFolder: ObjCBool = false
+      return FileManager.default.fileExists(atPath: folder.appendingPathComponent($0).path, isDirectory: &isFolder) && !isFolder.boolValue
+    }.sorted()
+  }
+
+  private static func contents(of folder: URL) throws -> [String: Data] {
+    try Dictionary(
+      uniqueKeysWithValues: files(in: folder).filter { !$0.hasPrefix("locks/") }.map {
+        ($0, try Data(contentsOf: folder.appendingPathComponent($0)))
+      })
+  }
+}
