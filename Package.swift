@@ -22,6 +22,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-async-algorithms", from: "1.1.4"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.36.0"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
     .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
@@ -55,7 +56,15 @@ let package = Package(
       swiftSettings: swiftSettings),
     .target(name: "RowFilters", dependencies: ["RowBatches", "RowFormats"], swiftSettings: swiftSettings),
     .target(
-      name: "ObjectStorage", dependencies: ["CArrowBridge", .product(name: "NIOPosix", package: "swift-nio")], swiftSettings: swiftSettings),
+      name: "ObjectStorage",
+      dependencies: [
+        "CArrowBridge",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+      ],
+      swiftSettings: swiftSettings),
     .target(
       name: "MilvusProto",
       dependencies: [

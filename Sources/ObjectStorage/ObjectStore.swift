@@ -43,9 +43,23 @@ public protocol ObjectStore: Sendable {
 
   /// Removes what writers that died left and nobody sees.
   func removeAbandoned() async throws
+
+  /// Whether what was written can be removed or overwritten before its time, as far as the store tells.
+  func immutability() async -> Immutability
+}
+
+/// Whether a place keeps what was written from being removed.
+public enum Immutability: Sendable, Hashable, Codable {
+  /// A bucket's object lock, which holds new objects by itself: "compliance, 30 days".
+  case locked(String)
+  /// Whoever may write may remove.
+  case none(String)
+  case unknown(String)
 }
 
 extension ObjectStore {
+  public func immutability() async -> Immutability { .none("whoever may write here may remove") }
+
   public func read(_ object: ObjectInfo) async throws -> Data { try await read(object.key) }
 
   public func sizes(of keys: [String]) async throws -> [String: Int] {

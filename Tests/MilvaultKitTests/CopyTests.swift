@@ -9,31 +9,6 @@ import Testing
 
 /// Copies of a repository at other places: what they get, what they keep, and how they heal each other.
 @Suite struct CopyTests {
-  /// A place in a folder of its own.
-  private static func place(
-    _ name: String, passphrase: String? = nil, priority: Int = 1, _ fill: (inout Configuration.RepositoryPlace) -> Void = { _ in }
-  ) throws -> NamedPlace {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("milvault-test-\(UUID().uuidString)")
-    return try place(name, folder, passphrase: passphrase, priority: priority, fill)
-  }
-
-  private static func place(
-    _ name: String, _ folder: URL, passphrase: String? = nil, priority: Int = 1,
-    _ fill: (inout Configuration.RepositoryPlace) -> Void = { _ in }
-  ) throws -> NamedPlace {
-    var configured = try JSONDecoder().decode(Configuration.RepositoryPlace.self, from: Data("{}".utf8))
-    fill(&configured)
-    return NamedPlace(name: name, address: .folder(folder), configuration: configured, priority: priority) {
-      passphrase.flatMap(Passphrase.init)
-    }
-  }
-
-  private static func folder(_ place: NamedPlace) -> URL {
-    if case .folder(let url) = place.address { url } else { URL(fileURLWithPath: "/nowhere") }
-  }
-
-  private static func remove(_ places: NamedPlace...) { for place in places { try? FileManager.default.removeItem(at: folder(place)) } }
-
   private static func requireSound(_ place: NamedPlace, _ backups: [String]) async throws {
     let repository = try await place.open()
     let catalog = try await repository.catalog()
@@ -46,8 +21,8 @@ import Testing
   @Test(arguments: [(nil, nil), (nil, "c"), ("a", "a"), ("a", "c"), ("a", nil)] as [(String?, String?)])
   func aCopyHasTheSameBackups(_ source: String?, _ copy: String?) async throws {
     let kept = try await TemporaryRepository(passphrase: source.flatMap(Passphrase.init))
-    let place = try Self.place("far", passphrase: copy) { $0.encrypt = copy == nil ? false : nil }
-    defer { Self.remove(place) }
+    let place = try TestPlaces.place("far", passphrase: copy) { $0.encrypt = copy == nil ? false : nil }
+    defer { TestPlaces.remove(place) }
     var ids: [String] = []
     for seed in UInt64(1)...3 { ids.append(try await kept.backUp(seed: seed == 3 ? 1 : seed).manifest.id) }
     let job = CopyJob(source: kept.repository, place: place)
@@ -74,16 +49,16 @@ import Testing
   @Test func anEncryptedRepositoryIsNotCopiedToWhereEverybodyCanReadIt() async throws {
     let kept = try await TemporaryRepository(passphrase: Passphrase("a"))
     _ = try await kept.backUp()
-    let place = try Self.place("far")
-    defer { Self.remove(place) }
+    let place = try TestPlaces.place("far")
+    defer { TestPlaces.remove(place) }
     await #expect { try await CopyJob(source: kept.repository, place: place).run() } throws: { "\($0)".contains("encrypt: false") }
-    #expect(!FileManager.default.fileExists(atPath: Self.folder(place).appendingPathComponent("repository.json").path))
+    #expect(!FileManager.default.fileExists(atPath: TestPlaces.folder(place).appendingPathComponent("repository.json").path))
   }
 
   @Test func anotherRepositoryIsNoCopy() async throws {
     let (kept, other) = (try await TemporaryRepository(), try await TemporaryRepository())
     _ = try await kept.backUp()
-    let place = try Self.place("far", other.folder)
+    let place = try TestPlaces.place("far", other.folder)
     await #expect { try await CopyJob(source: kept.repository, place: place).run() } throws: { $0 is CopyError }
     await #expect { try await CopyJob(source: kept.repository, place: place).plan() } throws: { $0 is CopyError }
     #expect(try await other.repository.catalog().entries.isEmpty)
@@ -92,12 +67,12 @@ import Testing
   /// A copy with rules gets what these keep, and does not take the rest for lost; what was forgotten there does not come back by itself.
   @Test func aCopyHasItsOwnRetention() async throws {
     let kept = try await TemporaryRepository()
-    let place = try Self.place("far") {
+    let place = try TestPlaces.place("far") {
       var rules = RetentionPolicy()
       rules.last = 2
       $0.keep = rules
     }
-    defer { Self.remove(place) }
+    defer { TestPlaces.remove(place) }
     var entries: [CatalogEntry] = []
     for seed in UInt64(1)...4 { entries.append(try await kept.backUp(seed: seed)) }
     let ids = entries.map(\.manifest.id)
@@ -128,16 +103,16 @@ import Testing
   @Test(arguments: [nil, "c"] as [String?])
   func placesHealEachOther(_ passphrase: String?) async throws {
     let kept = try await TemporaryRepository()
-    let (here, far) = (try Self.place("repository", kept.folder, priority: 0), try Self.place("far", passphrase: passphrase))
-    defer { Self.remove(far) }
+    let (here, far) = (try TestPlaces.place("repository", kept.folder, priority: 0), try TestPlaces.place("far", passphrase: passphrase))
+    defer { TestPlaces.remove(far) }
     var ids: [String] = []
     for seed in UInt64(1)...3 { ids.append(try await kept.backUp(seed: seed).manifest.id) }
     #expect(try await CopyJob(source: kept.repository, place: far).run().isSound)
     var random = SeededRandom(seed: 11)
     for round in 0..<6 {
       let (place, other) = round % 2 == 0 ? (here, far) : (far, here)
-      let folder = Self.folder(place)
-      let before = try Self.contents(of: Self.folder(other))
+      let folder = TestPlaces.folder(place)
+      let before = try Self.contents(of: TestPlaces.folder(other))
       let files = try Self.files(in: folder).filter { $0.hasPrefix("data/") || $0.hasPrefix("backups/") || $0 == "repository.json" }
       // A different share each time: some files to everything.
       var hurt = 0
@@ -155,7 +130,7 @@ import Testing
       let result = try await HealJob(place: place, sources: [other]).run()
       #expect(result.unrepaired.isEmpty && (hurt == 0) == (result.repairs == 0), "round \(round): \(result)")
       try await Self.requireSound(place, ids)
-      let after = try Self.contents(of: Self.folder(other))
+      let after = try Self.contents(of: TestPlaces.folder(other))
       #expect(before == after)
     }
   }
@@ -163,13 +138,13 @@ import Testing
   /// What is damaged everywhere is told, and nothing damaged is taken from anywhere.
   @Test func whatIsDamagedEverywhereIsTold() async throws {
     let kept = try await TemporaryRepository()
-    let (here, far) = (try Self.place("repository", kept.folder, priority: 0), try Self.place("far"))
-    defer { Self.remove(far) }
+    let (here, far) = (try TestPlaces.place("repository", kept.folder, priority: 0), try TestPlaces.place("far"))
+    defer { TestPlaces.remove(far) }
     let entry = try await kept.backUp()
     #expect(try await CopyJob(source: kept.repository, place: far).run().isSound)
     let file = try #require(try await kept.repository.files(of: entry.manifest).first { $0.key.hasSuffix("rows.parquet") })
     for place in [here, far] {
-      let url = Self.folder(place).appendingPathComponent(file.key)
+      let url = TestPlaces.folder(place).appendingPathComponent(file.key)
       var bytes = try Data(contentsOf: url)
       bytes[bytes.count / 2] ^= 1
       try bytes.write(to: url)
@@ -177,8 +152,8 @@ import Testing
     let result = try await HealJob(place: here, sources: [far]).run()
     #expect(result.repairs == 0 && result.unrepaired.contains { $0.contains(file.name) }, "\(result)")
     // A copy of what is damaged is not made either, and what can be is.
-    let usb = try Self.place("usb")
-    defer { Self.remove(usb) }
+    let usb = try TestPlaces.place("usb")
+    defer { TestPlaces.remove(usb) }
     let copied = try await CopyJob(source: kept.repository, place: usb).run()
     #expect(!copied.isSound && copied.copied.isEmpty && copied.problems.contains { $0.contains(file.name) }, "\(copied)")
     try await Self.requireSound(usb, [])
@@ -187,8 +162,8 @@ import Testing
   /// A manifest that is another at each place is nobody's to choose.
   @Test func aManifestThatDiffersIsTold() async throws {
     let kept = try await TemporaryRepository()
-    let far = try Self.place("far")
-    defer { Self.remove(far) }
+    let far = try TestPlaces.place("far")
+    defer { TestPlaces.remove(far) }
     let entry = try await kept.backUp()
     #expect(try await CopyJob(source: kept.repository, place: far).run().isSound)
     var manifest = entry.manifest
@@ -202,9 +177,9 @@ import Testing
   /// The nearest place that is whole is chosen; a place that is away, lacks the backup or is damaged is passed over and told.
   @Test func theBestCopyIsChosen() async throws {
     let kept = try await TemporaryRepository()
-    let here = try Self.place("repository", kept.folder, priority: 0)
-    let (near, far) = (try Self.place("near", priority: 1), try Self.place("far", priority: 2))
-    defer { Self.remove(near, far) }
+    let here = try TestPlaces.place("repository", kept.folder, priority: 0)
+    let (near, far) = (try TestPlaces.place("near", priority: 1), try TestPlaces.place("far", priority: 2))
+    defer { TestPlaces.remove(near, far) }
     let entry = try await kept.backUp()
     for place in [near, far] { #expect(try await CopyJob(source: kept.repository, place: place).run().isSound) }
     let told = Mutex<[String]>([])
@@ -222,7 +197,7 @@ import Testing
     #expect(told.withLock { $0.contains { $0.contains("taken from near") } })
     // Known, another place is better.
     #expect(try await chosen().place.name == "near")
-    try FileManager.default.removeItem(at: Self.folder(near))
+    try FileManager.default.removeItem(at: TestPlaces.folder(near))
     #expect(try await chosen().place.name == "far")
     #expect(told.withLock { $0.contains { $0.contains("repository is passed over") } })
     await #expect { try await chosen("nobody") } throws: { "\($0)".contains("no backup \"nobody\"") }

@@ -3,7 +3,7 @@
     s3.py moto|nanio FOLDER     prints its port, and ends when its input is closed
     s3.py keys PORT PREFIX      the keys in the bucket and their sizes, as JSON
     s3.py search PORT PREFIX TEXT…  the keys of objects that hold one of the texts, as JSON
-    s3.py bucket PORT NAME      makes another bucket (NAME:locked with object lock)
+    s3.py bucket PORT NAME      makes another bucket (NAME:MODE with object lock that holds new objects for a day)
 """
 import ctypes
 import json
@@ -72,6 +72,9 @@ elif sys.argv[1] == "keys":
 elif sys.argv[1] == "bucket":
     name, _, locked = sys.argv[3].partition(":")
     client(sys.argv[2]).create_bucket(Bucket=name, ObjectLockEnabledForBucket=bool(locked))
+    if locked:
+        retention = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": locked, "Days": 1}}}
+        client(sys.argv[2]).put_object_lock_configuration(Bucket=name, ObjectLockConfiguration=retention)
 elif sys.argv[1] == "search":
     s3, found = client(sys.argv[2]), []
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=sys.argv[3]):

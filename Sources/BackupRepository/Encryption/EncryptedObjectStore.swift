@@ -87,6 +87,7 @@ struct EncryptedObjectStore: ObjectStore {
 
   func delete(_ key: String) async throws { try await base.delete(key) }
   func removeAbandoned() async throws { try await base.removeAbandoned() }
+  func immutability() async -> Immutability { await base.immutability() }
 }
 
 /// An object being encrypted as it is written.

@@ -92,6 +92,17 @@ public struct Configuration: Sendable, Codable {
   public struct Objectives: Sendable, Codable {
     /// How long a restore may take.
     public var rto: DurationText?
+    /// How old the newest backup may be.
+    public var rpo: DurationText?
+    /// How long ago the last drill may be.
+    public var drillEvery: DurationText?
+
+    public init() {}
+  }
+
+  public struct Audit: Sendable, Codable {
+    /// The key that audits are signed with.
+    public var keyFile: String?
   }
 
   public var milvus: Milvus?
@@ -101,6 +112,7 @@ public struct Configuration: Sendable, Codable {
   public var change: Change?
   public var keep: RetentionPolicy?
   public var objectives: Objectives?
+  public var audit: Audit?
 
   public init() {}
 
@@ -201,7 +213,7 @@ public struct Configuration: Sendable, Codable {
       "milvus": ["label", "uri", "tokenEnv", "database", "ca", "medium", "site"],
       "repository": place, "copies": place.union(["name", "keep"]), "keep": retention,
       "transfer": ["limitUpload", "limitDownload"],
-      "change": ["incrementalBelow", "differentialBelow", "fullEvery", "writeLag"], "objectives": ["rto"],
+      "change": ["incrementalBelow", "differentialBelow", "fullEvery", "writeLag"], "objectives": ["rpo", "rto", "drillEvery"], "audit": ["keyFile"],
     ]
     guard let top = try Yams.load(yaml: text) as? [String: Any] else { return ["no sections like milvus: and repository:"] }
     return top.flatMap { section, value -> [String] in
@@ -287,8 +299,12 @@ public struct Configuration: Sendable, Codable {
     #   # from the time in that field until the row can be read, at most: slow writes, and clocks that differ
     #   writeLag: 10m
 
-    # What `milvault estimate restore` is held against: how long a restore may take.
-    # objectives: { rto: 2h }
+    # What `milvault audit` and `milvault estimate restore` hold against: how old the newest backup may be, how long a restore may take, how long ago
+    # the last drill may be.
+    # objectives: { rpo: 24h, rto: 2h, drillEvery: 30d }
+
+    # The key that audits are signed with; by default in the user's data folder. It does not belong where backups are.
+    # audit: { keyFile: /etc/milvault/audit.key }
 
     # What `milvault forget --keep` keeps, of each deployment and set of collections.
     # keep: { last: 3, daily: 7, weekly: 4, monthly: 12 }

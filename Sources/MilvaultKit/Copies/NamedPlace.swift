@@ -21,14 +21,16 @@ public struct NamedPlace: Sendable {
   public let priority: Int
   /// What `forget --keep` keeps there; nil where nothing is said.
   public let keep: RetentionPolicy?
-  private let options: CloudOptions
+  /// Looked up when the place is opened: what a place lacks is no other's concern.
+  private let options: @Sendable () throws -> CloudOptions
   /// Of an encrypted one; nil for a plain one.
   public let passphrase: @Sendable () async throws -> Passphrase?
   /// Whether it was said that it is not to be encrypted.
   private let mayBePlain: Bool
 
   public init(
-    name: String, address: StoreAddress, configuration: Configuration.RepositoryPlace?, priority: Int, options: CloudOptions = CloudOptions(),
+    name: String, address: StoreAddress, configuration: Configuration.RepositoryPlace?, priority: Int, 
+    options: @escaping @Sendable () throws -> CloudOptions = { CloudOptions() },
     passphrase: @escaping @Sendable () async throws -> Passphrase? = { nil }
   ) {
     self.name = name
@@ -45,7 +47,7 @@ public struct NamedPlace: Sendable {
 
   public var isRepository: Bool { name == Self.repositoryName }
 
-  public func store() async throws -> any ObjectStore { try await address.open(options) }
+  public func store() async throws -> any ObjectStore { try await address.open(try options()) }
 
   /// - Throws: `RepositoryError.noRepository` if there is none yet.
   public func open() async throws -> Repository {

@@ -49,6 +49,8 @@ public struct CloudObjectStore: ObjectStore {
   public var url: String { address.url }
   public var bringsWholeObjects: Bool { true }
 
+  public func immutability() async -> Immutability { await BucketLock(address, options).lookedUp() }
+
   private func place(_ key: String) -> String { "\(location)/\(key)" }
   private func path(_ key: String) -> String { "\(files.root)/\(key)" }
 

@@ -18,11 +18,11 @@ extension CommonOptions {
     if let address = try repo.map({ try StoreAddress($0) }) ?? standingRepositoryAddress(configuration) {
       let isConfigured = try configuration.repository?.url.map { try StoreAddress($0) } == address
       let configured = isConfigured ? configuration.repository : nil
-      places.append(try place(NamedPlace.repositoryName, address, configured, 0, configuration, options))
+      places.append(place(NamedPlace.repositoryName, address, configured, 0, configuration, options))
     }
     for (index, copy) in (configuration.copies ?? []).enumerated() {
       guard let name = copy.name, let url = copy.url else { continue }
-      places.append(try place(name, try StoreAddress(url), copy, index + 1, configuration, options))
+      places.append(place(name, try StoreAddress(url), copy, index + 1, configuration, options))
     }
     return places.enumerated().sorted { ($0.element.priority, $0.offset) < ($1.element.priority, $1.offset) }.map(\.element)
   }
@@ -40,13 +40,15 @@ extension CommonOptions {
   private func place(
     _ name: String, _ address: StoreAddress, _ configured: Configuration.RepositoryPlace?, _ usual: Int, _ configuration: Configuration,
     _ options: CloudOptions
-  ) throws -> NamedPlace {
-    var options = options
-    options.certificateAuthority = try (ca ?? configured?.ca).map(Self.file)
-    options.credentials = try configured?.credentials(environment)
-    let source = try passphraseSource(name, configured, configuration)
-    return NamedPlace(name: name, address: address, configuration: configured, priority: usual, options: options) {
-      try await source?.read()
+  ) -> NamedPlace {
+    let (authority, environment) = (ca ?? configured?.ca, environment)
+    return NamedPlace(name: name, address: address, configuration: configured, priority: usual) {
+      var options = options
+      options.certificateAuthority = try authority.map(Self.file)
+      options.credentials = try configured?.credentials(environment)
+      return options
+    } passphrase: {
+      try await passphraseSource(name, configured, configuration)?.read()
     }
   }
 
@@ -107,7 +109,7 @@ extension CommonOptions {
         throw ValidationError("--to \(name): that is where it would be copied from")
       }
       if let found = places.first(where: { $0.address == address }) { return found }
-      return try place(name, address, nil, places.count, configuration, cloudOptions(configuration))
+      return place(name, address, nil, places.count, configuration, cloudOptions(configuration))
     }
   }
 

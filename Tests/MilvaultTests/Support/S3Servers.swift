@@ -70,6 +70,14 @@ struct S3Server: Sendable {
     "s3://vault/\(name)?endpoint=http://127.0.0.1:\(port ?? self.port)&region=us-east-1"
   }
 
+  /// A bucket of one's own whose object lock holds all that is put there for a day.
+  func lockedBucket(_ mode: String) async throws -> String {
+    let name = "locked-\(UInt32.random(in: .min ... .max))"
+    let made = try await run(Self.python, [Self.script, "bucket", String(port), "\(name):\(mode)"])
+    guard made.exitCode == 0 else { throw TestFailure("\(made)") }
+    return "s3://\(name)/milvus?endpoint=http://127.0.0.1:\(port)&region=us-east-1"
+  }
+
   static func name(_ purpose: String) -> String { "\(purpose)-\(UInt32.random(in: .min ... .max))/milvus" }
 
   /// What is in the bucket, as boto3 lists it.
