@@ -92,6 +92,23 @@ struct FinalizesAtExit {
   }
 };
 
+// Whether uploads carry a checksum, which the client asks the environment while it is made. What the user has set there stays.
+class ChecksumSetting {
+ public:
+  explicit ChecksumSetting(bool wanted) : guard_(one_at_a_time()) {
+    static const bool is_users = std::getenv(kName) != nullptr;
+    if (!is_users) setenv(kName, wanted ? "when_supported" : "when_required", 1);
+  }
+
+ private:
+  static constexpr const char *kName = "AWS_REQUEST_CHECKSUM_CALCULATION";
+  static std::mutex &one_at_a_time() {
+    static std::mutex mutex;
+    return mutex;
+  }
+  std::lock_guard<std::mutex> guard_;
+};
+
 }  // namespace
 
 struct arrow_bridge_cloud {
@@ -128,12 +145,11 @@ arrow_bridge_failure arrow_bridge_cloud_open(const char *url, const arrow_bridge
       if (options->certificate_authority != nullptr) s3.tls_ca_file_path = options->certificate_authority;
       made->patience = std::make_shared<Patience>(options->first_attempts, options->attempts);
       s3.force_virtual_addressing = options->virtual_hosts;
-      // Servers that are not Amazon's may not know checksums that follow the body, and would store them with it.
-      if (!s3.endpoint_override.empty()) setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required", 0);
       s3.retry_strategy = made->patience;
       s3.allow_delayed_open = true;
       s3.connect_timeout = 10;
       s3.request_timeout = 60;
+      ChecksumSetting setting(options->checksums);
       ARROW_ASSIGN_OR_RAISE(made->system, fs::S3FileSystem::Make(s3));
     } else {
       if (options->certificate_authority != nullptr) {

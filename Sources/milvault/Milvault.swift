@@ -21,7 +21,8 @@ struct Milvault: AsyncParsableCommand {
     subcommands: [
       InitCommand.self, CheckCommand.self, BackupCommand.self, ListCommand.self, ShowCommand.self, RestoreCommand.self,
       ReindexCommand.self, RollbackCommand.self, VerifyCommand.self, DiffCommand.self, ExportCommand.self, ImportCommand.self,
-      ForgetCommand.self, UndeleteCommand.self, PruneCommand.self, CopyCommand.self, AuditCommand.self, HealCommand.self, KeyCommand.self, CompatCommand.self, MigrateCommand.self,
+      ForgetCommand.self, UndeleteCommand.self, PruneCommand.self, CopyCommand.self, AuditCommand.self, HealCommand.self, KeyCommand.self,
+      CompatCommand.self, MigrateCommand.self,
       EstimateCommand.self, EmbeddedCommand.self, DemoCommand.self,
     ])
 

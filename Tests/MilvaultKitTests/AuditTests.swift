@@ -143,7 +143,8 @@ import Testing
     try FileManager.default.removeItem(at: folder.appendingPathComponent("checks/\(ids[2])"))
     try FileManager.default.removeItem(at: folder.appendingPathComponent("history"))
     let shrunk = try await one.audit()
-    #expect(shrunk.breaches.contains { $0.rule == .history && $0.what.contains("nobody forgot it") && $0.what.contains(ids[2]) }, "\(shrunk)")
+    #expect(
+      shrunk.breaches.contains { $0.rule == .history && $0.what.contains("nobody forgot it") && $0.what.contains(ids[2]) }, "\(shrunk)")
     try await one.copy()
     _ = try await one.audit()
 

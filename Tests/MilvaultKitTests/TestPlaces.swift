@@ -20,7 +20,8 @@ enum TestPlaces {
     var configured = try JSONDecoder().decode(Configuration.RepositoryPlace.self, from: Data("{}".utf8))
     fill(&configured)
     return NamedPlace(
-      name: name, address: .folder(folder), configuration: configured, priority: priority, passphrase: { passphrase.flatMap(Passphrase.init) })
+      name: name, address: .folder(folder), configuration: configured, priority: priority,
+      passphrase: { passphrase.flatMap(Passphrase.init) })
   }
 
   static func folder(_ place: NamedPlace) -> URL {

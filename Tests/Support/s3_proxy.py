@@ -16,6 +16,7 @@
     full BYTES        after so many bytes, the bucket is full
     no-deletes        whoever deletes is refused
     read-only         whoever writes is refused
+    trailers          none; a checksum that follows a body is told in the header that moto looks for (Amazon takes either)
     stuck             after the first, no request is answered
 """
 import http.client
@@ -134,6 +135,8 @@ class Handler(BaseHTTPRequestHandler):
         for again in (True, False):
             try:
                 headers = {k: v for k, v in self.headers.items() if k.lower() not in ("connection", "transfer-encoding", "expect", "content-length")}
+                if what == "trailers" and self.headers.get("X-Amz-Trailer", "").startswith("x-amz-checksum-"):
+                    headers["x-amz-sdk-checksum-algorithm"] = "CRC64NVME"
                 if request or writes:
                     headers["Content-Length"] = str(len(request))
                 upstream().request(self.command, self.path, body=request or None, headers=headers)

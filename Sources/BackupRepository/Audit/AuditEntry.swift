@@ -10,9 +10,11 @@ public struct AuditEntry: Sendable, Codable {
     public var name: String
     public var location: String
     public var manifests: [ManifestLink]
+    /// The number of the newest audit that stood there; nil for none.
+    public var ended: Int?
 
-    public init(name: String, location: String, manifests: [ManifestLink]) {
-      (self.name, self.location, self.manifests) = (name, location, manifests)
+    public init(name: String, location: String, manifests: [ManifestLink], ended: Int?) {
+      (self.name, self.location, self.manifests, self.ended) = (name, location, manifests, ended)
     }
   }
 
@@ -103,7 +105,9 @@ extension Repository {
       do {
         let bytes = try bytes.get()
         let audit = try await store.reading(bytes, of: object) { try SignedAudit($0, place: place(object.key)) }
-        guard audit.key == object.key else { throw RepositoryError.damaged(place(object.key), "it is audit \(audit.entry.number), or another") }
+        guard audit.key == object.key else {
+          throw RepositoryError.damaged(place(object.key), "it is audit \(audit.entry.number), or another")
+        }
         guard audit.entry.repository == id else { throw RepositoryError.damaged(place(object.key), "it is about another repository") }
         audits.append(audit)
       } catch let error as RepositoryError {
@@ -112,11 +116,9 @@ extension Repository {
         problems.append(.damaged(place(object.key), "it cannot be read (\(error))"))
       }
     }
-    for (one, next) in zip(audits, audits.dropFirst()) where next.entry.number == one.entry.number + 1 && next.entry.previous != one.sha256 {
+    for (one, next) in zip(audits, audits.dropFirst()) where next.entry.number == one.entry.number + 1 && next.entry.previous != one.sha256
+    {
       problems.append(.damaged(place(next.key), "it does not follow the audit before it, which was changed or put in its place"))
-    }
-    for (one, next) in zip(audits, audits.dropFirst()) where next.entry.number > one.entry.number + 1 {
-      problems.append(.damaged(place(Self.audits), "audits \(one.entry.number + 1) to \(next.entry.number - 1) are missing"))
     }
     return (audits, problems)
   }

@@ -26,6 +26,8 @@ typedef struct {
   bool anonymous;
   // bucket.host/key instead of host/bucket/key also where the endpoint is not Amazon's.
   bool virtual_hosts;
+  // Whether uploads carry a checksum of their own, as buckets with object lock want it.
+  bool checksums;
   // A PEM file of certificate authorities, or NULL for the system's.
   const char *certificate_authority;
   // S3: how often a call is tried, at most, before the first answer of the server and after it.

@@ -17,11 +17,22 @@ struct AuditHistory {
 
   private func breach(_ what: String, _ mend: String) -> Breach { Breach(rule: .history, what: what, mend: mend) }
 
-  /// - Returns: what does not fit, what may be known, and the newest audit that can be trusted.
-  func compare() async throws -> (breaches: [AuditReport.Breach], notes: [String], last: SignedAudit?) {
+  struct Comparison {
+    /// What does not fit.
+    var breaches: [AuditReport.Breach] = []
+    /// What may be known.
+    var notes: [String] = []
+    /// The newest audit that can be trusted.
+    var last: SignedAudit?
+    /// The number of the newest at each place.
+    var ended: [String: Int] = [:]
+  }
+
+  func compare() async throws -> Comparison {
     var breaches: [Breach] = []
     var notes: [String] = []
     var ends: [(seen: AuditJob.Seen, last: SignedAudit?)] = []
+    var all = [remembered].compactMap(\.self)
     for one in seen {
       // The repository's own look at its manifests.
       for problem in one.catalog.problems {
@@ -30,6 +41,8 @@ struct AuditHistory {
       let (audits, problems) = try await one.repository.audits(most: Self.most)
       for problem in problems { breaches.append(breach("\(one.place.name): \(problem)", Self.look(one))) }
       let trusted = audits.filter { isTrusted($0) }
+      breaches += gaps(trusted, one)
+      all += trusted
       if let stranger = audits.last(where: { !isTrusted($0) }) {
         breaches.append(
           breach(
@@ -39,28 +52,45 @@ struct AuditHistory {
       }
       ends.append((one, trusted.last))
     }
-    guard let last = (ends.compactMap(\.last) + [remembered].compactMap(\.self)).max(by: { ($0.entry.number, $0.entry.time) < ($1.entry.number, $1.entry.time) }) else {
+    all.sort { ($0.entry.number, $0.entry.time) < ($1.entry.number, $1.entry.time) }
+    guard let last = all.last else {
       notes.append("this is the first audit: from now on it shows when a history shrinks or a manifest changes")
-      return (breaches, notes, nil)
+      return Comparison(breaches: breaches, notes: notes)
     }
     for (one, end) in ends {
-      guard let before = last.entry.places.first(where: { $0.name == one.place.name }) else {
-        notes.append("\(one.place.name) was not there at the last audit")
+      guard let seen = all.last(where: { audit in audit.entry.places.contains { $0.name == one.place.name } }),
+        let before = seen.entry.places.first(where: { $0.name == one.place.name })
+      else {
+        notes.append("\(one.place.name) takes part for the first time")
         continue
       }
-      if end?.entry.number != last.entry.number {
+      if (end?.entry.number ?? 0) < seen.entry.number {
         let what = end.map { "ends with audit \($0.entry.number)" } ?? "has no audit any more"
         breaches.append(
-          breach("\(one.place.name) \(what), and took part in audit \(last.entry.number): it was set back to an earlier state", Self.look(one)))
+          breach(
+            "\(one.place.name) \(what), and took part in audit \(seen.entry.number): it was set back to an earlier state", Self.look(one)))
       }
-      try await compare(one, with: before, of: last, &breaches, &notes)
+      try await compare(one, with: before, of: seen, &breaches, &notes)
     }
-    return (breaches, notes, last)
+    let ended = ends.compactMap { one, end in end.map { (one.place.name, $0.entry.number) } }
+    return Comparison(breaches: breaches, notes: notes, last: last, ended: Dictionary(ended, uniquingKeysWith: { $1 }))
+  }
+
+  /// Audits that a place had and has no more: what an audit found there as the newest, the one before it has to be. A loss that an audit told of is
+  /// not told again.
+  private func gaps(_ audits: [SignedAudit], _ one: AuditJob.Seen) -> [AuditReport.Breach] {
+    zip(audits, audits.dropFirst()).compactMap { before, next in
+      guard let ended = next.entry.places.first(where: { $0.name == one.place.name })?.ended, ended > before.entry.number else {
+        return nil
+      }
+      return breach("\(one.place.name): audits \(before.entry.number + 1) to \(ended) are missing", Self.look(one))
+    }
   }
 
   /// Each manifest that stood there stands there still, to the byte, or was forgotten.
   private func compare(
-    _ one: AuditJob.Seen, with before: AuditEntry.Place, of last: SignedAudit, _ breaches: inout [AuditReport.Breach], _ notes: inout [String]
+    _ one: AuditJob.Seen, with before: AuditEntry.Place, of last: SignedAudit, _ breaches: inout [AuditReport.Breach],
+    _ notes: inout [String]
   ) async throws {
     let standing = Dictionary(one.catalog.entries.map { ($0.manifest.id, $0.sha256) }, uniquingKeysWith: { $1 })
     let hurt = Set(one.catalog.problems.map(\.backup))
@@ -101,15 +131,16 @@ struct AuditHistory {
   static func fingerprint(_ key: Data) -> String { SHA256.hash(data: key).prefix(6).map { String(format: "%02x", $0) }.joined() }
 
   /// Keeps this audit at every place.
+  /// - Parameter ended: the newest audit that stands at each place.
   /// - Returns: its number; nil if none was to be kept.
-  func keep(after last: SignedAudit?, told notes: inout [String]) async throws -> Int? {
+  func keep(after last: SignedAudit?, _ ended: [String: Int], told notes: inout [String]) async throws -> Int? {
     guard let key, let repository = seen.first?.repository else { return nil }
     let entry = AuditEntry(
       after: last, repository: repository.id,
       places: seen.map { one in
         .init(
           name: one.place.name, location: one.repository.store.location,
-          manifests: one.catalog.entries.map { ManifestLink(id: $0.manifest.id, sha256: $0.sha256) })
+          manifests: one.catalog.entries.map { ManifestLink(id: $0.manifest.id, sha256: $0.sha256) }, ended: ended[one.place.name])
       })
     let signed = try SignedAudit(entry, key: key)
     for one in seen {

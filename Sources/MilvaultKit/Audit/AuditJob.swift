@@ -58,7 +58,7 @@ public struct AuditJob: Sendable {
         if let newest = one.catalog.newest, options.objectives.rto != nil {
           told.restoreSeconds = try await Self.restoreSeconds(newest, one.repository)
         }
-      } catch where !(error is CancellationError) {
+      } catch  where !(error is CancellationError) {
         told.error = "\(error)"
       }
       report.places.append(told)
@@ -66,10 +66,10 @@ public struct AuditJob: Sendable {
     report.backups = backups(seen)
     report.breaches = AuditRules(places: report.places, backups: report.backups, objectives: options.objectives, now: now).breaches()
     let history = AuditHistory(seen: seen, key: options.key, memory: options.memory)
-    let (breaches, notes, last) = try await history.compare()
-    report.breaches += breaches
-    report.notes += notes
-    report.number = try await history.keep(after: last, told: &report.notes)
+    let compared = try await history.compare()
+    report.breaches += compared.breaches
+    report.notes += compared.notes
+    report.number = try await history.keep(after: compared.last, compared.ended, told: &report.notes)
     return report
   }
 

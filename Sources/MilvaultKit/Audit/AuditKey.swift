@@ -18,7 +18,8 @@ public enum AuditKey {
     do {
       try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
       let made = FileManager.default.createFile(
-        atPath: file.path, contents: Data((key.rawRepresentation.base64EncodedString() + "\n").utf8), attributes: [.posixPermissions: 0o600])
+        atPath: file.path, contents: Data((key.rawRepresentation.base64EncodedString() + "\n").utf8), attributes: [.posixPermissions: 0o600]
+      )
       guard made else { throw CocoaError(.fileWriteUnknown) }
     } catch {
       throw AuditKeyError(file: file.path, what: "it cannot be written (\(error.localizedDescription)). Name another by audit.keyFile")

@@ -14,7 +14,8 @@ struct AuditRules {
   private var held: [AuditReport.Place] { Array(places.dropFirst()) }
 
   func breaches() -> [AuditReport.Breach] {
-    reachable() + (backups.isEmpty ? [nothing()] : newest.flatMap { threeTwoOne($0) + verified($0) + recovery($0) } + drills() + restoreTime())
+    reachable()
+      + (backups.isEmpty ? [nothing()] : newest.flatMap { threeTwoOne($0) + verified($0) + recovery($0) } + drills() + restoreTime())
   }
 
   private func nothing() -> AuditReport.Breach {
@@ -23,7 +24,9 @@ struct AuditRules {
 
   private func reachable() -> [AuditReport.Breach] {
     held.compactMap { place in
-      place.error.map { .init(rule: .reachable, what: "\(place.name) could not be looked at: \($0)", mend: "milvault list --at \(place.name)") }
+      place.error.map {
+        .init(rule: .reachable, what: "\(place.name) could not be looked at: \($0)", mend: "milvault list --at \(place.name)")
+      }
     }
   }
 
@@ -36,7 +39,8 @@ struct AuditRules {
     let missing = held.filter { place in place.error == nil && !backup.copies.contains { $0.place == place.name } }.map(\.name)
     let copy = missing.isEmpty ? "write another place under copies: in milvault.yaml, then milvault copy" : "milvault copy"
     if backup.count < 3 {
-      found.append(.init(rule: .copies, what: "\(words(backup)): \(backup.count) copies, Milvus itself among them; 3 are wanted", mend: copy))
+      found.append(
+        .init(rule: .copies, what: "\(words(backup)): \(backup.count) copies, Milvus itself among them; 3 are wanted", mend: copy))
     }
     if backup.media.count < 2 {
       let only = backup.media.map(\.rawValue).joined()
@@ -62,7 +66,8 @@ struct AuditRules {
       }
       guard copy.proof == nil else { return nil }
       return .init(
-        rule: .verified, what: "\(words(backup)) was never verified at \(copy.place)", mend: "milvault verify \(backup.id) --at \(copy.place)")
+        rule: .verified, what: "\(words(backup)) was never verified at \(copy.place)",
+        mend: "milvault verify \(backup.id) --at \(copy.place)")
     }
   }
 
@@ -80,7 +85,9 @@ struct AuditRules {
       let here = same.filter { one in one.copies.contains { names.contains($0.place) && !$0.isDamaged } }
       let age = here.map { now.timeIntervalSince($0.started.date) }.min()
       if let age, age <= rpo { return nil }
-      let mend = names.contains(repository) || (now.timeIntervalSince(backup.started.date) > rpo) ? "milvault backup --copy" : "milvault copy --to \(places[0].name)"
+      let mend =
+        names.contains(repository) || (now.timeIntervalSince(backup.started.date) > rpo)
+        ? "milvault backup --copy" : "milvault copy --to \(places[0].name)"
       let what = age.map { "the newest at \(site) is \(Self.age($0)) old" } ?? "there is none at \(site)"
       return .init(
         rule: .rpo, what: "\(backup.collections.prefix(3).joined(separator: ", ")): \(what); rpo is \(DurationText.words(rpo))", mend: mend)
@@ -107,7 +114,8 @@ struct AuditRules {
     let from = inTime.isEmpty ? "from no site" : "from \(inTime[0].site) only"
     return [
       .init(
-        rule: .rto, what: "a restore of the newest backup would be over within rto (\(DurationText.words(rto))) \(from); 2 sites are wanted",
+        rule: .rto,
+        what: "a restore of the newest backup would be over within rto (\(DurationText.words(rto))) \(from); 2 sites are wanted",
         mend: "milvault estimate restore latest tells the parts; a nearer copy, or less to restore, shortens it")
     ]
   }

@@ -213,7 +213,8 @@ public struct Configuration: Sendable, Codable {
       "milvus": ["label", "uri", "tokenEnv", "database", "ca", "medium", "site"],
       "repository": place, "copies": place.union(["name", "keep"]), "keep": retention,
       "transfer": ["limitUpload", "limitDownload"],
-      "change": ["incrementalBelow", "differentialBelow", "fullEvery", "writeLag"], "objectives": ["rpo", "rto", "drillEvery"], "audit": ["keyFile"],
+      "change": ["incrementalBelow", "differentialBelow", "fullEvery", "writeLag"], "objectives": ["rpo", "rto", "drillEvery"],
+      "audit": ["keyFile"],
     ]
     guard let top = try Yams.load(yaml: text) as? [String: Any] else { return ["no sections like milvus: and repository:"] }
     return top.flatMap { section, value -> [String] in
@@ -234,7 +235,9 @@ public struct Configuration: Sendable, Codable {
     func require(_ isRight: Bool, _ what: String) throws {
       guard isRight else { throw ConfigurationError(file: file, what: what) }
     }
-    for (section, medium) in [("milvus", milvus?.medium), ("repository", repository?.medium)] + (copies ?? []).map({ ("copies", $0.medium) }) {
+    for (section, medium) in [("milvus", milvus?.medium), ("repository", repository?.medium)]
+      + (copies ?? []).map({ ("copies", $0.medium) })
+    {
       if let medium { try require(Medium(rawValue: medium) != nil, "\(section).medium is \(medium); there are \(Medium.names)") }
     }
     var names: Set<String> = [NamedPlace.repositoryName]

@@ -73,7 +73,7 @@ public struct HealJob: Sendable {
         let wrong = Set(catalog.problems.map(\.backup))
         opened.append(
           Source(name: source.name, repository: repository, entries: catalog.entries.filter { !wrong.contains($0.manifest.id) }))
-      } catch where !(error is CancellationError) {
+      } catch  where !(error is CancellationError) {
         progress.tell("\(source.name) cannot be asked: \(error)")
       }
     }

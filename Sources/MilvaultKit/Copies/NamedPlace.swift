@@ -29,7 +29,7 @@ public struct NamedPlace: Sendable {
   private let mayBePlain: Bool
 
   public init(
-    name: String, address: StoreAddress, configuration: Configuration.RepositoryPlace?, priority: Int, 
+    name: String, address: StoreAddress, configuration: Configuration.RepositoryPlace?, priority: Int,
     options: @escaping @Sendable () throws -> CloudOptions = { CloudOptions() },
     passphrase: @escaping @Sendable () async throws -> Passphrase? = { nil }
   ) {

@@ -96,10 +96,13 @@ struct BucketLock {
     for (name, value) in headers where name != "host" { request.headers.add(name: name, value: value) }
     request.headers.add(
       name: "authorization",
-      value: "AWS4-HMAC-SHA256 Credential=\(credentials.accessKey)/\(scope.joined(separator: "/")), SignedHeaders=\(names), Signature=\(signature)"
+      value:
+        "AWS4-HMAC-SHA256 Credential=\(credentials.accessKey)/\(scope.joined(separator: "/")), SignedHeaders=\(names), Signature=\(signature)"
     )
     return request
   }
 
-  private static func hex(_ bytes: some Sequence<UInt8>) -> String { bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined() }
+  private static func hex(_ bytes: some Sequence<UInt8>) -> String {
+    bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+  }
 }

@@ -16,6 +16,9 @@ public struct CloudAddress: Sendable, Hashable {
   let arrowURL: String
   /// Whether requests name the bucket in the host (bucket.host/key) also where the endpoint is not Amazon's.
   var virtualHosts = false
+  /// Whether uploads carry a checksum of their own. Servers other than Amazon's may not know those that follow a body, and would store them with it;
+  /// a bucket with object lock wants them.
+  var checksums = true
   /// Whether requests are not signed.
   var isAnonymous = false
 
@@ -56,14 +59,16 @@ public struct CloudAddress: Sendable, Hashable {
     arrow.scheme = scheme.rawValue
     arrow.path = prefix.isEmpty ? "" : "/" + prefix.joined(separator: "/")
     var kept: [URLQueryItem] = []
+    checksums = !(parts.queryItems ?? []).contains { $0.name.hasPrefix("endpoint") }
     for item in parts.queryItems ?? [] {
       let value = item.value ?? ""
       switch (scheme, item.name) {
       case (.s3, "virtual_hosts"): virtualHosts = try Self.flag(item, in: url)
+      case (.s3, "checksums"): checksums = try Self.flag(item, in: url)
       case (.s3, "anonymous"): isAnonymous = try Self.flag(item, in: url)
       case (.s3, let name):
         guard let known = Self.s3Parameters[name] else {
-          let all = (Array(Self.s3Parameters.keys) + ["anonymous", "virtual_hosts"]).sorted().joined(separator: ", ")
+          let all = (Array(Self.s3Parameters.keys) + ["anonymous", "checksums", "virtual_hosts"]).sorted().joined(separator: ", ")
           throw CloudAddressError(url: url, what: "\(name) is no parameter of it; there are \(all)")
         }
         kept += Self.endpoint(known, value)

@@ -40,6 +40,10 @@ struct CloudFailure: Error {
   func storageError(_ place: String) -> StorageError {
     if isMissingBucket { return .unavailable(place, "the bucket is not there; milvault does not create it") }
     if isFull { return .noSpace(place) }
+    if contains("MissingUploadObjectWithObjectLockHeaders", "Content-MD5") {
+      return .failed(
+        place, "the bucket's object lock wants a checksum with every upload: add checksums=true to its address (…&checksums=true)")
+    }
     if isRefusal { return .accessDenied(place, words) }
     // An answer to HEAD has no body that could tell more.
     if httpStatus == 400, contains("HeadObject") { return .accessDenied(place, "HTTP status 400, as for credentials that have expired") }

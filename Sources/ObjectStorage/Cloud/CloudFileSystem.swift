@@ -18,7 +18,8 @@ final class CloudFileSystem: @unchecked Sendable {
     defer { for text in texts { free(text) } }
     var arrow = arrow_bridge_cloud_options(
       access_key: UnsafePointer(texts[0]), secret_key: UnsafePointer(texts[1]), session_token: UnsafePointer(texts[2]),
-      anonymous: address.isAnonymous, virtual_hosts: address.virtualHosts, certificate_authority: UnsafePointer(texts[3]),
+      anonymous: address.isAnonymous, virtual_hosts: address.virtualHosts, checksums: address.checksums,
+      certificate_authority: UnsafePointer(texts[3]),
       first_attempts: 5,
       attempts: 12)
     try CloudFailure.check(arrow_bridge_cloud_open(address.arrowURL, &arrow, &opened, &path))

@@ -61,7 +61,8 @@ struct AuditCommand: MilvaultCommand {
       [
         place.name, place.medium.rawValue, place.site ?? "-", index == 0 ? "-" : place.error == nil ? Format.number(place.backups) : "?",
         index == 0 ? "-" : place.isEncrypted ? "yes" : "no", Self.words(place.immutability),
-        place.lastDrill.map { Format.age(-$0.date.timeIntervalSinceNow) } ?? "-", place.restoreSeconds.map { Format.seconds($0.likely) } ?? "-",
+        place.lastDrill.map { Format.age(-$0.date.timeIntervalSinceNow) } ?? "-",
+        place.restoreSeconds.map { Format.seconds($0.likely) } ?? "-",
         place.location,
       ]
     }
@@ -76,7 +77,9 @@ struct AuditCommand: MilvaultCommand {
       ]
     }
     if !backups.isEmpty {
-      for line in Format.table([["BACKUP", "AGE", "COPIES", "MEDIA", "SITES", "COLLECTIONS", "PROVEN"]] + backups, rightAligned: [2, 3, 4]) {
+      for line in Format.table(
+        [["BACKUP", "AGE", "COPIES", "MEDIA", "SITES", "COLLECTIONS", "PROVEN"]] + backups, rightAligned: [2, 3, 4])
+      {
         console.say(line)
       }
       if report.backups.count > Self.most { console.say("… and \(report.backups.count - Self.most) older ones; --json has all") }

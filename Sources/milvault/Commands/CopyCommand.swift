@@ -109,7 +109,7 @@ struct CopyCommand: MilvaultCommand {
         for id in plan.repaired { console.say("  \(id): files that are missing there") }
         if !plan.leftOut.isEmpty { console.detail("\(place.name): left out by its rules: \(plan.leftOut.joined(separator: ", "))") }
         for problem in plan.problems { console.warning("\(place.name): \(problem)") }
-      } catch where !(error is CancellationError) {
+      } catch  where !(error is CancellationError) {
         console.complain("\(place.name): \(Run.words(for: error))")
         planned.append(
           Planned(
@@ -158,7 +158,7 @@ struct CopyRun {
         copies.append(Answer.Copy(result))
         say(result, console)
         outcomes.insert(result.isSound ? .done : .damage)
-      } catch where !(error is CancellationError) {
+      } catch  where !(error is CancellationError) {
         // The others are made all the same.
         let words = Run.words(for: error)
         console.complain("\(place.name): \(words)")

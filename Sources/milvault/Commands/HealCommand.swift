@@ -50,7 +50,8 @@ struct HealCommand: MilvaultCommand {
     let configuration = try common.configuration()
     let places = try common.places(configuration)
     guard places.count > 1 else {
-      throw ValidationError("there is no other place to heal from: write copies: into milvault.yaml, and bring them up to date by `milvault copy`")
+      throw ValidationError(
+        "there is no other place to heal from: write copies: into milvault.yaml, and bring them up to date by `milvault copy`")
     }
     let chosen = try common.at == nil ? places.filter(\.isRepository) + places.filter { !$0.isRepository } : [common.place(configuration)]
     var healed: [Answer.Healed] = []
@@ -62,7 +63,7 @@ struct HealCommand: MilvaultCommand {
         say(result, console)
         healed.append(Self.answer(result))
         outcomes.insert(result.unrepaired.isEmpty ? .done : .damage)
-      } catch where !(error is CancellationError) {
+      } catch  where !(error is CancellationError) {
         var words = Run.words(for: error)
         if case RepositoryError.noRepository = error {
           let source = places.first { $0.name != place.name }?.name ?? ""

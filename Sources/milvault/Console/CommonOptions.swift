@@ -15,7 +15,8 @@ struct CommonOptions: ParsableArguments, Sendable {
 
   @Option(
     help: ArgumentHelp(
-      "Work in the copy of this name in milvault.yaml, instead of in the repository. (the repository itself: repository)", valueName: "name"))
+      "Work in the copy of this name in milvault.yaml, instead of in the repository. (the repository itself: repository)", valueName: "name"
+    ))
   var at: String?
 
   @Option(

@@ -65,7 +65,8 @@ extension CommonOptions {
     let repository = repo == nil ? try configuration.repository?.passphraseSource() : nil
     let inherited = try passphrases.surrounding() ?? (isChosen ? nil : passphrases.given()) ?? repository
     if inherited == nil, configured?.encrypt == true {
-      throw ValidationError("copies: \(name) is to be encrypted, and nothing says its passphrase: give it passphraseEnv, passphraseFile or passphraseCommand")
+      throw ValidationError(
+        "copies: \(name) is to be encrypted, and nothing says its passphrase: give it passphraseEnv, passphraseFile or passphraseCommand")
     }
     return inherited
   }
@@ -102,7 +103,8 @@ extension CommonOptions {
       }
       guard name.contains("/") else {
         let names = places.map(\.name).joined(separator: ", ")
-        throw ValidationError("--to \(name): milvault.yaml names no such copy\(names.isEmpty ? "" : "; there are \(names)"), and a folder is told by its /")
+        throw ValidationError(
+          "--to \(name): milvault.yaml names no such copy\(names.isEmpty ? "" : "; there are \(names)"), and a folder is told by its /")
       }
       let address = try StoreAddress(name)
       guard !places.contains(where: { $0.name == chosen && $0.address == address }) else {

@@ -71,11 +71,12 @@ struct S3Server: Sendable {
   }
 
   /// A bucket of one's own whose object lock holds all that is put there for a day.
-  func lockedBucket(_ mode: String) async throws -> String {
+  /// - Parameter port: of a proxy in front of the server.
+  func lockedBucket(_ mode: String, port proxy: Int) async throws -> String {
     let name = "locked-\(UInt32.random(in: .min ... .max))"
     let made = try await run(Self.python, [Self.script, "bucket", String(port), "\(name):\(mode)"])
     guard made.exitCode == 0 else { throw TestFailure("\(made)") }
-    return "s3://\(name)/milvus?endpoint=http://127.0.0.1:\(port)&region=us-east-1"
+    return "s3://\(name)/milvus?endpoint=http://127.0.0.1:\(proxy)&region=us-east-1"
   }
 
   static func name(_ purpose: String) -> String { "\(purpose)-\(UInt32.random(in: .min ... .max))/milvus" }
