@@ -48,6 +48,7 @@ bench: build
 	Benchmarks/restore
 	Benchmarks/verify
 	Benchmarks/objects
+	Benchmarks/copies
 
 install: build
 	@Scripts/install "$(PREFIX)"

@@ -117,6 +117,9 @@ let package = Package(
       name: "ReadAndDiscard", dependencies: ["MilvaultKit", "MilvusClient", "RowBatches"], path: "Benchmarks/ReadAndDiscard",
       swiftSettings: swiftSettings),
 
+    .executableTarget(
+      name: "ManyFiles", dependencies: ["TestRepositories"], path: "Benchmarks/ManyFiles", swiftSettings: swiftSettings),
+
     // Tests, arranged like the sources. MilvaultTests runs the command line against real servers.
     .target(name: "TestRows", dependencies: ["RowBatches", "RowFormats"], path: "Tests/TestRows", swiftSettings: swiftSettings),
     .target(

@@ -45,6 +45,9 @@ public struct NamedPlace: Sendable {
     medium = configuration?.medium.flatMap(Medium.init) ?? usual
   }
 
+  /// How a command is told to work there.
+  public var option: String { name.contains("/") ? "--repo '\(address.url)'" : "--at \(name)" }
+
   public var isRepository: Bool { name == Self.repositoryName }
 
   public func store() async throws -> any ObjectStore { try await address.open(try options()) }
