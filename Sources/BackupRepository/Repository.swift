@@ -15,6 +15,8 @@ public struct Repository: Sendable {
   let unlocked: UnlockedKeys?
   /// Copies that are asked for what is missing or hurt here; nil for none.
   var others: OtherCopies?
+  /// The copy that data files are read from instead of from here; none, or one.
+  var source: [Repository] = []
 
   public var isEncrypted: Bool { unlocked != nil }
 
@@ -83,22 +85,24 @@ public struct Repository: Sendable {
     }
   }
 
-  /// Writes the description of a place anew that lost it, if what else is there is a copy of a repository.
+  /// Writes the description of a place anew that lost it, if what else is there is a copy of a repository: its keys open with that one's id, or
+  /// a manifest tells it.
+  /// - Parameter passphrase: of the place.
   /// - Returns: whether it was written.
-  package static func repairDescription(in store: any ObjectStore, asCopyOf original: Repository) async throws -> Bool {
-    let isEncrypted = try await !store.list(PassphraseKey.prefix).isEmpty
-    let manifests = try await store.list("backups/")
-    guard isEncrypted || !manifests.isEmpty else { return false }
-    // The keys of an encrypted one open with the right id only; a plain one tells it in its manifests.
-    if !isEncrypted {
+  package static func repairDescription(
+    in store: any ObjectStore, asCopyOf original: Repository, passphrase: Passphrase?
+  ) async throws -> Bool {
+    if let passphrase {
+      guard (try? await UnlockedKeys.unlock(store, passphrase: passphrase, repository: original.id)) != nil else { return false }
+    } else {
       struct Owner: Decodable { let repository: String }
-      for object in manifests {
-        guard let owner = try? JSONDecoder().decode(Owner.self, from: try await store.read(object.key)) else { continue }
-        guard owner.repository == original.id else { return false }
-      }
+      let manifests = try await store.read(all: try await store.list("backups/"))
+      let owners = manifests.compactMap { try? JSONDecoder().decode(Owner.self, from: try $0.bytes.get()).repository }
+      guard !owners.isEmpty, owners.allSatisfy({ $0 == original.id }) else { return false }
     }
     let description = Description(
-      formatVersion: formatVersion, id: original.id, created: Timestamp.now.text, tool: Tool.name, encryption: isEncrypted ? cipher : nil)
+      formatVersion: formatVersion, id: original.id, created: Timestamp.now.text, tool: Tool.name,
+      encryption: passphrase == nil ? nil : cipher)
     try await store.put(try SealedFile.seal(description).bytes, at: descriptionKey)
     return true
   }
@@ -162,7 +166,8 @@ public struct Repository: Sendable {
 
   /// Reads a small data file and checks it against its name.
   func read(_ file: FileReference) async throws -> Data {
-    try await elsewhere(file) {
+    if let source = source.first { return try await source.read(file) }
+    return try await elsewhere(file) {
       try await store.reading { try await readOnce(file) }
     } _: {
       try await $0.read(file)

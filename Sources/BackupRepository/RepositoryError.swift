@@ -60,6 +60,9 @@ extension RepositoryError: CustomStringConvertible {
     }
   }
 
+  /// The damaged file; else empty.
+  package var place: String { if case .damaged(let place, _) = self { place } else { "" } }
+
   /// Whether the repository's own bytes are hurt, which has an exit code of its own.
   public var isDamage: Bool {
     if case .damaged = self { true } else { false }

@@ -29,6 +29,15 @@ public enum StoreAddress: Sendable, Hashable {
     }
   }
 
+  /// Whether both lead to the same place, as far as addresses tell: by way of links, with another parameter, or without.
+  public func isSamePlace(as other: StoreAddress) -> Bool {
+    switch (self, other) {
+    case (.folder(let one), .folder(let other)): one.resolvingSymlinksInPath().path == other.resolvingSymlinksInPath().path
+    case (.cloud(let one), .cloud(let other)): one.location == other.location && one.endpoint == other.endpoint
+    default: false
+    }
+  }
+
   public func open(_ options: CloudOptions = CloudOptions()) async throws -> any ObjectStore {
     switch self {
     case .folder(let folder): LocalObjectStore(root: folder)

@@ -133,6 +133,7 @@ import Testing
     #expect(forgotten.isKept && forgotten.notes.contains { $0.contains("1 backups were forgotten") }, "\(forgotten)")
 
     // Set back to where it was two audits ago.
+    #expect(try await one.audit().isKept)
     try setBack()
     let old = try await one.audit()
     #expect(Self.rules(old) == [.history] && old.breaches[0].what.contains("set back"), "\(old)")
@@ -142,7 +143,17 @@ import Testing
     try FileManager.default.removeItem(at: folder.appendingPathComponent("backups/\(ids[2]).json"))
     try FileManager.default.removeItem(at: folder.appendingPathComponent("checks/\(ids[2])"))
     try FileManager.default.removeItem(at: folder.appendingPathComponent("history"))
+    for _ in 0..<2 {
+      // Told until it is back.
+      let again = try await one.audit()
+      #expect(again.breaches.contains { $0.rule == .history && $0.what.contains(ids[2]) }, "\(again)")
+    }
+    // An empty file says nothing of who forgot it.
+    let tombstone = folder.appendingPathComponent("forgotten/\(ids[2]).json")
+    try FileManager.default.createDirectory(at: tombstone.deletingLastPathComponent(), withIntermediateDirectories: true)
+    try Data().write(to: tombstone)
     let shrunk = try await one.audit()
+    try FileManager.default.removeItem(at: tombstone)
     #expect(
       shrunk.breaches.contains { $0.rule == .history && $0.what.contains("nobody forgot it") && $0.what.contains(ids[2]) }, "\(shrunk)")
     try await one.copy()
@@ -166,6 +177,42 @@ import Testing
     try ManifestFile.seal(manifest).bytes.write(to: folder.appendingPathComponent("backups/\(ids[2]).json"))
     let changed = try await one.audit()
     #expect(changed.breaches.contains { $0.rule == .history && $0.what.contains("manifests never change") }, "\(changed)")
+    #expect(try await !one.audit().isKept)
+    one.options.accepts = true
+    #expect(try await !one.audit().isKept)
+    one.options.accepts = false
+    #expect(try await one.audit().isKept)
+  }
+
+  /// What the places know themselves breaks the rules, too.
+  @Test func lossesThatAPlaceKnowsAreTold() async throws {
+    let one = try await Audited()
+    #expect(try await one.audit().isKept)
+    try await one.backUp(9)
+    try await one.copy()
+    let newest = try #require(try await one.ids().last)
+    for place in [one.here, one.far] {
+      try FileManager.default.removeItem(at: TestPlaces.folder(place).appendingPathComponent("backups/\(newest).json"))
+    }
+    let lost = try await one.audit()
+    #expect(lost.breaches.filter { $0.rule == .history && $0.what.contains(newest) }.count == 2, "\(lost)")
+  }
+
+  /// The newest backup forgotten, by whomever, is no matter of course; nor is another repository in the place of this one.
+  @Test func theNewestForgottenAndAnotherRepositoryAreTold() async throws {
+    let one = try await Audited()
+    let memory = one.kept.folder.appendingPathExtension("memory")
+    defer { try? FileManager.default.removeItem(at: memory) }
+    one.options.memory = memory
+    #expect(try await one.audit().isKept)
+    let newest = try #require(try await one.ids().last)
+    for place in [one.here, one.far] { try await place.open().forget(newest) }
+    #expect(try await one.audit().breaches.contains { $0.what.contains("the newest backup") && $0.what.contains("forgotten") })
+    #expect(try await one.audit().isKept)
+    for place in [one.here, one.far] { try FileManager.default.removeItem(at: TestPlaces.folder(place)) }
+    let anew = try await Repository.create(in: LocalObjectStore(root: one.kept.folder))
+    #expect(try await CopyJob(source: anew, place: one.far).run().isSound)
+    #expect(try await one.audit().breaches.contains { $0.rule == .history && $0.what.contains("is another repository") })
   }
 
   @Test func forgedAuditsAreTold() async throws {

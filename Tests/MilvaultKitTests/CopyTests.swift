@@ -172,6 +172,11 @@ import Testing
     let result = try await CopyJob(source: kept.repository, place: far).run()
     #expect(result.problems.contains { $0.contains("tampered") } && result.copied.isEmpty, "\(result)")
     #expect(try await far.open().find(entry.manifest.id).sha256 == entry.sha256)
+    let here = try TestPlaces.place("repository", kept.folder, priority: 0)
+    for (place, other) in [(here, far), (far, here)] {
+      let healed = try await HealJob(place: place, sources: [other]).run()
+      #expect(healed.repairs == 0 && healed.unrepaired.contains { $0.contains("tampered") }, "\(healed)")
+    }
   }
 
   /// The nearest place that is whole is chosen; a place that is away, lacks the backup or is damaged is passed over and told.
@@ -201,6 +206,167 @@ import Testing
     #expect(try await chosen().place.name == "far")
     #expect(told.withLock { $0.contains { $0.contains("repository is passed over") } })
     await #expect { try await chosen("nobody") } throws: { "\($0)".contains("no backup \"nobody\"") }
+  }
+
+  /// Of places that nothing else tells apart each is tried, and one is chosen.
+  @Test func equalPlacesAreTried() async throws {
+    let kept = try await TemporaryRepository()
+    let here = try TestPlaces.place("repository", kept.folder, priority: 1)
+    let near = try TestPlaces.place("near", priority: 1)
+    defer { TestPlaces.remove(near) }
+    _ = try await kept.backUp()
+    #expect(try await CopyJob(source: kept.repository, place: near).run().isSound)
+    let told = Mutex<[String]>([])
+    let choice = try await BestCopy([here, near]) { words in told.withLock { $0.append(words) } }.choose("latest")
+    #expect(told.withLock { $0 }.contains { $0.hasPrefix("\(choice.place.name) answers fastest") })
+  }
+
+  /// `latest` is the repository's newest, or nothing: never an older one that some copy has.
+  @Test func anOlderBackupNeverStandsInForTheNewest() async throws {
+    let kept = try await TemporaryRepository()
+    let here = try TestPlaces.place("repository", kept.folder, priority: 0)
+    let far = try TestPlaces.place("far")
+    defer { TestPlaces.remove(far) }
+    let old = try await kept.backUp()
+    #expect(try await CopyJob(source: kept.repository, place: far).run().isSound)
+    let newest = try await kept.backUp(seed: 2)
+    _ = try await Verification(repository: kept.repository).run(newest, level: .rows)
+    let best = BestCopy([here, far]) { _ in }
+    #expect(try await best.choose("latest").entry.manifest.id == newest.manifest.id)
+
+    // Hurt, it is what is meant all the same.
+    let bytes = try Data(contentsOf: kept.manifestPath(newest))
+    for harm in [Data("x".utf8), nil] {
+      if let harm { try harm.write(to: kept.manifestPath(newest)) } else { try FileManager.default.removeItem(at: kept.manifestPath(newest)) }
+      await #expect { try await best.choose("latest") } throws: { "\($0)".contains(newest.manifest.id) }
+    }
+    try bytes.write(to: kept.manifestPath(newest))
+    #expect(try await CopyJob(source: kept.repository, place: far).run().isSound)
+    try FileManager.default.removeItem(at: kept.manifestPath(newest))
+    let choice = try await best.choose("latest")
+    #expect(choice.place.name == "far" && choice.entry.manifest.id == newest.manifest.id)
+    // What becomes of it is kept where it is looked for.
+    #expect(choice.repository.store.location == kept.repository.store.location)
+
+    let aside = kept.folder.appendingPathExtension("aside")
+    try FileManager.default.moveItem(at: kept.folder, to: aside)
+    defer { try? FileManager.default.removeItem(at: aside) }
+    await #expect { try await best.choose("latest") } throws: { "\($0)".contains("is not known") && "\($0)".contains(newest.manifest.id) }
+    #expect(try await best.choose(old.manifest.id).place.name == "far")
+    #expect(try await BestCopy([here, far], only: "far") { _ in }.choose("latest").entry.manifest.id == newest.manifest.id)
+  }
+
+  /// Nobody at the repository knows it: somebody may have put it at the copy.
+  @Test func aBackupThatOnlyACopyHasIsNotBroughtBackByItself() async throws {
+    let kept = try await TemporaryRepository()
+    let (here, far) = (try TestPlaces.place("repository", kept.folder, priority: 0), try TestPlaces.place("far"))
+    defer { TestPlaces.remove(far) }
+    _ = try await kept.backUp()
+    #expect(try await CopyJob(source: kept.repository, place: far).run().isSound)
+    let copy = try await far.open()
+    var manifest = try await kept.repository.catalog().entries[0].manifest
+    manifest.id = Repository.newBackupID(at: .now)
+    _ = try await copy.publish(manifest)
+    let result = try await HealJob(place: here, sources: [far]).run()
+    #expect(result.repairs == 0 && result.unrepaired.contains { $0.contains(manifest.id) && $0.contains("milvault copy") }, "\(result)")
+  }
+
+  /// What a deeper look found is looked at as deep again, or the place would count as damaged for ever.
+  @Test func healingTakesBackWhatWasFound() async throws {
+    let kept = try await TemporaryRepository()
+    let (here, far) = (try TestPlaces.place("repository", kept.folder, priority: 0), try TestPlaces.place("far"))
+    defer { TestPlaces.remove(far) }
+    let entry = try await kept.backUp()
+    #expect(try await CopyJob(source: kept.repository, place: far).run().isSound)
+    let file = try #require(try await kept.repository.files(of: entry.manifest).first { $0.key.hasSuffix("rows.parquet") })
+    try Data("x".utf8).write(to: kept.path(file.key))
+    #expect(try await !Verification(repository: kept.repository).run(entry, level: .rows).passed)
+    #expect(try await HealJob(place: here, sources: [far]).run().repairs == 1)
+    #expect(try await kept.repository.checks(of: entry.manifest.id).standingFailures.isEmpty)
+  }
+
+  /// A description is written anew by what the place itself says it belongs to.
+  @Test(arguments: [nil, "c"] as [String?])
+  func aDescriptionIsNotWrittenByAStranger(_ passphrase: String?) async throws {
+    let (kept, stranger) = (try await TemporaryRepository(), try await TemporaryRepository())
+    let here = try TestPlaces.place("repository", kept.folder, priority: 0)
+    let far = try TestPlaces.place("far", passphrase: passphrase)
+    let other = try TestPlaces.place("other", stranger.folder)
+    defer { TestPlaces.remove(far) }
+    _ = try await kept.backUp()
+    _ = try await stranger.backUp()
+    #expect(try await CopyJob(source: kept.repository, place: far).run().isSound)
+    let description = TestPlaces.folder(far).appendingPathComponent("repository.json")
+    try Data("{".utf8).write(to: description)
+    let healed = try await HealJob(place: far, sources: [other, here]).run()
+    #expect(healed.description && healed.unrepaired == ["other is no copy of this repository, and nothing is taken from it"], "\(healed)")
+    #expect(try await far.open().id == kept.repository.id)
+    // Without anything that tells whose it is, nothing is written.
+    try FileManager.default.removeItem(at: description)
+    for name in ["keys", "backups"] { try? FileManager.default.removeItem(at: TestPlaces.folder(far).appendingPathComponent(name)) }
+    await #expect(throws: (any Error).self) { try await HealJob(place: far, sources: [here]).run() }
+    #expect(!FileManager.default.fileExists(atPath: description.path))
+  }
+
+  /// A file that cannot be read costs the backups that need it, and no others.
+  @Test func oneUnreadableFileDoesNotStopTheRest() async throws {
+    let kept = try await TemporaryRepository()
+    let far = try TestPlaces.place("far")
+    defer { TestPlaces.remove(far) }
+    let first = try await kept.backUp()
+    let second = try await kept.backUp(seed: 2)
+    let file = try #require(try await kept.repository.files(of: first.manifest).first { $0.key.hasSuffix("rows.parquet") })
+    try FileManager.default.removeItem(at: kept.path(file.key))
+    try FileManager.default.createDirectory(at: kept.path(file.key), withIntermediateDirectories: true)
+    let result = try await CopyJob(source: kept.repository, place: far).run()
+    #expect(result.copied == [second.manifest.id] && result.problems.contains { $0.contains(first.manifest.id) }, "\(result)")
+  }
+
+  /// What was copied and not verified is verified by the next run.
+  @Test func whatStandsUnprovenIsVerified() async throws {
+    let kept = try await TemporaryRepository()
+    let far = try TestPlaces.place("far")
+    defer { TestPlaces.remove(far) }
+    let entry = try await kept.backUp()
+    var options = CopyOptions()
+    options.verify = nil
+    #expect(try await CopyJob(source: kept.repository, place: far, options: options).run().checks.isEmpty)
+    let file = try #require(try await kept.repository.files(of: entry.manifest).first { $0.key.hasSuffix("rows.parquet") })
+    let path = TestPlaces.folder(far).appendingPathComponent(file.key)
+    var bytes = try Data(contentsOf: path)
+    bytes[bytes.count / 2] ^= 1
+    try bytes.write(to: path)
+    #expect(try await !CopyJob(source: kept.repository, place: far).run().isSound)
+    // And what is known to be damaged comes again.
+    let mended = try await CopyJob(source: kept.repository, place: far).run()
+    #expect(mended.isSound && mended.repaired == [entry.manifest.id] && mended.files == 1, "\(mended)")
+  }
+
+  /// Healing and copying beside a prune that never stops: whatever manifest stands has its files.
+  @Test func copiesBesidePrunesStayWhole() async throws {
+    let kept = try await TemporaryRepository()
+    let far = try TestPlaces.place("far")
+    defer { TestPlaces.remove(far) }
+    _ = try await kept.backUp()
+    #expect(try await CopyJob(source: kept.repository, place: far).run().isSound)
+    let copy = try await far.open()
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask {
+        while !Task.isCancelled {
+          do {
+            _ = try await copy.withLock(.exclusive, verb: "prune", options: LockOptions(limit: 60)) { try await copy.prune($0, grace: 0) }
+          } catch is LockError {}
+          try await Task.sleep(for: .milliseconds(5))
+        }
+      }
+      for seed in UInt64(2)...6 {
+        _ = try await kept.backUp(seed: seed)
+        let result = try await CopyJob(source: kept.repository, place: far).run()
+        #expect(result.isSound && result.copied.count == 1, "\(result)")
+      }
+      group.cancelAll()
+    }
+    try await Self.requireSound(far, try await kept.repository.catalog().entries.map(\.manifest.id))
   }
 
   private static func files(in folder: URL) throws -> [String] {

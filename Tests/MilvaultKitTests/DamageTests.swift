@@ -76,6 +76,20 @@ import Testing
     #expect(!check.passed && Set(check.lost.map(\.through)) == [segments[0].through, segments[1].through], "\(check)")
   }
 
+  /// A list that is gone takes its partition, and does not stand in the way of telling so.
+  @Test func aLostListIsTold() async throws {
+    let kept = try await DamagedRepository()
+    defer { kept.remove() }
+    let repository = try await Repository.open(LocalObjectStore(root: kept.folder))
+    let entry = try await repository.find(kept.backup)
+    let list = try #require(entry.manifest.collections[0].partitions[0].segmentList)
+    try FileManager.default.removeItem(at: kept.path(of: list))
+    _ = try await Verification(repository: repository).run(entry, level: .rows)
+    await #expect { try await RestoreCheck(repository: repository).run(entry, RestoreOptions()) } throws: { error in
+      if case RestoreError.damagedParts? = error as? RestoreError { "\(error)".contains(list.name) } else { false }
+    }
+  }
+
   /// What is left, and who shares the damage.
   @Test func whatIsLostIsTold() async throws {
     let kept = try await DamagedRepository()

@@ -9,6 +9,7 @@ public struct AuditEntry: Sendable, Codable {
   public struct Place: Sendable, Codable {
     public var name: String
     public var location: String
+    /// Those that stood there; of one that went or changed unexplained, what it was, until it is back or somebody accepts that.
     public var manifests: [ManifestLink]
     /// The number of the newest audit that stood there; nil for none.
     public var ended: Int?
@@ -116,15 +117,28 @@ extension Repository {
         problems.append(.damaged(place(object.key), "it cannot be read (\(error))"))
       }
     }
-    for (one, next) in zip(audits, audits.dropFirst()) where next.entry.number == one.entry.number + 1 && next.entry.previous != one.sha256
-    {
-      problems.append(.damaged(place(next.key), "it does not follow the audit before it, which was changed or put in its place"))
+    // Two machines may have made one of the same number at the same time.
+    let digests = Dictionary(grouping: audits, by: \.entry.number).mapValues { Set($0.map(\.sha256)) }
+    for audit in audits {
+      guard let before = digests[audit.entry.number - 1], let previous = audit.entry.previous, !before.contains(previous) else { continue }
+      problems.append(.damaged(place(audit.key), "it does not follow the audit before it, which was changed or put in its place"))
     }
     return (audits, problems)
   }
 
   package func put(_ audit: SignedAudit) async throws { try await store.put(audit.bytes, at: audit.key) }
 
-  /// Why a manifest is not here: nil if nobody said that it should not be.
-  package func isForgotten(_ backup: String) async throws -> Bool { try await store.info(Self.forgottenKey(backup)) != nil }
+  /// Whether a backup is not here because somebody said so: what stands in its place is its manifest, kept aside, or a tombstone.
+  package func isForgotten(_ link: ManifestLink) async throws -> Bool {
+    let key = Self.forgottenKey(link.id)
+    do {
+      return try await store.reading {
+        let bytes = try await store.read(key)
+        if let tombstone = try? JSONDecoder().decode(Tombstone.self, from: bytes) { return tombstone.id == link.id }
+        return try ManifestFile.open(bytes, id: link.id, place: place(key)).sha256 == link.sha256
+      }
+    } catch let error where (error as? RepositoryError)?.isDamage == true || (error as? StorageError)?.isAboutTheObject == true {
+      return false
+    }
+  }
 }

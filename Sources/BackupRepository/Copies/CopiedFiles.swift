@@ -5,13 +5,14 @@ package import ObjectStorage
 
 extension Repository {
   /// Brings a data file here from another copy. Its bytes are held against its name on the way, and a file that stands here under it is replaced.
-  /// - Throws: `RepositoryError.damaged` naming the other's file, if that is not whole; nothing is written then.
+  /// - Throws: `SourceFailure` if the other's file does not come whole; nothing is written then.
   package func bring(_ file: FileReference, from other: Repository) async throws {
-    try await bring(file, try await other.openHere(file), from: other)
-  }
-
-  /// - Parameter object: the file, opened in the other copy.
-  package func bring(_ file: FileReference, _ object: any ObjectReader, from other: Repository) async throws {
+    let object: any ObjectReader
+    do {
+      object = try await other.openHere(file)
+    } catch {
+      throw try SourceFailure(error)
+    }
     let staged = try stage(file.kind)
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
     defer { buffer.deallocate() }
@@ -19,7 +20,12 @@ extension Repository {
       var offset = 0
       while offset < object.bytes {
         try Task.checkCancellation()
-        let count = try object.read(at: offset, into: buffer)
+        let count: Int
+        do {
+          count = try object.read(at: offset, into: buffer)
+        } catch {
+          throw try SourceFailure(error)
+        }
         if count == 0 { break }
         try staged.write(UnsafeRawBufferPointer(rebasing: buffer[0..<count]))
         offset += count
@@ -32,7 +38,7 @@ extension Repository {
     let finished = staged.finish()
     guard finished.file == file else {
       finished.object.discard()
-      throw RepositoryError.damaged(other.place(file), "its SHA-256 is not its name")
+      throw try SourceFailure(RepositoryError.damaged(other.place(file), "its SHA-256 is not its name"))
     }
     try await finished.object.commit(as: key(of: file))
   }
@@ -59,22 +65,60 @@ extension Repository {
   package func adopt(_ entry: CatalogEntry, bytes: Data, under lock: RepositoryLock) async throws {
     let key = Self.manifestKey(entry.manifest.id)
     try await lock.require()
-    try await store.put(bytes, at: key)
     do {
+      try await store.put(bytes, at: key)
       try await lock.require()
       try await requireStored(bytes, at: key)
+      try Task.checkCancellation()
     } catch {
       // A prune that took this process for dead may have removed files of it.
-      try? await store.delete(key)
+      await withdraw(entry.manifest.id, notCopied: true)
       throw error
     }
     // What said that it is not here. Where nothing may be removed it stays, and the manifest is what counts.
     if try await store.info(Self.forgottenKey(entry.manifest.id)) != nil { try? await store.delete(Self.forgottenKey(entry.manifest.id)) }
   }
 
+  /// Holds backups that were copied against what stands here at the end, and takes those back that lack a file.
+  /// - Returns: what is wrong with them, by id.
+  package func withdrawIncomplete(_ entries: [CatalogEntry]) async throws -> [String: String] {
+    let standing = try await standingFiles()
+    var sound: [FileReference: String?] = [:]
+    var problems: [String: String] = [:]
+    for entry in entries {
+      for head in entry.manifest.heads {
+        if sound[head] == nil {
+          do {
+            let gone = try await alone.fileGroup(head).files.first { standing[key(of: $0)] != $0.bytes }
+            sound[head] = .some(gone.map { "\(place($0)) vanished while the backup was copied" })
+          } catch let error as RepositoryError where error.isDamage {
+            sound[head] = .some(error.description)
+          }
+        }
+        if let problem = sound[head] ?? nil { problems[entry.manifest.id] = problem }
+      }
+      if problems[entry.manifest.id] != nil { await withdraw(entry.manifest.id, notCopied: true) }
+    }
+    return problems
+  }
+
   /// Says that a backup was not brought to this copy, so that a later one that knows it does not take it for lost.
   package func markUnlessThere(_ id: String) async throws {
     for key in [Self.manifestKey(id), Self.forgottenKey(id)] where try await store.info(key) != nil { return }
     try await bury(id, notCopied: true)
+  }
+}
+
+/// What another copy did not give: it is about that one, and not about the place that is written to.
+package struct SourceFailure: Error, CustomStringConvertible {
+  package let description: String
+  /// Whether the file itself is missing or hurt there, and not the way to it.
+  package let isAboutTheFile: Bool
+
+  /// - Throws: a cancellation, which is nobody's failure.
+  init(_ error: any Error) throws {
+    if error is CancellationError { throw error }
+    description = "\(error)"
+    isAboutTheFile = (error as? RepositoryError)?.isDamage ?? (error as? StorageError)?.isAboutTheObject ?? false
   }
 }

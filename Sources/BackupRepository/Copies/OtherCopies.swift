@@ -51,7 +51,7 @@ public actor OtherCopies {
         let value = try await use(copy)
         if seen.insert(file.name).inserted {
           given[candidate.name, default: 0] += 1
-          told("\(repository.place(file)) is missing or damaged; taken from \(candidate.name)")
+          told("\(repository.place(file)) is missing or damaged, or cannot be read; taken from \(candidate.name)")
         }
         return value
       } catch let error as RepositoryError where error.isDamage {
@@ -69,10 +69,17 @@ extension Repository {
     return repository
   }
 
+  /// The repository, where all but data files is kept, and those are read from a copy of it.
+  public func reading(from copy: Repository) -> Repository {
+    var repository = self
+    repository.source = [copy]
+    return repository
+  }
+
   /// The repository by itself: what is proven of it has to be proven here.
   public var alone: Repository {
     var repository = self
-    repository.others = nil
+    (repository.others, repository.source) = (nil, [])
     return repository
   }
 
@@ -88,6 +95,8 @@ extension Repository {
       return found
     }
   }
+
+  package var hasOthers: Bool { others != nil }
 
   /// Whether another copy has a file whole that is damaged here.
   package func isWholeElsewhere(_ file: FileReference) async throws -> Bool {

@@ -144,24 +144,12 @@ extension Repository {
 
   /// The verifications of all backups, and the records that are damaged.
   public func allChecks() async throws -> (checks: [String: [CheckRecord]], damaged: [RepositoryError]) {
-    let (checks, damaged) = try await checks(in: "checks/")
-    return (checks, damaged.map(\.error))
+    try await checks(in: "checks/")
   }
 
-  /// The records that are damaged, where they stand, by backup.
-  package func damagedChecks() async throws -> [String: [String]] {
-    Dictionary(grouping: try await checks(in: "checks/").damaged, by: \.backup).mapValues { $0.map(\.key) }
-  }
-
-  private struct DamagedCheck: Sendable {
-    let backup: String
-    let key: String
-    let error: RepositoryError
-  }
-
-  private func checks(in prefix: String) async throws -> (checks: [String: [CheckRecord]], damaged: [DamagedCheck]) {
+  private func checks(in prefix: String) async throws -> (checks: [String: [CheckRecord]], damaged: [RepositoryError]) {
     var checks: [String: [CheckRecord]] = [:]
-    var damaged: [DamagedCheck] = []
+    var damaged: [RepositoryError] = []
     for (object, bytes) in try await store.read(all: try await store.list(prefix)) {
       let parts = object.key.split(separator: "/").map(String.init)
       guard parts.count == 3 else { continue }
@@ -176,8 +164,7 @@ extension Repository {
       } catch StorageError.notFound {
         continue  // pruned meanwhile
       } catch let error where (error as? StorageError)?.isAboutTheObject != false {
-        let why = error as? RepositoryError ?? .damaged(place(object.key), "it cannot be read (\(error))")
-        damaged.append(DamagedCheck(backup: parts[1], key: object.key, error: why))
+        damaged.append(error as? RepositoryError ?? .damaged(place(object.key), "it cannot be read (\(error))"))
         // In the order of their names, which is that of their times.
         checks[parts[1]]?.removeAll(where: \.passed)
       }

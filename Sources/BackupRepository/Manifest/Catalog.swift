@@ -128,19 +128,27 @@ extension Repository {
     try await requireFiles(of: manifest)
     try await lock?.require()
     let (bytes, sha256) = try ManifestFile.seal(manifest)
-    try await store.put(bytes, at: Self.manifestKey(manifest.id))
     do {
+      try await store.put(bytes, at: Self.manifestKey(manifest.id))
       try await lock?.require()
       try await requireFiles(of: manifest)
       try Task.checkCancellation()
     } catch {
       // Something removed a file at that very moment: a manifest over missing files must not stay.
-      try await store.delete(Self.manifestKey(manifest.id))
-      // Somebody may have seen it.
-      try? await bury(manifest.id)
+      await withdraw(manifest.id)
       throw error
     }
     return CatalogEntry(manifest: manifest, sha256: sha256)
+  }
+
+  /// Takes back a manifest that was written just now. In a task of its own, since this one may be cancelled.
+  /// - Parameter notCopied: whether the backup goes on to be elsewhere.
+  func withdraw(_ id: String, notCopied: Bool? = nil) async {
+    await Task {
+      // The tombstone first: somebody may have seen the manifest. Where nothing can be deleted, verification tells what is missing.
+      try? await bury(id, notCopied: notCopied)
+      try? await store.delete(Self.manifestKey(id))
+    }.value
   }
 
   func requireFiles(of manifest: Manifest) async throws {
@@ -163,17 +171,24 @@ extension Repository {
   }
 
   /// The same by what names them in the manifest.
-  /// - Parameter known: groups that are left out, by their heads.
-  package func fileGroups(of manifest: Manifest, except known: Set<FileReference> = []) async throws -> [FileGroup] {
+  package func fileGroups(of manifest: Manifest) async throws -> [FileGroup] {
     var groups: [FileGroup] = []
-    for collection in manifest.collections {
-      if let golden = collection.golden, !known.contains(golden) { groups.append(FileGroup(head: golden, files: [golden])) }
-      for partition in collection.partitions {
-        guard let list = partition.segmentList, !known.contains(list) else { continue }
-        groups.append(FileGroup(head: list, files: [list] + (try await segments(of: partition)).flatMap(\.files)))
-      }
-    }
+    for head in manifest.heads { groups.append(try await fileGroup(head)) }
     return groups
+  }
+
+  /// - Parameter head: of a manifest's heads.
+  package func fileGroup(_ head: FileReference) async throws -> FileGroup {
+    FileGroup(head: head, files: [head] + (head.kind == .segments ? try await segments(in: head).flatMap(\.files) : []))
+  }
+
+  /// The newest backup that anything here tells of, whether or not it can be read.
+  package func newestKnownBackup() async throws -> String? {
+    let catalog = try await catalog()
+    let there = Set(catalog.entries.map(\.manifest.id) + catalog.problems.map(\.backup))
+    let newest = catalog.newest?.manifest.id
+    let hurt = (catalog.problems + (try await vanishedBackups(there))).map(\.backup)
+    return hurt.filter { $0.prefix(16) >= (newest ?? "").prefix(16) }.max() ?? newest
   }
 }
 

@@ -8,6 +8,11 @@ extension Repository {
   public func segments(of partition: PartitionBackup) async throws -> [Segment] {
     if let chosen = partition.chosen { return chosen }
     guard let file = partition.segmentList else { return [] }
+    return try await segments(in: file)
+  }
+
+  /// The segments that a list names, in key order.
+  func segments(in file: FileReference) async throws -> [Segment] {
     let bytes = try await read(file)
     do {
       return try JSONDecoder().decode(SegmentList.self, from: bytes).segments
@@ -140,7 +145,8 @@ extension Repository {
   /// Opens a data file whose size is as its reference says. One that was brought here whole has the bytes that its name says, too.
   /// Where other copies can step in, all of it is read here first: in the middle of it would be too late.
   func openFile(_ file: FileReference) async throws -> any ObjectReader {
-    try await elsewhere(file) {
+    if let source = source.first { return try await source.openFile(file) }
+    return try await elsewhere(file) {
       let object = try await openHere(file)
       if others != nil, !store.bringsWholeObjects { try await check(object, against: file) }
       return object

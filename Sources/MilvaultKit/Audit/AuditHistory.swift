@@ -3,12 +3,12 @@ import Crypto
 import Foundation
 import ObjectStorage
 
-/// Holds what stands at the places against what the last audit saw there, and keeps what this one sees.
+/// Holds what stands at the places against what the last audits saw there, and keeps what this one sees.
 struct AuditHistory {
   let seen: [AuditJob.Seen]
-  /// nil to keep nothing.
-  let key: Curve25519.Signing.PrivateKey?
-  let memory: URL?
+  let options: AuditOptions
+  /// The address of the repository, by which this machine remembers it.
+  let repository: String
 
   /// Audits that are looked at of each place.
   private static let most = 50
@@ -26,121 +26,144 @@ struct AuditHistory {
     var last: SignedAudit?
     /// The number of the newest at each place.
     var ended: [String: Int] = [:]
+    /// Manifests of each place that went or changed and nobody explained.
+    var unexplained: [String: [ManifestLink]] = [:]
   }
 
   func compare() async throws -> Comparison {
-    var breaches: [Breach] = []
-    var notes: [String] = []
-    var ends: [(seen: AuditJob.Seen, last: SignedAudit?)] = []
-    var all = [remembered].compactMap(\.self)
+    var found = Comparison()
+    var all = [try remembered()].compactMap(\.self)
+    if let known = all.first, let id = seen.first?.repository.id, known.entry.repository != id {
+      found.breaches.append(
+        breach(
+          "\(repository) is another repository (\(id.prefix(8))) than at audit \(known.entry.number) (\(known.entry.repository.prefix(8)))",
+          "if you made a new one there, say so once by milvault audit --accept"))
+      all = []
+    }
     for one in seen {
-      // The repository's own look at its manifests.
-      for problem in one.catalog.problems {
-        breaches.append(breach("\(one.place.name): \(problem.error)", "milvault heal --at \(one.place.name)"))
+      // The place's own look at itself.
+      for error in one.catalog.problems.map(\.error) + one.losses {
+        found.breaches.append(breach("\(one.place.name): \(error)", "milvault heal --at \(one.place.name)"))
       }
       let (audits, problems) = try await one.repository.audits(most: Self.most)
-      for problem in problems { breaches.append(breach("\(one.place.name): \(problem)", Self.look(one))) }
-      let trusted = audits.filter { isTrusted($0) }
-      breaches += gaps(trusted, one)
+      for problem in problems { found.breaches.append(breach("\(one.place.name): \(problem)", Self.look(one))) }
+      let trusted = audits.filter(isTrusted)
+      found.breaches += gaps(trusted, one)
+      found.ended[one.place.name] = trusted.last?.entry.number
       all += trusted
-      if let stranger = audits.last(where: { !isTrusted($0) }) {
-        breaches.append(
+      // One before our own was told of by that.
+      if let stranger = audits.last(where: { !isTrusted($0) }), stranger.entry.time > trusted.last?.entry.time ?? Timestamp(.distantPast) {
+        found.breaches.append(
           breach(
             "\(one.place.name): audit \(stranger.entry.number) was signed by another key (\(Self.fingerprint(stranger.signer))): another machine audits, or somebody forged it",
             "give all that audit the same key (audit.keyFile in milvault.yaml); if none of them made it, treat \(one.place.name) as tampered with"
           ))
       }
-      ends.append((one, trusted.last))
     }
     all.sort { ($0.entry.number, $0.entry.time) < ($1.entry.number, $1.entry.time) }
-    guard let last = all.last else {
-      notes.append("this is the first audit: from now on it shows when a history shrinks or a manifest changes")
-      return Comparison(breaches: breaches, notes: notes)
+    found.last = all.last
+    guard !all.isEmpty else {
+      if found.breaches.isEmpty { found.notes.append("this is the first audit: from now on it shows when a history shrinks or a manifest changes") }
+      return found
     }
-    for (one, end) in ends {
-      guard let seen = all.last(where: { audit in audit.entry.places.contains { $0.name == one.place.name } }),
-        let before = seen.entry.places.first(where: { $0.name == one.place.name })
-      else {
-        notes.append("\(one.place.name) takes part for the first time")
-        continue
-      }
-      if (end?.entry.number ?? 0) < seen.entry.number {
-        let what = end.map { "ends with audit \($0.entry.number)" } ?? "has no audit any more"
-        breaches.append(
-          breach(
-            "\(one.place.name) \(what), and took part in audit \(seen.entry.number): it was set back to an earlier state", Self.look(one)))
-      }
-      try await compare(one, with: before, of: seen, &breaches, &notes)
+    for one in seen { try await compare(one, with: all, &found) }
+    return found
+  }
+
+  /// A place with the newest audit that it took part in.
+  private func compare(_ one: AuditJob.Seen, with all: [SignedAudit], _ found: inout Comparison) async throws {
+    let name = one.place.name
+    guard let audit = all.last(where: { audit in audit.entry.places.contains { $0.name == name } }),
+      let before = audit.entry.places.first(where: { $0.name == name })
+    else {
+      found.notes.append("\(name) takes part for the first time")
+      return
     }
-    let ended = ends.compactMap { one, end in end.map { (one.place.name, $0.entry.number) } }
-    return Comparison(breaches: breaches, notes: notes, last: last, ended: Dictionary(ended, uniquingKeysWith: { $1 }))
+    let ended = found.ended[name] ?? 0
+    if ended < before.ended ?? 0 {
+      let what = ended == 0 ? "has no audit any more" : "ends with audit \(ended)"
+      found.breaches.append(
+        breach("\(name) \(what), and audit \(audit.entry.number) found number \(before.ended ?? 0) there: it was set back to an earlier state", Self.look(one)))
+    } else if ended < audit.entry.number {
+      found.notes.append("\(name) does not have audit \(audit.entry.number): it was not kept there, or removed")
+    }
+    let when = "at audit \(audit.entry.number) (\(audit.entry.time.text.prefix(16)))"
+    let standing = Dictionary(one.catalog.entries.map { ($0.manifest.id, $0.sha256) }, uniquingKeysWith: { $1 })
+    let hurt = Set(one.catalog.problems.map(\.backup))
+    var forgotten: [String] = []
+    for link in before.manifests where standing[link.id] != link.sha256 {
+      if standing[link.id] == nil {
+        if try await one.repository.isForgotten(link) {
+          forgotten.append(link.id)
+          continue
+        }
+        // Damage was told above.
+        if !hurt.contains(link.id) {
+          found.breaches.append(
+            breach("\(name): backup \(link.id) was there \(when), and nobody forgot it", "milvault heal --at \(name)"))
+        }
+      } else {
+        found.breaches.append(
+          breach("\(name): the manifest of backup \(link.id) is another than \(when), and manifests never change", Self.look(one)))
+      }
+      found.unexplained[name, default: []].append(link)
+    }
+    if let newest = before.manifests.map(\.id).max(), forgotten.contains(newest), (standing.keys.max() ?? "") < newest {
+      found.breaches.append(
+        breach("\(name): the newest backup, \(newest), was forgotten since the last audit", "milvault undelete \(newest) --at \(name), if it was not you"))
+    }
+    if !forgotten.isEmpty {
+      let ids = forgotten.sorted().prefix(10).joined(separator: ", ")
+      found.notes.append("\(name): \(forgotten.count) backups were forgotten since the last audit: \(ids)\(forgotten.count > 10 ? ", …" : "")")
+    }
   }
 
   /// Audits that a place had and has no more: what an audit found there as the newest, the one before it has to be. A loss that an audit told of is
   /// not told again.
   private func gaps(_ audits: [SignedAudit], _ one: AuditJob.Seen) -> [AuditReport.Breach] {
     zip(audits, audits.dropFirst()).compactMap { before, next in
-      guard let ended = next.entry.places.first(where: { $0.name == one.place.name })?.ended, ended > before.entry.number else {
-        return nil
-      }
+      guard let ended = next.entry.places.first(where: { $0.name == one.place.name })?.ended, ended > before.entry.number,
+        next.entry.number > before.entry.number
+      else { return nil }
       return breach("\(one.place.name): audits \(before.entry.number + 1) to \(ended) are missing", Self.look(one))
     }
   }
 
-  /// Each manifest that stood there stands there still, to the byte, or was forgotten.
-  private func compare(
-    _ one: AuditJob.Seen, with before: AuditEntry.Place, of last: SignedAudit, _ breaches: inout [AuditReport.Breach],
-    _ notes: inout [String]
-  ) async throws {
-    let standing = Dictionary(one.catalog.entries.map { ($0.manifest.id, $0.sha256) }, uniquingKeysWith: { $1 })
-    let hurt = Set(one.catalog.problems.map(\.backup))
-    var forgotten = 0
-    for link in before.manifests {
-      if standing[link.id] == link.sha256 || (standing[link.id] == nil && hurt.contains(link.id)) { continue }
-      if standing[link.id] != nil {
-        breaches.append(
-          breach(
-            "\(one.place.name): the manifest of backup \(link.id) is another than at audit \(last.entry.number) (\(last.entry.time.text.prefix(16))), and manifests never change",
-            Self.look(one)))
-      } else if try await one.repository.isForgotten(link.id) {
-        forgotten += 1
-      } else {
-        breaches.append(
-          breach(
-            "\(one.place.name): backup \(link.id) was there at audit \(last.entry.number) (\(last.entry.time.text.prefix(16))), and nobody forgot it",
-            "milvault heal --at \(one.place.name)"))
-      }
-    }
-    if forgotten > 0 { notes.append("\(one.place.name): \(forgotten) backups were forgotten since the last audit") }
-  }
-
   private static func look(_ one: AuditJob.Seen) -> String {
-    "see who can write to \(one.repository.store.location); milvault diff and milvault verify --all --at \(one.place.name) tell what is left"
+    "see who can write to \(one.repository.store.location); milvault verify --all --at \(one.place.name) tells what is left. If it was you: milvault audit --accept"
   }
 
-  /// Where the last audit of this repository is remembered.
-  private var memoryFile: URL? { seen.first.flatMap { one in memory?.appendingPathComponent("\(one.repository.id).json") } }
-
-  private var remembered: SignedAudit? {
-    guard let memoryFile, let bytes = FileManager.default.contents(atPath: memoryFile.path) else { return nil }
-    return (try? SignedAudit(bytes, place: memoryFile.path)).flatMap { isTrusted($0) ? $0 : nil }
-  }
-
-  private func isTrusted(_ audit: SignedAudit) -> Bool { key == nil || audit.signer == key?.publicKey.rawRepresentation }
+  private func isTrusted(_ audit: SignedAudit) -> Bool { options.key == nil || audit.signer == options.key?.publicKey.rawRepresentation }
 
   static func fingerprint(_ key: Data) -> String { SHA256.hash(data: key).prefix(6).map { String(format: "%02x", $0) }.joined() }
 
-  /// Keeps this audit at every place.
-  /// - Parameter ended: the newest audit that stands at each place.
+  // MARK: What is kept
+
+  /// Where the last audit of this repository is remembered: by its address, so that another one there is seen.
+  private var memoryFile: URL? {
+    let name = SHA256.hash(data: Data(repository.utf8)).prefix(8).map { String(format: "%02x", $0) }.joined()
+    return options.memory?.appendingPathComponent("\(name).json")
+  }
+
+  private func remembered() throws -> SignedAudit? {
+    guard let memoryFile, FileManager.default.fileExists(atPath: memoryFile.path) else { return nil }
+    let bytes = try Data(contentsOf: memoryFile)
+    return (try? SignedAudit(bytes, place: memoryFile.path)).flatMap { isTrusted($0) ? $0 : nil }
+  }
+
+  /// Keeps this audit at every place, and here.
   /// - Returns: its number; nil if none was to be kept.
-  func keep(after last: SignedAudit?, _ ended: [String: Int], told notes: inout [String]) async throws -> Int? {
-    guard let key, let repository = seen.first?.repository else { return nil }
+  func keep(_ found: Comparison, told notes: inout [String]) async throws -> Int? {
+    guard options.isKept, let key = options.key, let id = seen.first?.repository.id else { return nil }
+    // What nobody explained is asked for again by the next audit.
     let entry = AuditEntry(
-      after: last, repository: repository.id,
+      after: found.last, repository: id,
       places: seen.map { one in
-        .init(
+        let carried = options.accepts ? [] : found.unexplained[one.place.name] ?? []
+        let standing = one.catalog.entries.map { ManifestLink(id: $0.manifest.id, sha256: $0.sha256) }
+        return .init(
           name: one.place.name, location: one.repository.store.location,
-          manifests: one.catalog.entries.map { ManifestLink(id: $0.manifest.id, sha256: $0.sha256) }, ended: ended[one.place.name])
+          manifests: standing.filter { link in !carried.contains { $0.id == link.id } } + carried, ended: found.ended[one.place.name])
       })
     let signed = try SignedAudit(entry, key: key)
     for one in seen {
@@ -150,7 +173,7 @@ struct AuditHistory {
         notes.append("the audit could not be kept at \(one.place.name): \(error)")
       }
     }
-    if let memory, let memoryFile {
+    if let memory = options.memory, let memoryFile {
       do {
         try FileManager.default.createDirectory(at: memory, withIntermediateDirectories: true)
         try signed.bytes.write(to: memoryFile, options: .atomic)

@@ -15,7 +15,7 @@ struct AuditRules {
 
   func breaches() -> [AuditReport.Breach] {
     reachable()
-      + (backups.isEmpty ? [nothing()] : newest.flatMap { threeTwoOne($0) + verified($0) + recovery($0) } + drills() + restoreTime())
+      + (backups.isEmpty ? [nothing()] : newest.flatMap { threeTwoOne($0) + verified($0) + recovery($0) } + olderDamage() + drills() + restoreTime())
   }
 
   private func nothing() -> AuditReport.Breach {
@@ -64,10 +64,25 @@ struct AuditRules {
       if copy.isDamaged {
         return .init(rule: .verified, what: "\(words(backup)) is damaged at \(copy.place)", mend: "milvault heal --at \(copy.place)")
       }
+      if let every = objectives.reverifyEvery?.seconds, let proven = copy.proven, now.timeIntervalSince(proven.date) > every {
+        return .init(
+          rule: .verified,
+          what: "\(words(backup)) was verified at \(copy.place) \(Self.age(now.timeIntervalSince(proven.date))) ago; reverifyEvery is \(DurationText.words(every))",
+          mend: "milvault verify \(backup.id) --at \(copy.place)")
+      }
       guard copy.proof == nil else { return nil }
       return .init(
         rule: .verified, what: "\(words(backup)) was never verified at \(copy.place)",
         mend: "milvault verify \(backup.id) --at \(copy.place)")
+    }
+  }
+
+  /// Older backups are not asked for proof; damage that is known is told all the same.
+  private func olderDamage() -> [AuditReport.Breach] {
+    backups.filter { !$0.isNewest }.flatMap { backup in
+      backup.copies.filter(\.isDamaged).map {
+        .init(rule: .verified, what: "\(words(backup)) is damaged at \($0.place)", mend: "milvault heal --at \($0.place)")
+      }
     }
   }
 
@@ -79,7 +94,8 @@ struct AuditRules {
   /// The newest backup of the same deployment and collections at each site is young enough.
   private func recovery(_ backup: AuditReport.Backup) -> [AuditReport.Breach] {
     guard let rpo = objectives.rpo?.seconds else { return [] }
-    let same = backups.filter { $0.label == backup.label && $0.collections == backup.collections }
+    let wanted = Set(backup.collections)
+    let same = backups.filter { $0.label == backup.label && wanted.isSubset(of: $0.collections) }
     return bySite().compactMap { site, places in
       let names = Set(places.map(\.name))
       let here = same.filter { one in one.copies.contains { names.contains($0.place) && !$0.isDamaged } }
@@ -109,7 +125,8 @@ struct AuditRules {
   /// From two sites at least a restore is in time.
   private func restoreTime() -> [AuditReport.Breach] {
     guard let rto = objectives.rto?.seconds else { return [] }
-    let inTime = bySite().filter { $0.places.contains { ($0.restoreSeconds?.likely ?? .infinity) <= rto } }
+    let sites = bySite().filter { $0.places.contains { $0.site != nil } }
+    let inTime = sites.filter { $0.places.contains { ($0.restoreSeconds?.likely ?? .infinity) <= rto } }
     guard inTime.count < 2 else { return [] }
     let from = inTime.isEmpty ? "from no site" : "from \(inTime[0].site) only"
     return [

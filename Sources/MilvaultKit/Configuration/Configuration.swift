@@ -96,6 +96,8 @@ public struct Configuration: Sendable, Codable {
     public var rpo: DurationText?
     /// How long ago the last drill may be.
     public var drillEvery: DurationText?
+    /// How long ago the last verification of the newest backup may be, at each place.
+    public var reverifyEvery: DurationText?
 
     public init() {}
   }
@@ -213,7 +215,7 @@ public struct Configuration: Sendable, Codable {
       "milvus": ["label", "uri", "tokenEnv", "database", "ca", "medium", "site"],
       "repository": place, "copies": place.union(["name", "keep"]), "keep": retention,
       "transfer": ["limitUpload", "limitDownload"],
-      "change": ["incrementalBelow", "differentialBelow", "fullEvery", "writeLag"], "objectives": ["rpo", "rto", "drillEvery"],
+      "change": ["incrementalBelow", "differentialBelow", "fullEvery", "writeLag"], "objectives": ["rpo", "rto", "drillEvery", "reverifyEvery"],
       "audit": ["keyFile"],
     ]
     guard let top = try Yams.load(yaml: text) as? [String: Any] else { return ["no sections like milvus: and repository:"] }
@@ -303,8 +305,8 @@ public struct Configuration: Sendable, Codable {
     #   writeLag: 10m
 
     # What `milvault audit` and `milvault estimate restore` hold against: how old the newest backup may be, how long a restore may take, how long ago
-    # the last drill may be.
-    # objectives: { rpo: 24h, rto: 2h, drillEvery: 30d }
+    # the last drill and the last verification may be.
+    # objectives: { rpo: 24h, rto: 2h, drillEvery: 30d, reverifyEvery: 30d }
 
     # The key that audits are signed with; by default in the user's data folder. It does not belong where backups are.
     # audit: { keyFile: /etc/milvault/audit.key }

@@ -6,6 +6,10 @@ public enum CopyError: Error, CustomStringConvertible {
   case wouldBePlain(String)
   /// Its manifest of a backup is another than the repository's.
   case differs(String, backup: String)
+  /// The newest backup was asked for, and the repository, which would know, cannot be asked: why, and what the copies have.
+  case newestUnknown(String, [String])
+  /// Two names for one place.
+  case samePlace(String, String)
 
   public var description: String {
     switch self {
@@ -13,6 +17,10 @@ public enum CopyError: Error, CustomStringConvertible {
       "what is at \(location) is another repository, not a copy of this one: give \(name) a place of its own"
     case .wouldBePlain(let name):
       "the repository is encrypted, and nothing says a passphrase for \(name). Give it one (passphraseEnv, passphraseFile or passphraseCommand), or say that it is to be plain (encrypt: false)"
+    case .newestUnknown(let why, let offers):
+      "which backup is the newest is not known: \(why). "
+        + (offers.isEmpty ? "No copy can be asked either" : "There is \(offers.joined(separator: ", ")): name it by its id, or say --at")
+    case .samePlace(let one, let other): "\(one) and \(other) are one and the same place, which is no copy of itself"
     case .differs(let name, let backup):
       "the manifest of backup \(backup) at \(name) is not the one that is here, and manifests never change: one of them was tampered with"
     }

@@ -104,6 +104,7 @@ public struct CopyJob: Sendable {
     progress.begin("copying to \(place.name)", total: plan.bytes, unit: "bytes")
     let onPurpose = Set(try await source.forgotten().map(\.id) + source.catalog().entries.map(\.manifest.id))
     var failed: [FileReference: String] = [:]
+    var adopted: [CatalogEntry] = []
     var verifiable: [CatalogEntry] = []
     for item in plan.items {
       let id = item.entry.manifest.id
@@ -126,15 +127,29 @@ public struct CopyJob: Sendable {
         continue
       }
       if !item.isThere {
+        let bytes: Data
+        do {
+          bytes = try await source.manifestBytes(of: item.entry)
+        } catch StorageError.notFound {
+          result.leftOut.append(id)  // forgotten meanwhile
+          continue
+        }
         // Before the manifest: it would say that one is lost.
         if let previous = item.entry.manifest.previous?.id, onPurpose.contains(previous) { try await copy.markUnlessThere(previous) }
-        try await copy.adopt(item.entry, bytes: try await source.manifestBytes(of: item.entry), under: lock)
-        result.copied.append(id)
+        try await copy.adopt(item.entry, bytes: bytes, under: lock)
+        adopted.append(item.entry)
       } else if !item.missing.isEmpty {
         result.repaired.append(id)
       }
       result.standing += 1
-      if !item.isThere || !item.missing.isEmpty { verifiable.append(item.entry) }
+      if !item.isThere || !item.missing.isEmpty || item.isUnproven { verifiable.append(item.entry) }
+    }
+    if !adopted.isEmpty {
+      let withdrawn = try await copy.withdrawIncomplete(adopted)
+      for (id, problem) in withdrawn.sorted(by: { $0.key < $1.key }) { result.problems.append("backup \(id) was not copied: \(problem)") }
+      result.standing -= withdrawn.count
+      result.copied = adopted.map(\.manifest.id).filter { withdrawn[$0] == nil }
+      verifiable.removeAll { withdrawn[$0.manifest.id] != nil }
     }
     result.seconds = watch.seconds
     guard let level = options.verify else { return result }
@@ -149,8 +164,8 @@ public struct CopyJob: Sendable {
   private func damage(of file: FileReference, to copy: Repository) async throws -> String? {
     do {
       try await copy.bring(file, from: source)
-    } catch let error as RepositoryError where error.isDamage {
-      return error.description
+    } catch let failure as SourceFailure where failure.isAboutTheFile {
+      return failure.description
     }
     progress.add(file.bytes, bytes: file.bytes)
     return nil

@@ -10,6 +10,8 @@ public struct CopyPlan: Sendable {
     var missing: [FileReference] = []
     /// Whether its manifest is there.
     let isThere: Bool
+    /// Whether it is there, and no check has proven it.
+    var isUnproven = false
     /// Why it cannot be copied, if it cannot.
     var problem: String?
   }
@@ -85,18 +87,21 @@ struct CopyPlanner {
     var known: Set<FileReference> = []
     var hurt: [FileReference: String] = [:]
     var coming: Set<FileReference> = []
+    let checks = try await copy?.allChecks().checks ?? [:]
     for entry in chosen {
-      var item = CopyPlan.Item(entry: entry, isThere: standing.contains(entry.manifest.id))
+      let id = entry.manifest.id
+      var item = CopyPlan.Item(entry: entry, isThere: standing.contains(id))
+      item.isUnproven = item.isThere && checks[id]?.proof == nil
       if unreadable.contains(entry.manifest.id) { item.problem = "its manifest there is damaged" }
-      do {
-        for group in try await source.fileGroups(of: entry.manifest, except: known) {
-          known.insert(group.head)
-          for file in group.files where isMissing(file) && coming.insert(file).inserted { item.missing.append(file) }
+      for head in entry.manifest.heads where known.insert(head).inserted {
+        do {
+          let files = try await source.fileGroup(head).files
+          for file in files where isMissing(file) && coming.insert(file).inserted { item.missing.append(file) }
+        } catch let error as RepositoryError where error.isDamage {
+          hurt[head] = error.description
+        } catch let error as StorageError where error.isAboutTheObject {
+          hurt[head] = "\(error)"
         }
-      } catch let error as RepositoryError where error.isDamage {
-        for head in entry.manifest.heads where !known.contains(head) { hurt[head] = error.description }
-      } catch let error as StorageError where error.isAboutTheObject {
-        for head in entry.manifest.heads where !known.contains(head) { hurt[head] = "\(error)" }
       }
       item.problem = item.problem ?? entry.manifest.heads.lazy.compactMap { hurt[$0] }.first
       plan.items.append(item)

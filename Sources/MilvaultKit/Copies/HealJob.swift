@@ -50,17 +50,29 @@ public struct HealJob: Sendable {
       return false
     }
     let (started, soFar) = (Timestamp.now, result)
-    result = try await repository.withLock(
-      .shared, verb: "heal", options: LockOptions(wait: 600), told: { progress.tell("\(place.name): \($0.words)") }
-    ) { lock in
-      try await heal(repository, usable, under: lock, soFar)
+    do {
+      result = try await repository.withLock(
+        .shared, verb: "heal", options: LockOptions(wait: 600), told: { progress.tell("\(place.name): \($0.words)") }
+      ) { lock in
+        try await heal(repository, usable, under: lock, soFar)
+      }
+    } catch {
+      await record(RunRecord(verb: "heal", started: started, outcome: .failed, error: "\(error)"), in: repository)
+      throw error
     }
-    var run = RunRecord(
-      verb: "heal", started: started, outcome: result.unrepaired.isEmpty ? .done : .damage,
-      error: result.unrepaired.isEmpty ? nil : result.unrepaired.joined(separator: "; "), bytes: result.bytes)
+    let isWhole = result.unrepaired.isEmpty
+    await record(
+      RunRecord(
+        verb: "heal", started: started, outcome: isWhole ? .done : .damage,
+        error: isWhole ? nil : result.unrepaired.joined(separator: "; "), bytes: result.bytes), in: repository)
+    return result
+  }
+
+  /// That it cannot be kept changes nothing.
+  private func record(_ run: RunRecord, in repository: Repository) async {
+    var run = run
     run.copy = place.name
     try? await repository.record(run)
-    return result
   }
 
   private func openSources() async throws -> [Source] {
@@ -85,10 +97,13 @@ public struct HealJob: Sendable {
     do {
       return try await place.open()
     } catch let error as RepositoryError where error.isDamage {
-      let store = try await place.store()
-      guard let source = sources.first, try await Repository.repairDescription(in: store, asCopyOf: source.repository) else { throw error }
-      result.description = true
-      return try await place.open()
+      let (store, passphrase) = (try await place.store(), try await place.passphrase())
+      for source in sources
+      where try await Repository.repairDescription(in: store, asCopyOf: source.repository, passphrase: passphrase) {
+        result.description = true
+        return try await place.open()
+      }
+      throw error
     }
   }
 
@@ -98,8 +113,17 @@ public struct HealJob: Sendable {
     var result = soFar
     try await healManifests(of: repository, sources, under: lock, &result)
     let verification = Verification(repository: repository, progress: progress)
-    let damagedRecords = try await repository.damagedChecks()
-    for entry in try await repository.catalog().entries {
+    let catalog = try await repository.catalog()
+    // Two manifests of one id: which is right, nobody here can tell.
+    for entry in catalog.entries {
+      for source in sources where source.entries.contains(where: { $0.manifest.id == entry.manifest.id && $0.sha256 != entry.sha256 }) {
+        result.unrepaired.append("\(CopyError.differs(source.name, backup: entry.manifest.id))")
+      }
+    }
+    for entry in catalog.entries {
+      // As deep as whatever found damage there, so that this takes it back.
+      let found = try await repository.checks(of: entry.manifest.id).standingFailures.filter { !$0.findings.isEmpty }
+      let level = ([level] + found.map { min($0.level, .rows) }).max() ?? level
       var check = try await verification.run(entry, level: level)
       // A list that comes back may name files that are damaged too.
       for _ in 0..<3 where !check.findings.isEmpty {
@@ -108,8 +132,9 @@ public struct HealJob: Sendable {
       }
       result.checks.append(check)
       for finding in check.findings { result.unrepaired.append("backup \(entry.manifest.id): \(finding.problem)") }
-      // What a damaged record of a check may have said is said anew now.
-      if check.passed { for key in damagedRecords[entry.manifest.id] ?? [] { try? await repository.store.delete(key) } }
+    }
+    for error in try await repository.allChecks().damaged {
+      result.unrepaired.append("\(error.place): no other place can tell what it said. `milvault verify` makes new ones; remove it then")
     }
     return result
   }
@@ -121,7 +146,8 @@ public struct HealJob: Sendable {
     let catalog = try await repository.catalog()
     let there = Set(catalog.entries.map(\.manifest.id) + catalog.problems.map(\.backup))
     let links = Dictionary(catalog.entries.compactMap { $0.manifest.previous.map { ($0.id, $0.sha256) } }, uniquingKeysWith: { $1 })
-    let vanished = try await repository.vanishedBackups(there) + lost(there, in: repository, sources)
+    let vanished = try await repository.vanishedBackups(there)
+    for line in try await unknown(there.union(vanished.map(\.backup)), in: repository, sources) { result.unrepaired.append(line) }
     var seen: Set<String> = []
     for problem in catalog.problems + vanished where seen.insert(problem.backup).inserted {
       let id = problem.backup
@@ -135,10 +161,15 @@ public struct HealJob: Sendable {
         result.unrepaired.append("\(problem.error); the other places do not agree on it: one of them was tampered with")
         continue
       }
+      if links[id] == nil, offers.count == 1 {
+        progress.tell("\(place.name): that the manifest of backup \(id) is as it was, only \(source.name) says")
+      }
       // The files first: a manifest over missing ones must not stand.
       var missing: [String] = []
-      for file in try await source.repository.files(of: entry.manifest) where try await !repository.isWholeAnywhere(file) {
-        if try await !bring(file, to: repository, sources, under: lock, &result) { missing.append(file.name) }
+      for head in entry.manifest.heads {
+        for file in try await source.repository.fileGroup(head).files where try await !repository.isWholeAnywhere(file) {
+          if try await !bring(file, to: repository, sources, under: lock, &result) { missing.append(file.name) }
+        }
       }
       guard missing.isEmpty else {
         result.unrepaired.append("\(problem.error); \(missing.count) files of it are whole nowhere, \(missing[0]) for one")
@@ -150,14 +181,15 @@ public struct HealJob: Sendable {
     }
   }
 
-  /// Backups that copies have and the repository has not: they were made here, and nobody forgot them.
-  private func lost(_ there: Set<String>, in repository: Repository, _ sources: [Source]) async throws -> [Catalog.Problem] {
+  /// Backups that copies have and the repository knows nothing of: whether they were made here and lost with all that told of them, or put there by
+  /// somebody, is not to be guessed.
+  private func unknown(_ known: Set<String>, in repository: Repository, _ sources: [Source]) async throws -> [String] {
     guard place.isRepository else { return [] }
-    let known = there.union(try await repository.forgotten().map(\.id))
+    let here = known.union(try await repository.forgotten().map(\.id))
+    var seen: Set<String> = []
     return sources.flatMap { source in
-      source.entries.map(\.manifest.id).filter { !known.contains($0) }.map { id in
-        Catalog.Problem(
-          backup: id, error: .damaged(repository.place("backups/\(id).json"), "it is gone, and \(source.name) has a copy of it"))
+      source.entries.map(\.manifest.id).filter { !here.contains($0) && seen.insert($0).inserted }.map {
+        "\(source.name) has backup \($0), which nothing here tells of. If it is yours: `milvault copy \($0) --at \(source.name) --to \(place.name)`"
       }
     }
   }
@@ -184,9 +216,11 @@ public struct HealJob: Sendable {
     var found: [String: FileReference] = [:]
     for head in manifest.heads where names.contains(head.name) { found[head.name] = head }
     for one in [repository] + sources.map(\.repository) where found.count < names.count {
-      do {
-        for file in try await one.files(of: manifest) where names.contains(file.name) { found[file.name] = file }
-      } catch let error where error is RepositoryError || error is StorageError {}
+      for head in manifest.heads {
+        do {
+          for file in try await one.fileGroup(head).files where names.contains(file.name) { found[file.name] = file }
+        } catch let error where error is RepositoryError || error is StorageError {}
+      }
     }
     return found.values.sorted { $0.name < $1.name }
   }
@@ -197,10 +231,10 @@ public struct HealJob: Sendable {
   ) async throws -> Bool {
     for source in sources {
       try await lock.require()
-      guard let object = try await opened(file, in: source) else { continue }
       do {
-        try await repository.bring(file, object, from: source.repository)
-      } catch let error as RepositoryError where error.isDamage {
+        try await repository.bring(file, from: source.repository)
+      } catch let failure as SourceFailure {
+        if !failure.isAboutTheFile { progress.tell("\(file.name) did not come from \(source.name): \(failure)") }
         continue
       }
       result.files.append((file.name, source.name))
@@ -208,16 +242,5 @@ public struct HealJob: Sendable {
       return true
     }
     return false
-  }
-
-  /// - Returns: nil if it does not come from there.
-  private func opened(_ file: FileReference, in source: Source) async throws -> (any ObjectReader)? {
-    do {
-      return try await source.repository.openHere(file)
-    } catch let error as RepositoryError where error.isDamage {
-    } catch let error as StorageError {
-      progress.tell("\(file.name) did not come from \(source.name): \(error)")
-    }
-    return nil
   }
 }

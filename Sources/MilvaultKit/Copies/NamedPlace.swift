@@ -75,6 +75,7 @@ public struct NamedPlace: Sendable {
       copy = try await Repository.create(in: try await store(), passphrase: passphrase, asCopyOf: original)
     }
     guard copy.id == original.id else { throw CopyError.anotherRepository(name, copy.store.location) }
+    guard copy.isEncrypted || !original.isEncrypted || mayBePlain else { throw CopyError.wouldBePlain(name) }
     return copy
   }
 }

@@ -45,15 +45,20 @@ public struct RestoreCheck: Sendable {
   /// The damaged files that another copy has whole: the restore takes them from there.
   private func wholeElsewhere(_ check: CheckRecord, _ manifest: Manifest) async throws -> Set<String> {
     let damaged = Set(check.findings.compactMap(\.file))
-    guard !damaged.isEmpty else { return [] }
+    guard repository.hasOthers, !damaged.isEmpty else { return [] }
     var whole: Set<String> = []
-    for file in try await repository.files(of: manifest) where damaged.contains(file.name) {
-      if try await repository.isWholeElsewhere(file) { whole.insert(file.name) }
-    }
-    // What a damaged list names was not looked at.
-    for group in try await repository.fileGroups(of: manifest) where whole.contains(group.head.name) {
-      for file in group.files where !whole.contains(file.name) {
-        if try await !repository.isWholeAnywhere(file) { whole.remove(group.head.name) }
+    for head in manifest.heads {
+      if damaged.contains(head.name) {
+        guard try await repository.isWholeElsewhere(head) else { continue }
+        whole.insert(head.name)
+      }
+      for file in try await repository.fileGroup(head).files.dropFirst() where !whole.contains(file.name) {
+        if damaged.contains(file.name) {
+          if try await repository.isWholeElsewhere(file) { whole.insert(file.name) }
+        } else if whole.contains(head.name), try await !repository.isWholeAnywhere(file) {
+          // What a damaged list names was not looked at.
+          whole.remove(head.name)
+        }
       }
     }
     return whole

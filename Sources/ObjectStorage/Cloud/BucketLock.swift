@@ -75,7 +75,7 @@ struct BucketLock {
     func parameter(_ name: String) -> String? { parts.queryItems?.first { $0.name == name }?.value }
     let region = parameter("region") ?? given ?? "us-east-1"
     let (host, path): (String, String)
-    if let endpoint = parameter("endpoint_override") {
+    if let endpoint = address.endpoint {
       (host, path) = address.virtualHosts ? ("\(bucket).\(endpoint)", "/") : (endpoint, "/\(bucket)")
     } else {
       (host, path) = ("\(bucket).s3.\(region).amazonaws.com", "/")

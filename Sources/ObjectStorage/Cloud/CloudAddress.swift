@@ -88,6 +88,9 @@ public struct CloudAddress: Sendable, Hashable {
     location = ([scheme.rawValue + "://" + before + host] + prefix).joined(separator: "/")
   }
 
+  /// The host that is asked; nil for the cloud's own.
+  var endpoint: String? { URLComponents(string: arrowURL)?.queryItems?.first { $0.name == "endpoint_override" }?.value }
+
   /// An endpoint with its scheme, as Amazon's own tools take it, is Arrow's endpoint and scheme.
   private static func endpoint(_ name: String, _ value: String) -> [URLQueryItem] {
     guard name == "endpoint_override", let at = value.range(of: "://") else { return [URLQueryItem(name: name, value: value)] }

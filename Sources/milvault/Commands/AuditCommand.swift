@@ -13,8 +13,8 @@ struct AuditCommand: MilvaultCommand {
       drillEvery, of the last drill at each site (milvault verify --level restore --at NAME); rto, of the estimated time of a restore, from two
       sites at least. Nothing is verified anew.
       Each audit keeps at every place which manifests it saw everywhere, in a chain that is signed with a key of this machine. The next one tells of
-      manifests that changed or went without being forgotten, and of places that were set back to an earlier state. Keep a copy of the key; it does
-      not belong where backups are.
+      manifests that changed or went without being forgotten, until they are back or --accept is said, and of places that were set back to an
+      earlier state. Keep a copy of the key; it does not belong where backups are.
       Exit codes: 0 all rules hold, 2 one is broken, 1 the audit could not be done.
 
       EXAMPLES
@@ -28,7 +28,11 @@ struct AuditCommand: MilvaultCommand {
   @Flag(help: "Keep nothing of this audit.")
   var noRecord = false
 
+  @Flag(help: "Take what is missing or changed for right from now on: it is told this time, and not again.")
+  var accept = false
+
   func validate() throws {
+    if accept, noRecord { throw ValidationError("--accept is kept by this audit: leave --no-record out") }
     if common.at != nil { throw ValidationError("an audit is about all places: leave --at out") }
   }
 
@@ -44,8 +48,12 @@ struct AuditCommand: MilvaultCommand {
     options.milvusMedium = configuration.milvus?.medium.flatMap(Medium.init) ?? .disk
     options.milvusSite = configuration.milvus?.site
     options.memory = AuditKey.usualFile().deletingLastPathComponent().appendingPathComponent("audits")
-    if !noRecord {
-      let file = configuration.audit?.keyFile.map { URL(fileURLWithPath: $0) } ?? AuditKey.usualFile()
+    options.isKept = !noRecord
+    options.accepts = accept
+    let file = configuration.audit?.keyFile.map { URL(fileURLWithPath: $0) } ?? AuditKey.usualFile()
+    if noRecord {
+      options.key = try AuditKey.read(file)
+    } else {
       let (key, isNew) = try AuditKey.readOrMade(file)
       if isNew { console.note("made \(file.path), by which audits are signed: keep a copy of it, and none where backups are") }
       options.key = key

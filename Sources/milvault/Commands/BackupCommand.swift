@@ -152,8 +152,9 @@ struct BackupCommand: MilvaultCommand {
     }
     try console.answer(Answer(backup: result.entry.manifest, check: result.check, copies: copied))
     if let run = result.run {
+      let copies = copying == .done ? "" : ", and NOT ALL COPIES ARE UP TO DATE"
       let summary =
-        "backup \(result.entry.manifest.id), \(Format.number(result.entry.manifest.rows)) rows: \(result.check?.verdict ?? "UNVERIFIED")"
+        "backup \(result.entry.manifest.id), \(Format.number(result.entry.manifest.rows)) rows: \(result.check?.verdict ?? "UNVERIFIED")\(copies)"
       await notify.tell(summary, run, result.check.map { [$0] } ?? [], console)
     }
     if !isProven { return .damage }

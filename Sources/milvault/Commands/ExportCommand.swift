@@ -58,7 +58,8 @@ struct ExportCommand: MilvaultCommand {
     options.fields = fields.map { $0.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) } } ?? []
     options.format = format
     options.forMilvus = forMilvus
-    let (repository, entry) = try await common.bestCopy(of: backup, console)
+    let choice = try await common.bestCopy(of: backup, console)
+    let (repository, entry) = (choice.repository, choice.entry)
     if format == .json {
       let chosen = entry.manifest.collections.filter { one in
         options.collections.isEmpty || options.collections.contains(CollectionName(database: one.database, name: one.name))

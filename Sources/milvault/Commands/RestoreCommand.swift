@@ -289,10 +289,11 @@ struct RestoreCommand: MilvaultCommand {
   }
 
   func work(_ console: Console) async throws -> Outcome {
-    if resume { return try await goOn(try await common.repositoryWithOthers(console), console) }
+    if resume { return try await goOn(console) }
     var options = try options()
-    let (repository, entry) = try await common.bestCopy(of: backup ?? "latest", console)
-    if !access.rbacOnly { try await BackupProof(entry, repository, console).require(&options, isPlan: plan) }
+    let choice = try await common.bestCopy(of: backup ?? "latest", console)
+    let (repository, entry) = (choice.repository, choice.entry)
+    if !access.rbacOnly { try await BackupProof(entry, choice.source, console).require(&options, isPlan: plan) }
     let target = try common.target(mayCreate: true)
     let accessJob = access.isWanted ? try accessJob(target, repository, options, console) : nil
     if access.rbacOnly {
@@ -338,21 +339,23 @@ struct RestoreCommand: MilvaultCommand {
   }
 
   /// Goes on with an interrupted restore: the one named, or the newest of this deployment.
-  private func goOn(_ repository: Repository, _ console: Console) async throws -> Outcome {
+  private func goOn(_ console: Console) async throws -> Outcome {
+    let journals = try await common.repository()
     let target = try common.target()
     let record: RestoreRecord
     if let backup {
-      record = try await repository.findRestore(backup)
+      record = try await journals.findRestore(backup)
       guard record.isUnfinished else {
         throw ValidationError("restore \(record.id) is \(record.stateWords): there is nothing to go on with")
       }
     } else {
       let label = try target.standingLabel()
-      let unfinished = try await repository.restores().filter { $0.isUnfinished && $0.deployment.label == label }
-      guard let newest = unfinished.last else { throw RestoreError.nothingToResume(target.uri, in: repository.store.location) }
+      let unfinished = try await journals.restores().filter { $0.isUnfinished && $0.deployment.label == label }
+      guard let newest = unfinished.last else { throw RestoreError.nothingToResume(target.uri, in: journals.store.location) }
       record = newest
     }
-    let entry = try await repository.find(record.backup)
+    let choice = try await common.bestCopy(of: record.backup, console)
+    let (repository, entry) = (journals.reading(from: choice.source), choice.entry)
     console.note("going on with restore \(record.id) of backup \(record.backup), begun \(record.started.text)")
     var options = record.options
     access.fillFiles(&options)

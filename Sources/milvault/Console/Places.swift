@@ -16,13 +16,18 @@ extension CommonOptions {
     let options = cloudOptions(configuration)
     var places: [NamedPlace] = []
     if let address = try repo.map({ try StoreAddress($0) }) ?? standingRepositoryAddress(configuration) {
-      let isConfigured = try configuration.repository?.url.map { try StoreAddress($0) } == address
-      let configured = isConfigured ? configuration.repository : nil
+      let configured = try isConfigured(configuration) ? configuration.repository : nil
       places.append(place(NamedPlace.repositoryName, address, configured, 0, configuration, options))
     }
     for (index, copy) in (configuration.copies ?? []).enumerated() {
       guard let name = copy.name, let url = copy.url else { continue }
-      places.append(place(name, try StoreAddress(url), copy, index + 1, configuration, options))
+      let address = try StoreAddress(url)
+      if let same = places.first(where: { $0.address.isSamePlace(as: address) }) {
+        // --repo may name a copy, which then is what is worked in.
+        guard same.isRepository, repo != nil || environment["MILVAULT_REPO"]?.nonEmpty != nil else { throw CopyError.samePlace(name, same.name) }
+        continue
+      }
+      places.append(place(name, address, copy, index + 1, configuration, options))
     }
     return places.enumerated().sorted { ($0.element.priority, $0.offset) < ($1.element.priority, $1.offset) }.map(\.element)
   }
@@ -58,17 +63,25 @@ extension CommonOptions {
     _ name: String, _ configured: Configuration.RepositoryPlace?, _ configuration: Configuration
   ) throws -> PassphraseSource? {
     if configured?.encrypt == false { return nil }
-    let isChosen = name == chosenName
-    if isChosen, let given = try passphrases.given() { return given }
-    guard name != NamedPlace.repositoryName else { return try passphrases.surrounding() ?? configured?.passphraseSource() }
-    if let own = try configured?.passphraseSource() { return own }
-    let repository = repo == nil ? try configuration.repository?.passphraseSource() : nil
-    let inherited = try passphrases.surrounding() ?? (isChosen ? nil : passphrases.given()) ?? repository
-    if inherited == nil, configured?.encrypt == true {
+    // What the repository has, whatever place the command works in.
+    func repositorys() throws -> PassphraseSource? {
+      let given = chosenName == NamedPlace.repositoryName ? try passphrases.given() : nil
+      return try given ?? passphrases.surrounding() ?? (isConfigured(configuration) ? configuration.repository?.passphraseSource() : nil)
+    }
+    if name == NamedPlace.repositoryName { return try repositorys() }
+    if name == chosenName, let given = try passphrases.given() { return given }
+    if let found = try configured?.passphraseSource() ?? repositorys() { return found }
+    if configured?.encrypt == true {
       throw ValidationError(
         "copies: \(name) is to be encrypted, and nothing says its passphrase: give it passphraseEnv, passphraseFile or passphraseCommand")
     }
-    return inherited
+    return nil
+  }
+
+  /// Whether the repository is the one that the configuration names.
+  private func isConfigured(_ configuration: Configuration) throws -> Bool {
+    guard let configured = try configuration.repository?.url.map({ try StoreAddress($0) }) else { return false }
+    return try (repo.map { try StoreAddress($0) } ?? standingRepositoryAddress(configuration)) == configured
   }
 
   private var chosenName: String { at ?? NamedPlace.repositoryName }
@@ -107,10 +120,10 @@ extension CommonOptions {
           "--to \(name): milvault.yaml names no such copy\(names.isEmpty ? "" : "; there are \(names)"), and a folder is told by its /")
       }
       let address = try StoreAddress(name)
-      guard !places.contains(where: { $0.name == chosen && $0.address == address }) else {
+      guard !places.contains(where: { $0.name == chosen && $0.address.isSamePlace(as: address) }) else {
         throw ValidationError("--to \(name): that is where it would be copied from")
       }
-      if let found = places.first(where: { $0.address == address }) { return found }
+      if let found = places.first(where: { $0.address.isSamePlace(as: address) }) { return found }
       return place(name, address, nil, places.count, configuration, cloudOptions(configuration))
     }
   }
@@ -122,26 +135,15 @@ extension CommonOptions {
 
   func repository() async throws -> Repository { try await place(try configuration()).open() }
 
-  /// The repository, with its copies behind it for files that turn out to be missing or hurt.
-  func repositoryWithOthers(_ console: Console) async throws -> Repository {
-    let configuration = try configuration()
-    let place = try place(configuration)
-    let others = try places(configuration).filter { $0.name != place.name }
-    let repository = try await place.open()
-    return others.isEmpty ? repository : repository.with(OtherCopies(others.map(\.candidate)) { console.warning($0) })
-  }
-
   /// The place that a backup is best read from: the one that an option names, or the nearest that is sound; with the others behind it.
-  func bestCopy(of backup: String, _ console: Console) async throws -> (repository: Repository, entry: CatalogEntry) {
+  func bestCopy(of backup: String, _ console: Console) async throws -> BestCopy.Choice {
     let configuration = try configuration()
-    let chosen = at ?? (repo == nil ? nil : NamedPlace.repositoryName)
+    let only = at ?? (repo == nil ? nil : NamedPlace.repositoryName)
     _ = try place(configuration)
-    let choice = try await BestCopy(try places(configuration), only: chosen) { console.warning($0) }.choose(backup)
+    let choice = try await BestCopy(try places(configuration), only: only) { console.warning($0) }.choose(backup)
     if choice.place.name != chosenName {
-      console.warning(
-        "backup \(choice.entry.manifest.id) is taken from \(choice.place.name) (\(choice.repository.store.location)); commands that go on with this work there too, with --at \(choice.place.name)"
-      )
+      console.warning("backup \(choice.entry.manifest.id) is taken from \(choice.place.name) (\(choice.source.store.location))")
     }
-    return (choice.repository, choice.entry)
+    return choice
   }
 }
