@@ -237,7 +237,11 @@ import Testing
     // Hurt, it is what is meant all the same.
     let bytes = try Data(contentsOf: kept.manifestPath(newest))
     for harm in [Data("x".utf8), nil] {
-      if let harm { try harm.write(to: kept.manifestPath(newest)) } else { try FileManager.default.removeItem(at: kept.manifestPath(newest)) }
+      if let harm {
+        try harm.write(to: kept.manifestPath(newest))
+      } else {
+        try FileManager.default.removeItem(at: kept.manifestPath(newest))
+      }
       await #expect { try await best.choose("latest") } throws: { "\($0)".contains(newest.manifest.id) }
     }
     try bytes.write(to: kept.manifestPath(newest))

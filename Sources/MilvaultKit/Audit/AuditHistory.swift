@@ -63,7 +63,9 @@ struct AuditHistory {
     all.sort { ($0.entry.number, $0.entry.time) < ($1.entry.number, $1.entry.time) }
     found.last = all.last
     guard !all.isEmpty else {
-      if found.breaches.isEmpty { found.notes.append("this is the first audit: from now on it shows when a history shrinks or a manifest changes") }
+      if found.breaches.isEmpty {
+        found.notes.append("this is the first audit: from now on it shows when a history shrinks or a manifest changes")
+      }
       return found
     }
     for one in seen { try await compare(one, with: all, &found) }
@@ -83,7 +85,9 @@ struct AuditHistory {
     if ended < before.ended ?? 0 {
       let what = ended == 0 ? "has no audit any more" : "ends with audit \(ended)"
       found.breaches.append(
-        breach("\(name) \(what), and audit \(audit.entry.number) found number \(before.ended ?? 0) there: it was set back to an earlier state", Self.look(one)))
+        breach(
+          "\(name) \(what), and audit \(audit.entry.number) found number \(before.ended ?? 0) there: it was set back to an earlier state",
+          Self.look(one)))
     } else if ended < audit.entry.number {
       found.notes.append("\(name) does not have audit \(audit.entry.number): it was not kept there, or removed")
     }
@@ -110,11 +114,14 @@ struct AuditHistory {
     }
     if let newest = before.manifests.map(\.id).max(), forgotten.contains(newest), (standing.keys.max() ?? "") < newest {
       found.breaches.append(
-        breach("\(name): the newest backup, \(newest), was forgotten since the last audit", "milvault undelete \(newest) --at \(name), if it was not you"))
+        breach(
+          "\(name): the newest backup, \(newest), was forgotten since the last audit",
+          "milvault undelete \(newest) --at \(name), if it was not you"))
     }
     if !forgotten.isEmpty {
       let ids = forgotten.sorted().prefix(10).joined(separator: ", ")
-      found.notes.append("\(name): \(forgotten.count) backups were forgotten since the last audit: \(ids)\(forgotten.count > 10 ? ", …" : "")")
+      found.notes.append(
+        "\(name): \(forgotten.count) backups were forgotten since the last audit: \(ids)\(forgotten.count > 10 ? ", …" : "")")
     }
   }
 

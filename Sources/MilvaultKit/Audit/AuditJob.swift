@@ -137,7 +137,9 @@ public struct AuditJob: Sendable {
     var groups: [(label: String, collections: Set<String>)] = []
     func isNewest(_ manifest: Manifest) -> Bool {
       let (label, collections) = (manifest.deployment.label, Set(manifest.collections.map(\.fullName)))
-      if groups.contains(where: { $0.label == label && ($0.collections.isSuperset(of: collections) || $0.collections.isSubset(of: collections)) }) {
+      if groups.contains(where: {
+        $0.label == label && ($0.collections.isSuperset(of: collections) || $0.collections.isSubset(of: collections))
+      }) {
         return false
       }
       groups.append((label, collections))

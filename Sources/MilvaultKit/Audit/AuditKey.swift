@@ -18,7 +18,8 @@ public enum AuditKey {
     // Another audit may have made it at this moment.
     if made < 0, errno == EEXIST, let key = try read(file) { return (key, false) }
     guard made >= 0 else {
-      throw AuditKeyError(file: file.path, what: "it cannot be written (\(String(cString: strerror(errno)))). Name another by audit.keyFile")
+      throw AuditKeyError(
+        file: file.path, what: "it cannot be written (\(String(cString: strerror(errno)))). Name another by audit.keyFile")
     }
     let output = FileHandle(fileDescriptor: made, closeOnDealloc: true)
     try output.write(contentsOf: Data((key.rawRepresentation.base64EncodedString() + "\n").utf8))

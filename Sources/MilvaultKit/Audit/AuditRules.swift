@@ -15,7 +15,8 @@ struct AuditRules {
 
   func breaches() -> [AuditReport.Breach] {
     reachable()
-      + (backups.isEmpty ? [nothing()] : newest.flatMap { threeTwoOne($0) + verified($0) + recovery($0) } + olderDamage() + drills() + restoreTime())
+      + (backups.isEmpty
+        ? [nothing()] : newest.flatMap { threeTwoOne($0) + verified($0) + recovery($0) } + olderDamage() + drills() + restoreTime())
   }
 
   private func nothing() -> AuditReport.Breach {
@@ -67,7 +68,8 @@ struct AuditRules {
       if let every = objectives.reverifyEvery?.seconds, let proven = copy.proven, now.timeIntervalSince(proven.date) > every {
         return .init(
           rule: .verified,
-          what: "\(words(backup)) was verified at \(copy.place) \(Self.age(now.timeIntervalSince(proven.date))) ago; reverifyEvery is \(DurationText.words(every))",
+          what:
+            "\(words(backup)) was verified at \(copy.place) \(Self.age(now.timeIntervalSince(proven.date))) ago; reverifyEvery is \(DurationText.words(every))",
           mend: "milvault verify \(backup.id) --at \(copy.place)")
       }
       guard copy.proof == nil else { return nil }

@@ -215,7 +215,8 @@ public struct Configuration: Sendable, Codable {
       "milvus": ["label", "uri", "tokenEnv", "database", "ca", "medium", "site"],
       "repository": place, "copies": place.union(["name", "keep"]), "keep": retention,
       "transfer": ["limitUpload", "limitDownload"],
-      "change": ["incrementalBelow", "differentialBelow", "fullEvery", "writeLag"], "objectives": ["rpo", "rto", "drillEvery", "reverifyEvery"],
+      "change": ["incrementalBelow", "differentialBelow", "fullEvery", "writeLag"],
+      "objectives": ["rpo", "rto", "drillEvery", "reverifyEvery"],
       "audit": ["keyFile"],
     ]
     guard let top = try Yams.load(yaml: text) as? [String: Any] else { return ["no sections like milvus: and repository:"] }

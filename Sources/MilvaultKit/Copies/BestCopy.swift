@@ -135,7 +135,8 @@ public struct BestCopy: Sendable {
       if !place.isRepository { told("\(place.name) cannot be used: \(error)") }
       return nil
     }
-    guard let entry = catalog.entries.first(where: { $0.manifest.id == wanted.id }), !catalog.problems.contains(where: { $0.backup == wanted.id })
+    guard let entry = catalog.entries.first(where: { $0.manifest.id == wanted.id }),
+      !catalog.problems.contains(where: { $0.backup == wanted.id })
     else { return nil }
     if let sha256 = wanted.sha256, entry.sha256 != sha256 {
       told("\(place.name) is passed over: \(CopyError.differs(place.name, backup: wanted.id))")

@@ -184,7 +184,9 @@ struct CopyRun {
       console.note("\(name): \(result.leftOut.count) backups that its rules do not keep, or that were forgotten there, were left out")
     }
     for check in result.checks { VerifyCommand.report(check, at: name, console) }
-    if options.verify == nil, !result.copied.isEmpty { console.warning("\(name): not verified: `milvault verify --all \(result.place.option)`") }
+    if options.verify == nil, !result.copied.isEmpty {
+      console.warning("\(name): not verified: `milvault verify --all \(result.place.option)`")
+    }
     for problem in result.problems { console.say("\(name): DAMAGED: \(problem)") }
     if !result.isSound { console.say("\(name): `milvault heal` mends what another copy has whole") }
   }

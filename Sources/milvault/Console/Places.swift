@@ -24,7 +24,9 @@ extension CommonOptions {
       let address = try StoreAddress(url)
       if let same = places.first(where: { $0.address.isSamePlace(as: address) }) {
         // --repo may name a copy, which then is what is worked in.
-        guard same.isRepository, repo != nil || environment["MILVAULT_REPO"]?.nonEmpty != nil else { throw CopyError.samePlace(name, same.name) }
+        guard same.isRepository, repo != nil || environment["MILVAULT_REPO"]?.nonEmpty != nil else {
+          throw CopyError.samePlace(name, same.name)
+        }
         continue
       }
       places.append(place(name, address, copy, index + 1, configuration, options))
