@@ -39,7 +39,7 @@ extension RepositoryError: CustomStringConvertible {
     case .newerFormat(let file, let version):
       "\(file) has format version \(version), and this milvault reads up to \(Repository.formatVersion). Use a newer milvault"
     case .damaged(let file, let what):
-      "\(file) is damaged: \(what). `milvault verify --all` shows what else is; restore the file from another copy of the repository"
+      "\(file) is damaged: \(what). `milvault verify --all` shows what else is, and `milvault heal` mends what a copy has whole"
     case .needsPassphrase(let place):
       "\(place) is encrypted. Give its passphrase: --passphrase-file, --passphrase-command or MILVAULT_PASSPHRASE"
     case .wrongPassphrase(let place, let damaged):

@@ -29,10 +29,13 @@ public enum StoreAddress: Sendable, Hashable {
     }
   }
 
-  /// Whether both lead to the same place, as far as addresses tell: by way of links, with another parameter, or without.
+  /// Whether both lead to the same place, as far as addresses tell: by way of links, with another parameter, or one within the other.
   public func isSamePlace(as other: StoreAddress) -> Bool {
     switch (self, other) {
-    case (.folder(let one), .folder(let other)): one.resolvingSymlinksInPath().path == other.resolvingSymlinksInPath().path
+    case (.folder(let one), .folder(let other)):
+      // One in the other would be lost with it, and taken for its files.
+      (one.resolvingSymlinksInPath().path + "/").hasPrefix(other.resolvingSymlinksInPath().path + "/")
+        || (other.resolvingSymlinksInPath().path + "/").hasPrefix(one.resolvingSymlinksInPath().path + "/")
     case (.cloud(let one), .cloud(let other)): one.location == other.location && one.endpoint == other.endpoint
     default: false
     }

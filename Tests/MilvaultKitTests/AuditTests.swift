@@ -234,12 +234,43 @@ import Testing
     try FileManager.default.removeItem(at: audits.appendingPathComponent(names[1]))
     #expect(try await one.audit().breaches.contains { $0.what.contains("are missing") })
 
-    // By another key: a stranger's, whatever it says.
+    // Told until somebody says that it is so.
+    one.options.accepts = true
+    #expect(try await !one.audit().isKept)
+    one.options.accepts = false
+    #expect(try await one.audit().isKept)
+
+    // A stranger's key begins no chain beside the one that is there.
     let mine = one.options.key
     one.options.key = Curve25519.Signing.PrivateKey()
-    #expect(try await one.audit().breaches.contains { $0.what.contains("another key") })
+    let strange = try await one.audit()
+    #expect(strange.number == nil && strange.breaches.contains { $0.what.contains("another key") }, "\(strange)")
     one.options.key = mine
-    #expect(try await one.audit().breaches.contains { $0.what.contains("another key") })
+    #expect(try await one.audit().isKept)
+    // The newest of them is gone at one place.
+    let last = try #require(try FileManager.default.contentsOfDirectory(atPath: audits.path).sorted().last)
+    try FileManager.default.removeItem(at: audits.appendingPathComponent(last))
+    #expect(try await one.audit().breaches.contains { $0.what.contains("far does not have audit") })
+    // Lost for good, it is replaced on purpose only.
+    one.options.key = Curve25519.Signing.PrivateKey()
+    one.options.accepts = true
+    #expect(try await one.audit().number == 1)
+    one.options.accepts = false
+    #expect(try await one.audit().isKept)
+  }
+
+  /// Two names for one place are one copy.
+  @Test func aPlaceIsCountedOnce() async throws {
+    let one = try await Audited()
+    let link = one.kept.folder.appendingPathExtension("link")
+    try FileManager.default.createSymbolicLink(at: link, withDestinationURL: TestPlaces.folder(one.far))
+    defer { try? FileManager.default.removeItem(at: link) }
+    let again = try TestPlaces.place("again", link) { $0.site = "elsewhere" }
+    let report = try await one.audit([one.here, one.far, again])
+    #expect(report.breaches.contains { $0.rule == .reachable && $0.what.contains("one and the same place") }, "\(report)")
+    await #expect { try await CopyJob(source: try await one.far.open(), place: again).run() } throws: {
+      "\($0)".contains("one and the same")
+    }
   }
 
   @Test func theKeyIsMadeOnceAndIsOnesOwn() throws {

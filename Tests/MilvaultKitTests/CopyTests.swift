@@ -95,7 +95,7 @@ import Testing
     try await kept.repository.forget(ids[2])
     #expect(try await job.run().copied.isEmpty)
     try await Self.requireSound(place, [ids[0], ids[2]])
-    _ = try await copy.withLock(.exclusive, verb: "prune", options: LockOptions(limit: 1)) { try await copy.prune($0, grace: 0) }
+    _ = try await copy.withLock(.exclusive, verb: "prune", options: LockOptions()) { try await copy.prune($0, grace: 0) }
     try await Self.requireSound(place, [ids[0], ids[2]])
   }
 
@@ -258,6 +258,51 @@ import Testing
     await #expect { try await best.choose("latest") } throws: { "\($0)".contains("is not known") && "\($0)".contains(newest.manifest.id) }
     #expect(try await best.choose(old.manifest.id).place.name == "far")
     #expect(try await BestCopy([here, far], only: "far") { _ in }.choose("latest").entry.manifest.id == newest.manifest.id)
+  }
+
+  /// A manifest that is not the same everywhere is believed of nobody, unless a later backup vouches for one.
+  @Test func placesThatDisagreeAreNotRestoredFrom() async throws {
+    let kept = try await TemporaryRepository()
+    let here = try TestPlaces.place("repository", kept.folder, priority: 0)
+    let far = try TestPlaces.place("far")
+    defer { TestPlaces.remove(far) }
+    let first = try await kept.backUp()
+    #expect(try await CopyJob(source: kept.repository, place: far).run().isSound)
+    let bytes = try Data(contentsOf: kept.manifestPath(first))
+    var forged = first.manifest
+    forged.name = "forged"
+    try ManifestFile.seal(forged).bytes.write(to: kept.manifestPath(first))
+    let best = BestCopy([here, far]) { _ in }
+    for name in ["latest", first.manifest.id] {
+      await #expect { try await best.choose(name) } throws: { "\($0)".contains("tampered") }
+    }
+    #expect(try await BestCopy([here, far], only: "far") { _ in }.choose("latest").entry.sha256 == first.sha256)
+    // A later backup knows the right one: the forged one is damage, and the other place has it.
+    try bytes.write(to: kept.manifestPath(first))
+    _ = try await kept.backUp(seed: 2)
+    try ManifestFile.seal(forged).bytes.write(to: kept.manifestPath(first))
+    #expect(try await kept.repository.catalog().entries.count == 1)
+    let choice = try await best.choose(first.manifest.id)
+    #expect(choice.place.name == "far" && choice.entry.sha256 == first.sha256)
+    #expect(try await HealJob(place: here, sources: [far]).run().manifests == [first.manifest.id])
+  }
+
+  /// A repository that was set back: what a copy has besides is not passed over in silence.
+  @Test func aNewerBackupElsewhereIsTold() async throws {
+    let kept = try await TemporaryRepository()
+    let here = try TestPlaces.place("repository", kept.folder, priority: 0)
+    let far = try TestPlaces.place("far")
+    defer { TestPlaces.remove(far) }
+    _ = try await kept.backUp()
+    let newest = try await kept.backUp(seed: 2)
+    #expect(try await CopyJob(source: kept.repository, place: far).run().isSound)
+    try FileManager.default.removeItem(at: kept.manifestPath(newest))
+    let best = BestCopy([here, far]) { _ in }
+    await #expect { try await best.choose("latest") } throws: { "\($0)".contains("far has backup \(newest.manifest.id)") }
+    #expect(try await best.choose(newest.manifest.id).place.name == "far")
+    // Forgotten, it is meant to be gone.
+    try await kept.repository.forget(newest.manifest.id)
+    #expect(try await best.choose("latest").place.name == "repository")
   }
 
   /// Nobody at the repository knows it: somebody may have put it at the copy.

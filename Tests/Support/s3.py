@@ -1,6 +1,7 @@
 """A real S3 server for tests, with a bucket in it.
 
     s3.py moto|nanio FOLDER     prints its port, and ends when its input is closed
+    s3.py minio FOLDER          nanio where a Milvus with storageType=minio looks for its bucket: port 9000, its keys and bucket
     s3.py keys PORT PREFIX      the keys in the bucket and their sizes, as JSON
     s3.py search PORT PREFIX TEXT…  the keys of objects that hold one of the texts, as JSON
     s3.py bucket PORT NAME      makes another bucket (NAME:MODE with object lock that holds new objects for a day)
@@ -17,7 +18,9 @@ import time
 import boto3
 import botocore.config
 
-ACCESS_KEY, SECRET_KEY, BUCKET = "MILVAULTTESTKEY", "milvault-test-secret", "vault"
+ACCESS_KEY, SECRET_KEY, BUCKET, PORT = "MILVAULTTESTKEY", "milvault-test-secret", "vault", 0
+if sys.argv[1] == "minio":
+    ACCESS_KEY, SECRET_KEY, BUCKET, PORT = "minioadmin", "minioadmin", "a-bucket", 9000
 
 
 def client(port):
@@ -37,7 +40,7 @@ def die_with_parent():
 
 
 def serve(kind, folder):
-    port = free_port()
+    port = PORT or free_port()
     scripts = os.path.dirname(sys.executable)
     if kind == "moto":
         command = [f"{scripts}/moto_server", "-H", "127.0.0.1", "-p", str(port)]
@@ -60,7 +63,7 @@ def serve(kind, folder):
     server.kill()
 
 
-if sys.argv[1] in ("moto", "nanio"):
+if sys.argv[1] in ("moto", "nanio", "minio"):
     die_with_parent()
     serve(sys.argv[1], sys.argv[2])
 elif sys.argv[1] == "keys":

@@ -17,12 +17,14 @@
     no-deletes        whoever deletes is refused
     read-only         whoever writes is refused
     trailers          none; a checksum that follows a body is told in the header that moto looks for (Amazon takes either)
+    tls FOLDER        none; over https, with cert.pem and key.pem of that folder
     stuck             after the first, no request is answered
 """
 import http.client
 import random
 import socket
 import socketserver
+import ssl
 import struct
 import sys
 import threading
@@ -202,5 +204,9 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 server = Server(("127.0.0.1", 0), Handler)
+if fault == "tls":
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(f"{argument}/cert.pem", f"{argument}/key.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
 print(f"{server.server_address[1]:>5}", flush=True)
 server.serve_forever()

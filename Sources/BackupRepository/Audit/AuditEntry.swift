@@ -30,8 +30,10 @@ public struct AuditEntry: Sendable, Codable {
   public var previous: String?
   /// Those that could be looked at.
   public var places: [Place]
+  /// Audits that are damaged, missing or a stranger's, and of which somebody has said that it is so.
+  public var settled: [String]?
 
-  public init(after last: SignedAudit?, repository: String, places: [Place]) {
+  public init(after last: SignedAudit?, repository: String, places: [Place], settled: [String]) {
     number = (last?.entry.number ?? 0) + 1
     time = .now
     host = ProcessInfo.processInfo.hostName
@@ -39,6 +41,7 @@ public struct AuditEntry: Sendable, Codable {
     self.repository = repository
     previous = last?.sha256
     self.places = places
+    self.settled = settled.isEmpty ? nil : settled
   }
 }
 
@@ -85,7 +88,7 @@ public struct SignedAudit: Sendable {
   }
 
   /// Its place in every copy. Two of one number do not overwrite each other.
-  var key: String { Repository.auditKey(entry.number, sha256) }
+  package var key: String { Repository.auditKey(entry.number, sha256) }
 }
 
 extension Repository {
@@ -98,9 +101,9 @@ extension Repository {
 
   /// The newest audits that are kept here, the oldest of them first, and what is wrong with any.
   /// - Parameter most: how many are read.
-  package func audits(most: Int) async throws -> (audits: [SignedAudit], problems: [RepositoryError]) {
+  package func audits(most: Int) async throws -> (audits: [SignedAudit], problems: [(file: String, error: RepositoryError)]) {
     var audits: [SignedAudit] = []
-    var problems: [RepositoryError] = []
+    var problems: [(file: String, error: RepositoryError)] = []
     let listed = try await store.list(Self.audits).filter { $0.key.hasSuffix(".json") }
     for (object, bytes) in try await store.read(all: Array(listed.suffix(most))) {
       do {
@@ -112,21 +115,25 @@ extension Repository {
         guard audit.entry.repository == id else { throw RepositoryError.damaged(place(object.key), "it is about another repository") }
         audits.append(audit)
       } catch let error as RepositoryError {
-        problems.append(error)
+        problems.append((object.key, error))
       } catch let error as StorageError where error.isAboutTheObject {
-        problems.append(.damaged(place(object.key), "it cannot be read (\(error))"))
+        problems.append((object.key, .damaged(place(object.key), "it cannot be read (\(error))")))
       }
     }
     // Two machines may have made one of the same number at the same time.
     let digests = Dictionary(grouping: audits, by: \.entry.number).mapValues { Set($0.map(\.sha256)) }
     for audit in audits {
       guard let before = digests[audit.entry.number - 1], let previous = audit.entry.previous, !before.contains(previous) else { continue }
-      problems.append(.damaged(place(audit.key), "it does not follow the audit before it, which was changed or put in its place"))
+      problems.append(
+        (audit.key, .damaged(place(audit.key), "it does not follow the audit before it, which was changed or put in its place")))
     }
     return (audits, problems)
   }
 
   package func put(_ audit: SignedAudit) async throws { try await store.put(audit.bytes, at: audit.key) }
+
+  /// Whether something here says that a backup was forgotten.
+  package func isForgotten(_ backup: String) async throws -> Bool { try await store.info(Self.forgottenKey(backup)) != nil }
 
   /// Whether a backup is not here because somebody said so: what stands in its place is its manifest, kept aside, or a tombstone.
   package func isForgotten(_ link: ManifestLink) async throws -> Bool {

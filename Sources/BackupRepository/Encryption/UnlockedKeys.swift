@@ -13,6 +13,11 @@ struct UnlockedKeys: Sendable {
       // One that cannot even be tried must not hide the others.
       if let opened = try? key.unwrap(passphrase, repository: repository) { return UnlockedKeys(keys: opened, id: key.id) }
     }
+    if keys.isEmpty, damaged.isEmpty {
+      throw RepositoryError.damaged(
+        "\(store.location)/\(PassphraseKey.prefix)",
+        "its keys are gone, without which no passphrase opens anything: put a copy of them back")
+    }
     throw RepositoryError.wrongPassphrase(store.location, damagedKeys: damaged)
   }
 }

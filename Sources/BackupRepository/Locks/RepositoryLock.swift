@@ -49,6 +49,8 @@ public final class RepositoryLock: Sendable {
     }
   }
 
+  fileprivate var key: String { record.key }
+
   private func write() async throws {
     try requireYoung()
     // The time before, so that the lock is never thought younger than it is.
@@ -192,6 +194,9 @@ extension Repository {
   package func verbsOfTheLiving() async throws -> [String] {
     try await locks().filter { $0.isOthers || $0.isOwn }.compactMap { $0.record?.verb }
   }
+
+  /// Whether a lock that was taken elsewhere stands here: then that is the same place by another name.
+  package func holds(_ lock: RepositoryLock) async throws -> Bool { try await store.info(lock.key) != nil }
 
   /// Locks of other processes that may be alive, at one verb.
   package func others(at verb: String) async throws -> [StandingLock] {

@@ -56,6 +56,7 @@ extension Repository {
       if let sha256 = known[link.id] {
         if sha256 != link.sha256 {
           problems.append(.init(backup: link.id, error: .damaged(place, "it changed after a later backup saw it")))
+          entries.removeAll { $0.manifest.id == link.id }
         }
       } else if try await store.info("forgotten/\(link.id).json") == nil {
         problems.append(.init(backup: link.id, error: .damaged(place, "a later backup saw it and it is gone")))
@@ -180,6 +181,11 @@ extension Repository {
   /// - Parameter head: of a manifest's heads.
   package func fileGroup(_ head: FileReference) async throws -> FileGroup {
     FileGroup(head: head, files: [head] + (head.kind == .segments ? try await segments(in: head).flatMap(\.files) : []))
+  }
+
+  /// The digest that a later backup knows a manifest by; nil if none does.
+  package func knownDigest(of backup: String) async throws -> String? {
+    try await catalog().entries.compactMap(\.manifest.previous).first { $0.id == backup }?.sha256
   }
 
   /// The newest backup that anything here tells of, whether or not it can be read.

@@ -37,8 +37,12 @@ extension Repository {
       if try await store.info(Self.forgottenKey(id)) == nil { try await bury(id) }
       return
     }
-    try await store.put(bytes, at: Self.forgottenKey(id))
-    try await requireStored(bytes, at: Self.forgottenKey(id))
+    if (try? ManifestFile.open(bytes, id: id, place: "")) != nil {
+      try await store.put(bytes, at: Self.forgottenKey(id))
+      try await requireStored(bytes, at: Self.forgottenKey(id))
+    } else {
+      try await bury(id)
+    }
     try await store.delete(Self.manifestKey(id))
   }
 

@@ -26,6 +26,11 @@ struct AuditHistory {
     var last: SignedAudit?
     /// The number of the newest at each place.
     var ended: [String: Int] = [:]
+    /// Audits that are damaged, missing or a stranger's, by file, and those of which somebody said that it is so.
+    var unsettled: [String: [AuditReport.Breach]] = [:]
+    var settled: Set<String> = []
+    /// Whether all audits that there are were signed by others.
+    var isStrange = false
     /// Manifests of each place that went or changed and nobody explained.
     var unexplained: [String: [ManifestLink]] = [:]
   }
@@ -46,20 +51,27 @@ struct AuditHistory {
         found.breaches.append(breach("\(one.place.name): \(error)", "milvault heal --at \(one.place.name)"))
       }
       let (audits, problems) = try await one.repository.audits(most: Self.most)
-      for problem in problems { found.breaches.append(breach("\(one.place.name): \(problem)", Self.look(one))) }
+      for problem in problems {
+        found.unsettled[problem.file, default: []].append(breach("\(one.place.name): \(problem.error)", Self.look(one)))
+      }
       let trusted = audits.filter(isTrusted)
-      found.breaches += gaps(trusted, one)
+      for gap in gaps(trusted, one) { found.unsettled[gap.name, default: []].append(gap.breach) }
       found.ended[one.place.name] = trusted.last?.entry.number
       all += trusted
-      // One before our own was told of by that.
-      if let stranger = audits.last(where: { !isTrusted($0) }), stranger.entry.time > trusted.last?.entry.time ?? Timestamp(.distantPast) {
-        found.breaches.append(
+      for stranger in audits where !isTrusted(stranger) {
+        found.unsettled[stranger.key, default: []].append(
           breach(
             "\(one.place.name): audit \(stranger.entry.number) was signed by another key (\(Self.fingerprint(stranger.signer))): another machine audits, or somebody forged it",
-            "give all that audit the same key (audit.keyFile in milvault.yaml); if none of them made it, treat \(one.place.name) as tampered with"
+            "give all that audit the same key (audit.keyFile in milvault.yaml); if it is yours and lost, milvault audit --accept; if none of you made it, treat \(one.place.name) as tampered with"
           ))
       }
     }
+    let settled = Set(all.flatMap { $0.entry.settled ?? [] })
+    found.settled = settled.union(options.accepts ? Array(found.unsettled.keys) : [])
+    found.unsettled = found.unsettled.filter { !settled.contains($0.key) }
+    found.breaches += found.unsettled.sorted { $0.key < $1.key }.flatMap(\.value)
+    // An audit with a key of its own would begin another chain beside the one that is there.
+    found.isStrange = all.isEmpty && !found.unsettled.isEmpty
     all.sort { ($0.entry.number, $0.entry.time) < ($1.entry.number, $1.entry.time) }
     found.last = all.last
     guard !all.isEmpty else {
@@ -89,7 +101,10 @@ struct AuditHistory {
           "\(name) \(what), and audit \(audit.entry.number) found number \(before.ended ?? 0) there: it was set back to an earlier state",
           Self.look(one)))
     } else if ended < audit.entry.number {
-      found.notes.append("\(name) does not have audit \(audit.entry.number): it was not kept there, or removed")
+      found.breaches.append(
+        breach(
+          "\(name) does not have audit \(audit.entry.number): it was removed, or could not be kept there, as that audit said then",
+          Self.look(one)))
     }
     let when = "at audit \(audit.entry.number) (\(audit.entry.time.text.prefix(16)))"
     let standing = Dictionary(one.catalog.entries.map { ($0.manifest.id, $0.sha256) }, uniquingKeysWith: { $1 })
@@ -127,12 +142,13 @@ struct AuditHistory {
 
   /// Audits that a place had and has no more: what an audit found there as the newest, the one before it has to be. A loss that an audit told of is
   /// not told again.
-  private func gaps(_ audits: [SignedAudit], _ one: AuditJob.Seen) -> [AuditReport.Breach] {
+  private func gaps(_ audits: [SignedAudit], _ one: AuditJob.Seen) -> [(name: String, breach: AuditReport.Breach)] {
     zip(audits, audits.dropFirst()).compactMap { before, next in
       guard let ended = next.entry.places.first(where: { $0.name == one.place.name })?.ended, ended > before.entry.number,
         next.entry.number > before.entry.number
       else { return nil }
-      return breach("\(one.place.name): audits \(before.entry.number + 1) to \(ended) are missing", Self.look(one))
+      let what = "\(one.place.name): audits \(before.entry.number + 1) to \(ended) are missing"
+      return ("\(one.place.name) before \(next.key)", breach(what, Self.look(one)))
     }
   }
 
@@ -162,6 +178,10 @@ struct AuditHistory {
   /// - Returns: its number; nil if none was to be kept.
   func keep(_ found: Comparison, told notes: inout [String]) async throws -> Int? {
     guard options.isKept, let key = options.key, let id = seen.first?.repository.id else { return nil }
+    guard !found.isStrange || options.accepts else {
+      notes.append("this audit was not kept: all that are there were signed by another key, and it would begin another chain beside them")
+      return nil
+    }
     // What nobody explained is asked for again by the next audit.
     let entry = AuditEntry(
       after: found.last, repository: id,
@@ -171,7 +191,7 @@ struct AuditHistory {
         return .init(
           name: one.place.name, location: one.repository.store.location,
           manifests: standing.filter { link in !carried.contains { $0.id == link.id } } + carried, ended: found.ended[one.place.name])
-      })
+      }, settled: found.settled.sorted())
     let signed = try SignedAudit(entry, key: key)
     for one in seen {
       do {

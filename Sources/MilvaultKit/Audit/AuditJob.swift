@@ -43,6 +43,8 @@ public struct AuditJob: Sendable {
     let damaged: Set<String>
     /// Backups that the place itself knows of and has no more, and records of checks that are damaged.
     let losses: [RepositoryError]
+    /// Its own history: no other place has the same.
+    let history: Set<String>
   }
 
   public func run() async throws -> AuditReport {
@@ -58,6 +60,9 @@ public struct AuditJob: Sendable {
         let one = try await look(at: place)
         if let other = seen.first, other.repository.id != one.repository.id {
           throw CopyError.anotherRepository(place.name, one.repository.store.location)
+        }
+        if let twin = seen.first(where: { !$0.history.isEmpty && $0.history == one.history }) {
+          throw CopyError.samePlace(place.name, twin.place.name)
         }
         seen.append(one)
         await fill(&told, one)
@@ -90,7 +95,8 @@ public struct AuditJob: Sendable {
     let (checks, hurt) = try await repository.allChecks()
     return Seen(
       place: place, repository: repository, catalog: catalog, checks: checks, damaged: Set(damaged),
-      losses: try await repository.vanishedBackups(there).map(\.error) + hurt)
+      losses: try await repository.vanishedBackups(there).map(\.error) + hurt,
+      history: Set(try await repository.store.list("history/").map(\.key)))
   }
 
   private func fill(_ told: inout AuditReport.Place, _ seen: Seen) async {

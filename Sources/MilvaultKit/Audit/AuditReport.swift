@@ -11,6 +11,8 @@ public struct AuditReport: Sendable, Encodable {
     public var site: String?
     /// Why it could not be looked at; nil if it was.
     public var error: String?
+    /// What mends that, where it is known.
+    public var mend: String?
     public var isEncrypted = false
     public var immutability: Immutability?
     public var backups = 0

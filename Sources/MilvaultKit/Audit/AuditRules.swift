@@ -26,7 +26,7 @@ struct AuditRules {
   private func reachable() -> [AuditReport.Breach] {
     held.compactMap { place in
       place.error.map {
-        .init(rule: .reachable, what: "\(place.name) could not be looked at: \($0)", mend: "milvault list --at \(place.name)")
+        .init(rule: .reachable, what: "\(place.name) could not be looked at: \($0)", mend: place.mend ?? "milvault list --at \(place.name)")
       }
     }
   }

@@ -15,9 +15,14 @@ public struct Configuration: Sendable, Codable {
     public var ca: String?
     public var medium: String?
     public var site: String?
+    /// The environment variables that hold the keys of the server's own bucket, for its import.
+    public var storageAccessKeyEnv: String?
+    public var storageSecretKeyEnv: String?
   }
 
   public struct RepositoryPlace: Sendable, Codable {
+    init() {}
+
     public var url: String?
     public var medium: String?
     public var site: String?
@@ -212,7 +217,7 @@ public struct Configuration: Sendable, Codable {
       "passphraseCommand", "encrypt",
     ]
     let known: [String: Set<String>] = [
-      "milvus": ["label", "uri", "tokenEnv", "database", "ca", "medium", "site"],
+      "milvus": ["label", "uri", "tokenEnv", "database", "ca", "medium", "site", "storageAccessKeyEnv", "storageSecretKeyEnv"],
       "repository": place, "copies": place.union(["name", "keep"]), "keep": retention,
       "transfer": ["limitUpload", "limitDownload"],
       "change": ["incrementalBelow", "differentialBelow", "fullEvery", "writeLag"],
@@ -273,6 +278,12 @@ public struct Configuration: Sendable, Codable {
       # database: default
       # A PEM file of certificate authorities to trust for https://.
       # ca: /etc/ssl/milvus-ca.pem
+      # Where Milvus keeps its data: disk, object or tape, and at which site. By these `milvault audit` counts.
+      # medium: disk
+      # site: berlin
+      # Keys of the server's own bucket, for restores with --server-data s3://…
+      # storageAccessKeyEnv: MINIO_KEY
+      # storageSecretKeyEnv: MINIO_SECRET
 
     repository:
       # Where backups are kept. A disk other than Milvus's own: a copy beside the original is no backup.

@@ -50,6 +50,7 @@ public struct BestCopy: Sendable {
       return try await choice(Found(place: place, repository: repository, entry: try await repository.find(name), flaw: nil), opened)
     }
     let wanted = try await resolve(name, opened)
+    try await compareElsewhere(wanted, isLatest: name == "latest", opened)
     var flawed: [Found] = []
     for (_, group) in Dictionary(grouping: places, by: \.priority).sorted(by: { $0.key < $1.key }) {
       var sound: [Found] = []
@@ -81,7 +82,7 @@ public struct BestCopy: Sendable {
           // It is known which one is meant, though this place has not got it whole.
           guard let id = try await known(name, in: repository) else { throw error }
           told("\(place.name): \(error)")
-          return Wanted(id: id, sha256: nil)
+          return Wanted(id: id, sha256: try await repository.knownDigest(of: id))
         }
       } catch let error where Self.isAboutThePlace(error) {
         if place.isRepository {
@@ -120,6 +121,52 @@ public struct BestCopy: Sendable {
   private static func isAboutThePlace(_ error: any Error) -> Bool {
     if case .ambiguousBackup? = error as? RepositoryError { return false }
     return !(error is CancellationError) && !(error is CopyError)
+  }
+
+  /// Seconds that other places have to say what they know: one that is away is not waited for.
+  private static let patience = 15.0
+
+  /// Holds the backup against what the other places have, as far as they answer: a manifest that is not the same everywhere is believed of nobody.
+  private func compareElsewhere(_ wanted: Wanted, isLatest: Bool, _ opened: OpenedPlaces) async throws {
+    guard places.count > 1 else { return }
+    struct Answer: Sendable {
+      let place: String
+      let sha256: String?
+      let newest: Manifest?
+    }
+    var answers: [Answer] = []
+    await withTaskGroup(of: Answer?.self) { group in
+      for place in places {
+        group.addTask {
+          guard let repository = try? await opened.repository(place), let catalog = try? await repository.catalog() else { return nil }
+          let entry = catalog.entries.first { $0.manifest.id == wanted.id }
+          return Answer(place: place.name, sha256: entry?.sha256, newest: catalog.newest?.manifest)
+        }
+      }
+      group.addTask {
+        try? await Task.sleep(for: .seconds(Self.patience))
+        return Answer(place: "", sha256: nil, newest: nil)
+      }
+      var waiting = places.count
+      while waiting > 0, let answer = await group.next() {
+        if answer?.place == "" { break }
+        waiting -= 1
+        if let answer { answers.append(answer) }
+      }
+      group.cancelAll()
+    }
+    let holders = answers.filter { $0.sha256 != nil }
+    // One that a later backup vouches for is the right one, and the others are passed over.
+    if wanted.sha256 == nil || holders.contains(where: { $0.sha256 == wanted.sha256 }), Set(holders.map(\.sha256)).count > 1 {
+      throw CopyError.disagree(backup: wanted.id, holders.map(\.place))
+    }
+    guard isLatest, let home = places.first(where: \.isRepository), let repository = try? await opened.repository(home) else { return }
+    let own = answers.first { $0.place == home.name }?.newest
+    for answer in answers where answer.place != home.name {
+      guard let newest = answer.newest, newest.id != wanted.id, let own, newest.started > own.started else { continue }
+      if try await repository.isForgotten(newest.id) { continue }
+      throw CopyError.newerElsewhere(newest.id, at: answer.place)
+    }
   }
 
   // MARK: Which place

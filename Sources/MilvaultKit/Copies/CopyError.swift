@@ -8,6 +8,10 @@ public enum CopyError: Error, CustomStringConvertible {
   case differs(String, backup: String)
   /// The newest backup was asked for, and the repository, which would know, cannot be asked: why, and what the copies have.
   case newestUnknown(String, [String])
+  /// Places have different manifests of a backup, and nothing tells which is right.
+  case disagree(backup: String, [String])
+  /// A copy has a newer backup than the repository, which nobody forgot.
+  case newerElsewhere(String, at: String)
   /// Two names for one place.
   case samePlace(String, String)
 
@@ -20,6 +24,10 @@ public enum CopyError: Error, CustomStringConvertible {
     case .newestUnknown(let why, let offers):
       "which backup is the newest is not known: \(why). "
         + (offers.isEmpty ? "No copy can be asked either" : "There is \(offers.joined(separator: ", ")): name it by its id, or say --at")
+    case .disagree(let backup, let places):
+      "the manifest of backup \(backup) is not the same at \(places.joined(separator: " and ")), and manifests never change: one was tampered with. `milvault audit` may tell which; --at NAME takes the one that you trust"
+    case .newerElsewhere(let backup, let place):
+      "\(place) has backup \(backup), which is newer than the repository's newest and was not forgotten there: the repository was set back, or lost it. Name the backup by its id, or say --at"
     case .samePlace(let one, let other): "\(one) and \(other) are one and the same place, which is no copy of itself"
     case .differs(let name, let backup):
       "the manifest of backup \(backup) at \(name) is not the one that is here, and manifests never change: one of them was tampered with"

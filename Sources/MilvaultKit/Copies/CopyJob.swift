@@ -26,7 +26,7 @@ public struct CopyResult: Sendable {
   public var copied: [String] = []
   /// The backups of which it got files that were missing there.
   public var repaired: [String] = []
-  /// The backups that it has now, of those that it should.
+  /// The backups that it has now.
   public var standing = 0
   public var leftOut: [String] = []
   public var files = 0
@@ -68,7 +68,7 @@ public struct CopyJob: Sendable {
 
   /// Of the last runs that moved enough to tell.
   private static func rate(_ copy: Repository) async throws -> Double? {
-    let runs = try await copy.runs().runs.filter { $0.verb == "copy" && $0.bytes > 4 << 20 && $0.seconds["copy"] ?? 0 > 0 }.suffix(5)
+    let runs = try await copy.runs().runs.filter { $0.verb == "copy" && $0.bytes > 0 && $0.seconds["copy"] ?? 0 > 0 }.suffix(5)
     let seconds = runs.reduce(0) { $0 + ($1.seconds["copy"] ?? 0) }
     return seconds > 0 ? Double(runs.reduce(0) { $0 + $1.bytes }) / seconds : nil
   }
@@ -76,13 +76,23 @@ public struct CopyJob: Sendable {
   /// Copies.
   /// - Throws: `CopyError`, `StorageError`, `RepositoryError` or `LockError`; what was copied until then stays, and the next run goes on with the rest.
   public func run() async throws -> CopyResult {
-    let copy = try await place.openCopy(of: source)
     let started = Timestamp.now
+    let copy: Repository
+    do {
+      copy = try await place.openCopy(of: source)
+    } catch {
+      var run = RunRecord(verb: "copy", started: started, outcome: .failed, error: "\(error)")
+      run.copy = place.name
+      try? await source.record(run)
+      throw error
+    }
     do {
       let result = try await copy.withLock(
         .shared, verb: "copy", options: LockOptions(wait: options.lockWait), told: { progress.tell("\(place.name): \($0.words)") }
       ) { lock in
-        try await source.whileReading(verb: "copy", options: LockOptions(wait: options.lockWait)) {
+        // What was just written there must not show here.
+        if try await source.holds(lock) { throw CopyError.samePlace(place.name, source.store.location) }
+        return try await source.whileReading(verb: "copy", options: LockOptions(wait: options.lockWait)) {
           try await bring(to: copy, under: lock)
         }
       }
@@ -100,7 +110,7 @@ public struct CopyJob: Sendable {
     progress.begin("comparing with \(place.name)")
     let plan = try await CopyPlanner(source: source, copy: copy, place: place).plan(options.backups)
     var result = CopyResult(place: place, location: copy.store.location)
-    (result.leftOut, result.problems) = (plan.leftOut, plan.problems)
+    (result.leftOut, result.problems, result.standing) = (plan.leftOut, plan.problems, plan.standing)
     progress.begin("copying to \(place.name)", total: plan.bytes, unit: "bytes")
     let onPurpose = Set(try await source.forgotten().map(\.id) + source.catalog().entries.map(\.manifest.id))
     var failed: [FileReference: String] = [:]
@@ -141,13 +151,12 @@ public struct CopyJob: Sendable {
       } else if !item.missing.isEmpty {
         result.repaired.append(id)
       }
-      result.standing += 1
       if !item.isThere || !item.missing.isEmpty || item.isUnproven { verifiable.append(item.entry) }
     }
     if !adopted.isEmpty {
       let withdrawn = try await copy.withdrawIncomplete(adopted)
       for (id, problem) in withdrawn.sorted(by: { $0.key < $1.key }) { result.problems.append("backup \(id) was not copied: \(problem)") }
-      result.standing -= withdrawn.count
+      result.standing += adopted.count - withdrawn.count
       result.copied = adopted.map(\.manifest.id).filter { withdrawn[$0] == nil }
       verifiable.removeAll { withdrawn[$0.manifest.id] != nil }
     }

@@ -18,6 +18,8 @@ public struct CopyPlan: Sendable {
 
   /// In the order of their making.
   var items: [Item] = []
+  /// Backups that are there.
+  var standing = 0
   /// Backups that the copy does not keep: by its rules, or since they were forgotten there.
   public var leftOut: [String] = []
   /// What is wrong with the repository or the copy, apart from single files.
@@ -44,6 +46,7 @@ struct CopyPlanner {
     let here = try await source.catalog()
     let there = try await copy?.catalog()
     let thereEntries = there?.entries ?? []
+    plan.standing = thereEntries.count
     plan.problems = (here.problems + (there?.problems ?? [])).map(\.error.description)
     let standing = Dictionary(thereEntries.map { ($0.manifest.id, $0.sha256) }, uniquingKeysWith: { $1 })
     for entry in here.entries where standing[entry.manifest.id].map({ $0 != entry.sha256 }) == true {

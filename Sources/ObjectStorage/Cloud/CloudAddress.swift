@@ -88,6 +88,9 @@ public struct CloudAddress: Sendable, Hashable {
     location = ([scheme.rawValue + "://" + before + host] + prefix).joined(separator: "/")
   }
 
+  /// What stands before all keys in the bucket, without a / at its end.
+  public var prefix: String { String((URLComponents(string: arrowURL)?.path ?? "").dropFirst()) }
+
   /// The host that is asked; nil for the cloud's own.
   var endpoint: String? { URLComponents(string: arrowURL)?.queryItems?.first { $0.name == "endpoint_override" }?.value }
 

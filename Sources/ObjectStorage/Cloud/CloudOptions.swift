@@ -8,7 +8,7 @@ public struct CloudOptions: Sendable {
   public var uploads: RateLimit?
   public var downloads: RateLimit?
 
-  public init() {}
+  public init(_ credentials: CloudCredentials? = nil) { self.credentials = credentials }
 }
 
 /// The keys of an S3 account.

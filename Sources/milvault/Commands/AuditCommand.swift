@@ -68,7 +68,7 @@ struct AuditCommand: MilvaultCommand {
     let places = report.places.enumerated().map { index, place in
       [
         place.name, place.medium.rawValue, place.site ?? "-", index == 0 ? "-" : place.error == nil ? Format.number(place.backups) : "?",
-        index == 0 ? "-" : place.isEncrypted ? "yes" : "no", Self.words(place.immutability),
+        index == 0 ? "-" : place.error != nil ? "?" : place.isEncrypted ? "yes" : "no", Self.words(place.immutability),
         place.lastDrill.map { Format.age(-$0.date.timeIntervalSinceNow) } ?? "-",
         place.restoreSeconds.map { Format.seconds($0.likely) } ?? "-",
         place.location,

@@ -92,7 +92,7 @@ struct HealCommand: MilvaultCommand {
     for line in result.unrepaired { console.say("\(name): NOT REPAIRED: \(line)") }
     let proven = result.checks.count(where: \.passed)
     console.say(
-      "\(name): \(result.repairs == 0 && result.unrepaired.isEmpty ? "nothing to heal, " : "")\(proven) of \(result.checks.count) backups whole (\(level.rawValue))"
+      "\(name): \(result.repairs == 0 && result.unrepaired.isEmpty ? "nothing to heal, " : "")\(proven) of \(result.checks.count) backups whole (\((result.checks.map(\.level).max() ?? level).rawValue))"
     )
   }
 

@@ -118,8 +118,8 @@ struct RestoreCommand: MilvaultCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The server's data folder, for its own import; =THERE where the server sees it at another path. Milvus 2.3 with local storage.",
-      valueName: "folder[=there]"))
+      "The server's data folder, for its own import; =THERE where the server sees it at another path. Or a place in its bucket, below its root path: s3://a-bucket/files/import?endpoint=http://localhost:9000. Milvus 2.3.",
+      valueName: "folder[=there]|address"))
   var serverData: String?
 
   @Option(
@@ -214,7 +214,13 @@ struct RestoreCommand: MilvaultCommand {
     options.method = method
     options.skipsDamaged = skipDamaged
     options.minRecall = minRecall
-    options.serverData = serverData.map { ServerData($0) }
+    if let serverData {
+      var data = ServerData(serverData)
+      let milvus = try common.configuration().milvus
+      (data.accessKeyEnv, data.secretKeyEnv) = (milvus?.storageAccessKeyEnv, milvus?.storageSecretKeyEnv)
+      data.certificateAuthority = common.ca
+      options.serverData = data
+    }
     options.importFileBytes = importFileSize << 20
     access.fill(&options)
     return options

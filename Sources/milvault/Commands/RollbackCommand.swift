@@ -142,7 +142,7 @@ struct RollbackCommand: MilvaultCommand {
     try await repository.withLock(.shared, verb: "restore \(id)", options: LockOptions(wait: 60)) { _ in
       if let other = try await repository.others(at: "restore \(id)").first { throw RestoreError.beingRestored(id, by: other.holder) }
       let record = try? await repository.restore(id, as: RestoreRecord.self)
-      record?.options.serverData?.removeFiles(ofRestore: id)
+      await record?.options.serverData?.removeFiles(ofRestore: id)
       try await repository.removeRestore(id)
     }
     console.say("restore \(id) was given up; `milvault prune` frees what it kept")

@@ -51,6 +51,10 @@ struct CommonOptions: ParsableArguments, Sendable {
   @Flag(help: "More words about what is done.")
   var verbose = false
 
+  func validate() throws {
+    if at != nil, repo != nil { throw ValidationError("--at names a place of milvault.yaml, --repo another one: give one of them") }
+  }
+
   var environment: [String: String] { ProcessInfo.processInfo.environment }
 
   func configuration() throws -> Configuration { try Configuration.read(config) }

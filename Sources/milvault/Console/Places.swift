@@ -135,7 +135,17 @@ extension CommonOptions {
     return path
   }
 
-  func repository() async throws -> Repository { try await place(try configuration()).open() }
+  func repository() async throws -> Repository {
+    let configuration = try configuration()
+    let place = try place(configuration)
+    do {
+      return try await place.open()
+    } catch RepositoryError.noRepository(let url) {
+      let others = try places(configuration).filter { $0.name != place.name }.map(\.name)
+      guard !others.isEmpty else { throw RepositoryError.noRepository(url) }
+      throw MissingPlace(place: place, others: others)
+    }
+  }
 
   /// The place that a backup is best read from: the one that an option names, or the nearest that is sound; with the others behind it.
   func bestCopy(of backup: String, _ console: Console) async throws -> BestCopy.Choice {
@@ -147,5 +157,19 @@ extension CommonOptions {
       console.warning("backup \(choice.entry.manifest.id) is taken from \(choice.place.name) (\(choice.source.store.location))")
     }
     return choice
+  }
+}
+
+/// Where a repository or a copy should be, there is none, and there are other places.
+private struct MissingPlace: Error, CustomStringConvertible {
+  let place: NamedPlace
+  let others: [String]
+
+  var description: String {
+    let copy = place.isRepository ? "--at \(others[0]) --to \(place.name)" : "--to \(place.name)"
+    let lost = place.isRepository ? "If it was lost, " : ""
+    let anew = place.isRepository ? ". If there never was one: `milvault init`" : ""
+    return
+      "there is no repository at \(place.address.url). \(lost)`milvault copy \(copy)` makes it a copy of what \(place.isRepository ? others.joined(separator: " or ") : "the repository") holds\(anew)"
   }
 }

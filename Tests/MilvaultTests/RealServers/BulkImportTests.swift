@@ -1,5 +1,6 @@
 import Foundation
 import MilvaultKit
+import ObjectStorage
 import Testing
 
 extension RealServers {
@@ -44,6 +45,32 @@ extension RealServers {
       let forced = try await filled.restore("--suffix", "_x", "--method", "import")
       #expect(forced.exitCode == 1 && forced.errors.contains("--server-data"), "\(forced)")
       try await filled.drop("_r")
+    }
+
+    /// A server whose data is in a bucket takes files that are put there.
+    @Test func aServerWithABucketImportsItsRowsItself() async throws {
+      let filled = try await Filled("segments", on: .standalone23, inBucket: true)
+      let backup = try await filled.backup()
+      try #require(backup.exitCode == 0, "\(backup)")
+      let bucket = "s3://a-bucket/files/import-\(filled.name)?endpoint=http://127.0.0.1:9000&region=us-east-1"
+      let keys = ["STORE_KEY": "minioadmin", "STORE_SECRET": "minioadmin", "AWS_EC2_METADATA_DISABLED": "true"]
+      let configuration = "milvus: { storageAccessKeyEnv: STORE_KEY, storageSecretKeyEnv: STORE_SECRET }\n"
+      try Data(configuration.utf8).write(to: URL(fileURLWithPath: filled.scratch.path("milvault.yaml")))
+      let restore = try await filled.restore("--suffix", "_r", "--server-data", bucket, "--import-file-size", "1", environment: keys)
+      try #require(restore.exitCode == 0 && restore.output.contains("every row read back and equal"), "\(restore)")
+      #expect(!restore.errors.contains("were inserted"), "\(restore)")
+      let comparison = try await filled.server.compare(filled.name, "\(filled.name)_r")
+      #expect(comparison.rows == 12000 && comparison.differences.isEmpty, "\(comparison)")
+      #expect(try Self.timings(filled) == ["import"])
+      let listed = try await CloudObjectStore(
+        try CloudAddress(bucket), CloudOptions(CloudCredentials(accessKey: "minioadmin", secretKey: "minioadmin"))
+      ).list("")
+      #expect(listed.allSatisfy { $0.bytes == 0 }, "\(listed)")
+      // A bucket that is not there: what cannot be put there is inserted.
+      let wrong = bucket.replacing("a-bucket", with: "no-bucket")
+      let inserted = try await filled.restore("--suffix", "_s", "--server-data", wrong, environment: keys)
+      #expect(inserted.exitCode == 0 && inserted.errors.contains("12000 of 12000 rows were inserted, since"), "\(inserted)")
+      try await filled.drop("_r", "_s")
     }
 
     /// What the import refuses is inserted, and it is told.

@@ -88,6 +88,40 @@ extension RealServers {
       #expect(misspelt.exitCode == 1 && misspelt.errors.contains("no such kind of place"), "\(misspelt)")
     }
 
+    /// Over https with an authority of one's own, which has to be named; and with the bucket in the host name.
+    @Test func ownAuthoritiesAndVirtualHosts() async throws {
+      let data = try await Filled("wide", on: .lite3)
+      let folder = data.scratch.folder.path
+      let made = try await run(
+        URL(fileURLWithPath: "/usr/bin/env"),
+        [
+          "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+          "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", "\(folder)/key.pem", "-out", "\(folder)/cert.pem",
+        ])
+      try #require(made.exitCode == 0, "\(made)")
+      let s3 = try S3Server(.nanio)
+      let proxy = try FaultyS3(s3, fault: "tls", folder)
+      let secure = InBucket(data, "s3://vault/\(S3Server.name("tls"))?endpoint=https://127.0.0.1:\(proxy.port)&region=us-east-1")
+      let unknown = try await secure.milvault("init")
+      #expect(unknown.exitCode == 1 && unknown.errors.lowercased().contains("certificate"), "\(unknown)")
+      let authority = ["--ca", "\(folder)/cert.pem"]
+      #expect(try await secure.milvault(["init"] + authority).exitCode == 0)
+      let backup = try await secure.milvault(["backup", "--uri", data.server.uri, "--collection", data.name] + authority)
+      #expect(backup.exitCode == 0, "\(backup)")
+      let audited = try await secure.milvault(["audit", "--no-record"] + authority)
+      #expect(audited.output.contains("BROKEN copies") && !audited.output.contains("could not be looked at"), "\(audited)")
+
+      let moto = try S3Server(.moto)
+      let name = S3Server.name("hosts")
+      let hosts = InBucket(data, "s3://vault/\(name)?endpoint=http://localhost:\(moto.port)&region=us-east-1&virtual_hosts=true")
+      #expect(try await hosts.milvault("init").exitCode == 0)
+      #expect(try await hosts.backup().exitCode == 0)
+      // The same place, by its path.
+      let paths = try await InBucket(data, moto.url(name)).milvault("verify", "--all")
+      #expect(paths.exitCode == 0 && paths.output.contains("1 of 1 backups proven"), "\(paths)")
+      try await data.drop()
+    }
+
     /// Whoever may only read can list, verify and restore.
     @Test func aBucketThatMayOnlyBeRead() async throws {
       let data = try await Filled("wide", on: .lite3)

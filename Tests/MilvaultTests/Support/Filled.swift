@@ -9,8 +9,8 @@ struct Filled {
   let repository: String
 
   /// - Parameter scenario: what Tests/Support/milvus.py fills it with; nil leaves the collection to the test.
-  init(_ scenario: String?, on generation: MilvusGeneration, secured: Bool = false) async throws {
-    server = try await TestServer(generation, secured: secured)
+  init(_ scenario: String?, on generation: MilvusGeneration, secured: Bool = false, inBucket: Bool = false) async throws {
+    server = try await TestServer(generation, secured: secured, inBucket: inBucket)
     scratch = try Scratch()
     repository = try await scratch.repository()
     name = TestServer.name(scenario ?? "own")

@@ -11,6 +11,8 @@ actor TestServers {
     var generation: MilvusGeneration
     /// With authorization on, as root:Milvus.
     var secured = false
+    /// With its data in a bucket, and not in a folder.
+    var inBucket = false
   }
 
   private struct Entry {
@@ -18,6 +20,8 @@ actor TestServers {
     let launcher: Int32
     let task: Task<Void, Never>
     let data: URL
+    /// The S3 server that holds its data; nil for one in a folder.
+    var bucket: PortProcess?
   }
   private var running: [Kind: Entry] = [:]
   private var starting: [Kind: Task<String, any Error>] = [:]
@@ -38,9 +42,15 @@ actor TestServers {
       for (other, _) in running where !other.generation.isLite { await stop(other) }
     }
     let scratch = FileManager.default.temporaryDirectory.appendingPathComponent("milvault-server-\(UUID().uuidString.prefix(8))")
+    var bucket: PortProcess?
+    if kind.inBucket {
+      try FileManager.default.createDirectory(at: scratch, withIntermediateDirectories: true)
+      bucket = try PortProcess([S3Server.script, "minio", scratch.appendingPathComponent("bucket").path])
+    }
+    let settings =
+      (kind.secured ? ["common.security.authorizationEnabled=true"] : []) + (kind.inBucket ? ["common.storageType=minio"] : [])
     let server = EmbeddedMilvus(
-      EmbeddedInstallation(kind.generation), data: scratch.appendingPathComponent("milvus.db").path, keepsData: false,
-      settings: kind.secured ? ["common.security.authorizationEnabled=true"] : [])
+      EmbeddedInstallation(kind.generation), data: scratch.appendingPathComponent("milvus.db").path, keepsData: false, settings: settings)
     let (started, report) = AsyncStream<Result<EmbeddedMilvus.Running, any Error>>.makeStream()
     let task = Task {
       do {
@@ -55,7 +65,7 @@ actor TestServers {
     }
     for await result in started {
       let found = try result.get()
-      running[kind] = Entry(uri: found.uri, launcher: found.launcher, task: task, data: scratch)
+      running[kind] = Entry(uri: found.uri, launcher: found.launcher, task: task, data: scratch, bucket: bucket)
       return found.uri
     }
     throw TestFailure("\(kind.generation.rawValue) did not start")
@@ -94,12 +104,12 @@ struct TestServer: Sendable {
   let kind: TestServers.Kind
   let uri: String
 
-  init(_ generation: MilvusGeneration, secured: Bool = false) async throws {
+  init(_ generation: MilvusGeneration, secured: Bool = false, inBucket: Bool = false) async throws {
     if !generation.runsHere {
       print("SKIPPED \(generation.rawValue): it is not made for this machine")
       try Test.cancel("Milvus \(generation.rawValue) is not made for this machine")
     }
-    kind = TestServers.Kind(generation: generation, secured: secured)
+    kind = TestServers.Kind(generation: generation, secured: secured, inBucket: inBucket)
     uri = try await TestServers.shared.uri(kind)
   }
 

@@ -13,7 +13,7 @@ extension CollectionRows {
     _ segments: [Segment], partition: Int, after before: RestoreRecord.Progress, into target: String?
   ) async throws -> Inserted {
     // A file that is gone is not imported by a task that begins late.
-    options.serverData?.removeFiles(ofRestore: journal.id)
+    await options.serverData?.removeFiles(ofRestore: journal.id)
     if before.done < before.begun { try await awaitImports() }
     var total = Inserted(segment: 0)
     try await orderedParallelMap((0..<before.done).async, width: Self.width) { place in
@@ -66,14 +66,18 @@ extension CollectionRows {
   }
 
   private func bringIn(_ written: Written, of segments: [Segment], into target: String?) async throws -> Inserted {
-    defer { written.file.remove() }
     var failure = written.failure
-    if failure == nil {
-      failure = try await client.importFile(written.file, rows: written.inserted.rows, into: plan.schema.name, partition: target)
+    do {
+      if failure == nil {
+        failure = try await client.importFile(written.file, rows: written.inserted.rows, into: plan.schema.name, partition: target)
+      }
+    } catch {
+      await written.file.remove()
+      throw error
     }
+    // Rows of a file that failed may be in, or may still come in; from one that is gone, no more.
+    await written.file.remove()
     guard let failure else { return written.inserted }
-    // Rows of it may be in, or may still come in; from a file that is gone, no more.
-    written.file.remove()
     try await awaitImports()
     for place in written.places { try await empty(segments[place], target) }
     var inserted = Inserted(segment: written.places.lowerBound)

@@ -1,5 +1,6 @@
 import Foundation
 import MilvusClient
+import ObjectStorage
 import RowBatches
 import RowFormats
 
@@ -35,18 +36,33 @@ package struct ImportedFile: Sendable {
   /// - Parameter rows: gives batches until there are no more.
   func write(_ layout: RowLayout, rows: () async throws -> RowBatch?) async throws {
     do {
-      let output = try BlockFile(here.path, isShortLived: true)
-      let writer = try ParquetWriter(layout: layout) { try output.write($0) }
-      while let batch = try await rows() { try writer.write(batch) }
-      try writer.finish()
-      try output.finish()
+      if folder.isInBucket {
+        let object = try await folder.store().stage()
+        let writer = try ParquetWriter(layout: layout) { try object.write($0) }
+        while let batch = try await rows() { try writer.write(batch) }
+        try writer.finish()
+        try await object.commit(as: name)
+      } else {
+        let output = try BlockFile(here.path, isShortLived: true)
+        let writer = try ParquetWriter(layout: layout) { try output.write($0) }
+        while let batch = try await rows() { try writer.write(batch) }
+        try writer.finish()
+        try output.finish()
+      }
     } catch {
-      remove()
+      await remove()
       throw error
     }
   }
 
-  func remove() { try? FileManager.default.removeItem(at: here) }
+  func remove() async {
+    if folder.isInBucket {
+      // In a task of its own, since this one may be cancelled.
+      await Task { [folder, name] in try? await folder.store().delete(name) }.value
+    } else {
+      try? FileManager.default.removeItem(at: here)
+    }
+  }
 }
 
 extension MilvusClient {

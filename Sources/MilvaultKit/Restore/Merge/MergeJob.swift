@@ -185,6 +185,8 @@ struct MergeJob: Sendable {
     guard let key = live.primaryKey else { return [] }
     var keys: Set<Key> = []
     for place in saved {
+      // What was saved is in the repository itself, wherever the backup is read from.
+      let repository = repository.alone
       for before in try await repository.savedSegment(at: place, restore: journal.id).before {
         let entries = try await repository.entries(of: before.layer, layout: live.layout, keyField: key.name, role: .delta)
         while let next = try entries() { keys.formUnion(zip(next.keys, next.digests).compactMap { $1 == nil ? $0 : nil }) }

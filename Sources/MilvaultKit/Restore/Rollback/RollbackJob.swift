@@ -63,7 +63,7 @@ public struct RollbackJob: Sendable {
     try await requireNewest(record)
     if !connection.capabilities.has(.segments) { try await requireLast(record) }
     let journal = try await RestoreJournal.open(record, in: repository)
-    record.options.serverData?.removeFiles(ofRestore: id)
+    await record.options.serverData?.removeFiles(ofRestore: id)
     var undone: [RolledBack] = []
     for (index, collection) in record.collections.enumerated().reversed() {
       guard collection.canBeUndone else { continue }
