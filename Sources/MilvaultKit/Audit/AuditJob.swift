@@ -67,7 +67,11 @@ public struct AuditJob: Sendable {
         seen.append(one)
         await fill(&told, one)
       } catch  where !(error is CancellationError) {
-        told.error = "\(error)"
+        told.error = place.words(for: error)
+        if case RepositoryError.noRepository = error {
+          let other = places.first { $0.name != place.name }?.name ?? ""
+          told.mend = place.isRepository ? "milvault copy --at \(other) --to \(place.name)" : "milvault copy --to \(place.name)"
+        }
       }
       report.places.append(told)
     }

@@ -86,8 +86,8 @@ public struct BestCopy: Sendable {
         }
       } catch let error where Self.isAboutThePlace(error) {
         if place.isRepository {
-          if name == "latest" { throw CopyError.newestUnknown("\(error)", try await offers(opened)) }
-          if !Self.isAbsence(error) { told("\(place.name) cannot be used: \(error)") }
+          if name == "latest" { throw CopyError.newestUnknown(place.words(for: error), try await offers(opened)) }
+          if !Self.isAbsence(error) { told("\(place.name) cannot be used: \(place.words(for: error))") }
         }
         first = first ?? error
       }

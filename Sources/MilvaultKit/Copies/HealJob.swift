@@ -86,7 +86,7 @@ public struct HealJob: Sendable {
         opened.append(
           Source(name: source.name, repository: repository, entries: catalog.entries.filter { !wrong.contains($0.manifest.id) }))
       } catch  where !(error is CancellationError) {
-        progress.tell("\(source.name) cannot be asked: \(error)")
+        progress.tell("\(source.name) cannot be asked: \(source.words(for: error))")
       }
     }
     return opened

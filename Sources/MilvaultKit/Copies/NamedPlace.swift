@@ -60,6 +60,11 @@ public struct NamedPlace: Sendable {
     return repository
   }
 
+  /// Why it cannot be opened, for a person who has other places: these say themselves what is to be done.
+  func words(for error: any Error) -> String {
+    if case RepositoryError.noRepository = error { "there is no repository at \(address.url)" } else { "\(error)" }
+  }
+
   /// The place as one that is asked for files that another lacks.
   public var candidate: OtherCopies.Candidate { OtherCopies.Candidate(name: name) { try await open() } }
 

@@ -15,7 +15,15 @@ public struct ImportTask: Sendable, Hashable {
   public let rows: Int
 }
 
+// 2.3.5 dies of a call about imports that its caller breaks off (docs/milvus-behaviour.md): so they are never cancelled, and have an hour.
 extension MilvusClient {
+  private static let patience = 60.0
+
+  private func whole<Value: Sendable>(_ call: @escaping @Sendable () async throws -> Value) async throws -> Value {
+    try Task.checkCancellation()
+    return try await Task(operation: call).value
+  }
+
   /// Asks the server to read files. Sent once only: a second time would bring the rows in twice.
   /// - Parameter files: their paths as the server sees them.
   /// - Returns: the tasks that it makes of them.
@@ -26,19 +34,23 @@ extension MilvusClient {
     request.partitionName = partition ?? ""
     request.files = files
     let message = request
-    return try await call("Import \(collection)", subject: collection, repeatable: .no, status: { $0.status }) {
-      try await $0.import(message, metadata: $1, options: $2)
-    }.tasks
+    return try await whole {
+      try await self.call("Import \(collection)", subject: collection, repeatable: .no, patience: Self.patience, status: { $0.status }) {
+        try await $0.import(message, metadata: $1, options: $2)
+      }.tasks
+    }
   }
 
   public func importTask(_ id: Int64) async throws -> ImportTask {
     var request = WireGetImportStateRequest()
     request.task = id
     let message = request
-    let answer = try await call("GetImportState \(id)", status: { $0.status }) {
-      try await $0.getImportState(message, metadata: $1, options: $2)
+    return try await whole {
+      ImportTask(
+        try await self.call("GetImportState \(id)", patience: Self.patience, status: { $0.status }) {
+          try await $0.getImportState(message, metadata: $1, options: $2)
+        })
     }
-    return ImportTask(answer)
   }
 
   /// The imports into a collection that the server still knows of.
@@ -47,9 +59,11 @@ extension MilvusClient {
     request.dbName = database
     request.collectionName = collection
     let message = request
-    return try await call("ListImportTasks \(collection)", subject: collection, status: { $0.status }) {
-      try await $0.listImportTasks(message, metadata: $1, options: $2)
-    }.tasks.map(ImportTask.init)
+    return try await whole {
+      try await self.call("ListImportTasks \(collection)", subject: collection, patience: Self.patience, status: { $0.status }) {
+        try await $0.listImportTasks(message, metadata: $1, options: $2)
+      }.tasks.map(ImportTask.init)
+    }
   }
 }
 

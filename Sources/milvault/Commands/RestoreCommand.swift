@@ -118,7 +118,7 @@ struct RestoreCommand: MilvaultCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The server's data folder, for its own import; =THERE where the server sees it at another path. Or a place in its bucket, below its root path: s3://a-bucket/files/import?endpoint=http://localhost:9000. Milvus 2.3.",
+      "The server's data folder, for its own import; =THERE where the server sees it at another path. Or a place in its bucket, below its root path: s3://a-bucket/files/import?endpoint=http://localhost:9000. Milvus 2.3, which has a fault: if milvault is killed (kill -9) while it asks how far an import is, the server may die of it.",
       valueName: "folder[=there]|address"))
   var serverData: String?
 

@@ -92,19 +92,20 @@ extension MilvusClient {
   }
 
   private func ended(_ id: Int64) async throws -> ImportTask {
-    var wait = Duration.milliseconds(50)
+    // Seldom: 2.3.5 dies if whoever asks is killed in the middle of it.
+    var wait = Duration.milliseconds(250)
     while true {
       let task = try await importTask(id)
       if task.state != .working { return task }
       try await Task.sleep(for: wait)
-      wait = min(wait * 2, .milliseconds(200))
+      wait = min(wait * 2, .seconds(1))
     }
   }
 
   /// Waits until no import into a collection is under way: one that a killed restore began may still bring rows in.
   func awaitImports(into collection: String) async throws {
     while try await importTasks(of: collection).contains(where: { $0.state == .working }) {
-      try await Task.sleep(for: .milliseconds(500))
+      try await Task.sleep(for: .seconds(1))
     }
   }
 }
