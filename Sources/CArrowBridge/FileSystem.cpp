@@ -96,7 +96,8 @@ struct FinalizesAtExit {
 class ChecksumSetting {
  public:
   explicit ChecksumSetting(bool wanted) : guard_(one_at_a_time()) {
-    static const bool is_users = std::getenv(kName) != nullptr;
+    static const char *users = std::getenv(kName);
+    static const bool is_users = users != nullptr && *users != 0;
     if (!is_users) setenv(kName, wanted ? "when_supported" : "when_required", 1);
   }
 

@@ -13,6 +13,10 @@ enum Project {
   }
   /// Long repetitions: `make soak`.
   static let isSoak = ProcessInfo.processInfo.environment["MILVAULT_SOAK"] != nil
+  /// What programs find. Arrow's clients in this process are told by a variable what no other program asked for.
+  static var environment: [String: String] {
+    ProcessInfo.processInfo.environment.merging(["AWS_REQUEST_CHECKSUM_CALCULATION": ""]) { $1 }
+  }
 }
 
 /// What a finished program left.
@@ -45,7 +49,7 @@ final class RunningProcess: Sendable {
     // A shell goes to the folder, and the program takes its place.
     let words =
       ["/bin/sh", "-c", "cd \"$0\" && exec \"$@\"", (folder ?? FileManager.default.temporaryDirectory).path, executable.path] + arguments
-    let variables = ProcessInfo.processInfo.environment.merging(environment) { $1 }.map { "\($0)=\($1)" }
+    let variables = Project.environment.merging(environment) { $1 }.map { "\($0)=\($1)" }
     var started: pid_t = 0
     let code = Self.withCStrings(words) { words in
       Self.withCStrings(variables) { posix_spawn(&started, "/bin/sh", &actions, nil, words, $0) }
