@@ -61,8 +61,10 @@ extension Repository {
   }
 
   /// Writes a backup's manifest, once all its files are here: the last act of its copying.
-  /// - Parameter lock: the writer's, which has to be its own just before and just after.
-  package func adopt(_ entry: CatalogEntry, bytes: Data, under lock: RepositoryLock) async throws {
+  /// - Parameters:
+  ///   - lock: the writer's, which has to be its own just before and just after.
+  ///   - isBack: whether the backup belongs here and its manifest was lost: whatever happens, nothing may then say that it is away on purpose.
+  package func adopt(_ entry: CatalogEntry, bytes: Data, under lock: RepositoryLock, isBack: Bool = false) async throws {
     let key = Self.manifestKey(entry.manifest.id)
     try await lock.require()
     do {
@@ -72,7 +74,7 @@ extension Repository {
       try Task.checkCancellation()
     } catch {
       // A prune that took this process for dead may have removed files of it.
-      await withdraw(entry.manifest.id, notCopied: true)
+      if !isBack { await withdraw(entry.manifest.id, notCopied: true) }
       throw error
     }
     // What said that it is not here. Where nothing may be removed it stays, and the manifest is what counts.

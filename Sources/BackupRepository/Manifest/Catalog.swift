@@ -147,7 +147,8 @@ extension Repository {
   func withdraw(_ id: String, notCopied: Bool? = nil) async {
     await Task {
       // The tombstone first: somebody may have seen the manifest. Where nothing can be deleted, verification tells what is missing.
-      try? await bury(id, notCopied: notCopied)
+      // What was kept aside of it, when it was forgotten, stays.
+      if (try? await store.info(Self.forgottenKey(id))) == .some(nil) { try? await bury(id, notCopied: notCopied) }
       try? await store.delete(Self.manifestKey(id))
     }.value
   }

@@ -135,26 +135,30 @@ public struct BestCopy: Sendable {
       let newest: Manifest?
     }
     var answers: [Answer] = []
-    await withTaskGroup(of: Answer?.self) { group in
-      for place in places {
-        group.addTask {
-          guard let repository = try? await opened.repository(place), let catalog = try? await repository.catalog() else { return nil }
-          let entry = catalog.entries.first { $0.manifest.id == wanted.id }
-          return Answer(place: place.name, sha256: entry?.sha256, newest: catalog.newest?.manifest)
+    // Tasks of their own: a group would wait for the last of them.
+    let (arrived, report) = AsyncStream<Answer?>.makeStream()
+    let asked = places.map { place in
+      Task {
+        guard let repository = try? await opened.repository(place), let catalog = try? await repository.catalog() else {
+          report.yield(nil)
+          return
         }
+        let entry = catalog.entries.first { $0.manifest.id == wanted.id }
+        report.yield(Answer(place: place.name, sha256: entry?.sha256, newest: catalog.newest?.manifest))
       }
-      group.addTask {
-        try? await Task.sleep(for: .seconds(Self.patience))
-        return Answer(place: "", sha256: nil, newest: nil)
-      }
-      var waiting = places.count
-      while waiting > 0, let answer = await group.next() {
-        if answer?.place == "" { break }
-        waiting -= 1
-        if let answer { answers.append(answer) }
-      }
-      group.cancelAll()
     }
+    let timer = Task {
+      try await Task.sleep(for: .seconds(Self.patience))
+      report.finish()
+    }
+    var waiting = places.count
+    for await answer in arrived {
+      if let answer { answers.append(answer) }
+      waiting -= 1
+      if waiting == 0 { break }
+    }
+    timer.cancel()
+    for task in asked { task.cancel() }
     let holders = answers.filter { $0.sha256 != nil }
     // One that a later backup vouches for is the right one, and the others are passed over.
     if wanted.sha256 == nil || holders.contains(where: { $0.sha256 == wanted.sha256 }), Set(holders.map(\.sha256)).count > 1 {

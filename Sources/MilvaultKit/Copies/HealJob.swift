@@ -85,7 +85,7 @@ public struct HealJob: Sendable {
         let wrong = Set(catalog.problems.map(\.backup))
         opened.append(
           Source(name: source.name, repository: repository, entries: catalog.entries.filter { !wrong.contains($0.manifest.id) }))
-      } catch  where !(error is CancellationError) {
+      } catch let error where !(error is CancellationError) {
         progress.tell("\(source.name) cannot be asked: \(source.words(for: error))")
       }
     }
@@ -175,7 +175,7 @@ public struct HealJob: Sendable {
         result.unrepaired.append("\(problem.error); \(missing.count) files of it are whole nowhere, \(missing[0]) for one")
         continue
       }
-      try await repository.adopt(entry, bytes: try await source.repository.manifestBytes(of: entry), under: lock)
+      try await repository.adopt(entry, bytes: try await source.repository.manifestBytes(of: entry), under: lock, isBack: true)
       result.manifests.append(id)
       progress.tell("\(place.name): brought back the manifest of backup \(id) from \(source.name)")
     }
