@@ -1,5 +1,5 @@
 import Crypto
-public import Foundation
+import Foundation
 
 /// A data file, named by its content: the SHA-256 of its bytes and what it holds.
 public struct FileReference: Sendable, Hashable, Codable {

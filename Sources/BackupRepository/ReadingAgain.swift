@@ -4,7 +4,7 @@ import ObjectStorage
 extension ObjectStore {
   /// Reads something whose bytes are checked. What came over a network and is not whole is fetched again, before it is called damaged.
   func reading<Value>(_ read: () async throws -> Value) async throws -> Value {
-    for _ in 0..<(bringsWholeObjects ? 3 : 0) {
+    for _ in 0..<(isRemote ? 3 : 0) {
       do {
         return try await read()
       } catch let error as RepositoryError where error.isDamage {

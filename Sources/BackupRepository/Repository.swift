@@ -17,6 +17,8 @@ public struct Repository: Sendable {
   var others: OtherCopies?
   /// The copy that data files are read from instead of from here; none, or one.
   var source: [Repository] = []
+  /// Files that were brought here and checked, and need not be again.
+  var held: [FileReference: any ObjectReader] = [:]
 
   public var isEncrypted: Bool { unlocked != nil }
 
@@ -175,21 +177,29 @@ public struct Repository: Sendable {
   }
 
   private func readOnce(_ file: FileReference) async throws -> Data {
-    let bytes: Data
+    let bytes = try await telling(file) { try await store.read(key(of: file)) }
+    try requireSize(bytes.count, of: file)
+    guard SHA256.hash(data: bytes).hex == file.sha256 else {
+      throw RepositoryError.damaged(place(file), "its SHA-256 is not its name")
+    }
+    return bytes
+  }
+
+  /// Reads something of a data file; what the store says about the object is told as the file's damage.
+  func telling<Value>(_ file: FileReference, _ read: () async throws -> Value) async throws -> Value {
     do {
-      bytes = try await store.read(key(of: file))
+      return try await read()
     } catch StorageError.notFound {
       throw RepositoryError.damaged(place(file), "it is missing")
     } catch StorageError.notWhole(_, let what) {
       throw RepositoryError.damaged(place(file), what)
     }
-    guard bytes.count == file.bytes else {
-      throw RepositoryError.damaged(place(file), "it has \(bytes.count) bytes and should have \(file.bytes)")
+  }
+
+  func requireSize(_ bytes: Int, of file: FileReference) throws {
+    guard bytes == file.bytes else {
+      throw RepositoryError.damaged(place(file), "it has \(bytes) bytes and should have \(file.bytes)")
     }
-    guard SHA256.hash(data: bytes).hex == file.sha256 else {
-      throw RepositoryError.damaged(place(file), "its SHA-256 is not its name")
-    }
-    return bytes
   }
 }
 

@@ -11,14 +11,18 @@ public protocol ObjectStore: Sendable {
   var location: String { get }
   /// The place in full, as `--repo` takes it; without secrets.
   var url: String { get }
-  /// Whether `open` brings the whole object here first, so that all of it can be checked for little before any of it is used.
-  var bringsWholeObjects: Bool { get }
+  /// Whether objects come over a network: `open` brings the whole object here first, and one that is not whole is worth fetching again.
+  var isRemote: Bool { get }
 
   /// Begins an object whose key may be known only at its end. Nothing is visible before `commit`.
   func stage() throws -> any StagedObject
 
   /// Puts a small object, replacing one that is there.
   func put(_ bytes: Data, at key: String) async throws
+
+  /// Puts an object whose bytes `source` gives. They are asked for in order, and from the first on again if they have to be sent once more; if it
+  /// fails, nothing is put.
+  func put(_ source: any ObjectReader, at key: String) async throws
 
   /// A whole object. Only for small ones.
   func read(_ key: String) async throws -> Data
@@ -28,6 +32,9 @@ public protocol ObjectStore: Sendable {
 
   /// Opens an object to read any part of it.
   func open(_ key: String) async throws -> any ObjectReader
+
+  /// Hands over an object's bytes, in order, without keeping them here.
+  func stream(_ key: String, to consume: (UnsafeRawBufferPointer) throws -> Void) async throws
 
   /// Size and age of an object, or nil if there is none.
   func info(_ key: String) async throws -> ObjectInfo?
@@ -62,6 +69,21 @@ extension ObjectStore {
 
   public func read(_ object: ObjectInfo) async throws -> Data { try await read(object.key) }
 
+  public func put(_ source: any ObjectReader, at key: String) async throws {
+    let staged = try stage()
+    do {
+      try await source.pieces { try staged.write($0) }
+    } catch {
+      staged.discard()
+      throw error
+    }
+    try await staged.commit(as: key)
+  }
+
+  public func stream(_ key: String, to consume: (UnsafeRawBufferPointer) throws -> Void) async throws {
+    try await open(key).pieces(consume)
+  }
+
   public func sizes(of keys: [String]) async throws -> [String: Int] {
     var sizes: [String: Int] = [:]
     for key in keys { sizes[key] = try await info(key)?.bytes }
@@ -94,6 +116,23 @@ public protocol ObjectReader: Sendable {
   var bytes: Int { get }
   /// Reads from `offset` on and returns how many bytes it read: fewer than asked for only at the end.
   func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws -> Int
+}
+
+extension ObjectReader {
+  /// Hands over all bytes, in order.
+  public func pieces(_ consume: (UnsafeRawBufferPointer) throws -> Void) async throws {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: min(max(1, bytes), 1 << 20), alignment: 64)
+    defer { buffer.deallocate() }
+    var offset = 0
+    while offset < bytes {
+      try Task.checkCancellation()
+      let count = try read(at: offset, into: buffer)
+      if count == 0 { break }
+      try consume(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+      offset += count
+      await Task.yield()
+    }
+  }
 }
 
 /// What can go wrong with a store. Every case names the object or folder.

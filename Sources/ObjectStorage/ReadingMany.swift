@@ -17,7 +17,7 @@ extension ObjectStore {
 
   private func outcome(_ object: ObjectInfo) async throws -> Result<Data, StorageError> {
     do {
-      for _ in 0..<(bringsWholeObjects ? 3 : 0) {
+      for _ in 0..<(isRemote ? 3 : 0) {
         do { return .success(try await read(object)) } catch StorageError.notWhole {}
       }
       return .success(try await read(object))

@@ -1,6 +1,7 @@
 import BackupRepository
 import Foundation
 import ObjectStorage
+import Synchronization
 import TestRepositories
 import TestRows
 import Testing
@@ -43,8 +44,12 @@ import Testing
         start = end
       }
       try await object.commit(as: "history/staged-\(size)")
-      for key in ["history/put-\(size)", "history/staged-\(size)"] {
+      try await store.put(DataReader(data), at: "history/sent-\(size)")
+      for key in ["history/put-\(size)", "history/staged-\(size)", "history/sent-\(size)"] {
         #expect(try await store.read(key) == data)
+        var streamed = Data()
+        try await store.stream(key) { streamed.append(contentsOf: $0) }
+        #expect(streamed == data)
         #expect(try await store.info(key)?.bytes == size)
         #expect(try await store.list(key).first?.bytes == size)
         #expect(try await store.sizes(of: [key]) == [key: size])
@@ -65,6 +70,44 @@ import Testing
       )
       #expect(put != staged)
     }
+  }
+
+  /// A store that sends an object once more gets other bytes for it: the same nonces never go out twice under one key.
+  @Test func whatIsSentAgainIsEncryptedAnew() async throws {
+    let kept = try await Kept()
+    let base = TwiceReadingStore(LocalObjectStore(root: kept.folder))
+    let store = try await Repository.open(base, passphrase: Self.passphrase()).store
+    let data = Self.bytes(2 * Self.frame + 100)
+    try await store.put(DataReader(data), at: "history/a")
+    let (first, second) = try #require(base.rounds.withLock { $0.count == 2 ? ($0[0], $0[1]) : nil })
+    #expect(first.count == second.count && first != second && first.prefix(36) != second.prefix(36))
+    #expect(try await store.read("history/a") == data)
+  }
+
+  /// Reads what it is given twice, as one does whose first round failed in the end.
+  private final class TwiceReadingStore: ObjectStore {
+    let base: LocalObjectStore
+    let rounds = Mutex<[Data]>([])
+    init(_ base: LocalObjectStore) { self.base = base }
+    var location: String { base.location }
+    var url: String { base.url }
+    var isRemote: Bool { false }
+    func put(_ source: any ObjectReader, at key: String) async throws {
+      for _ in 0..<2 {
+        var data = Data()
+        try await source.pieces { data.append(contentsOf: $0) }
+        rounds.withLock { $0.append(data) }
+      }
+      try await base.put(rounds.withLock { $0[1] }, at: key)
+    }
+    func put(_ bytes: Data, at key: String) async throws { try await base.put(bytes, at: key) }
+    func stage() throws -> any StagedObject { try base.stage() }
+    func read(_ key: String) async throws -> Data { try await base.read(key) }
+    func open(_ key: String) async throws -> any ObjectReader { try await base.open(key) }
+    func info(_ key: String) async throws -> ObjectInfo? { try await base.info(key) }
+    func list(_ prefix: String) async throws -> [ObjectInfo] { try await base.list(prefix) }
+    func delete(_ key: String) async throws { try await base.delete(key) }
+    func removeAbandoned() async throws { try await base.removeAbandoned() }
   }
 
   /// Frames cut off, moved, doubled, taken from another file, and single bits.
@@ -95,6 +138,12 @@ import Testing
     for (what, data) in touched {
       try data.write(to: kept.path("history/a"))
       await #expect(throws: StorageError.self, "\(what), read") { _ = try await store.read("history/a") }
+      var streamed = Data()
+      await #expect(throws: StorageError.self, "\(what), streamed") {
+        try await store.stream("history/a") { streamed.append(contentsOf: $0) }
+      }
+      // What was handed over before is what was written there.
+      #expect(Self.bytes(size).starts(with: streamed) || what.contains("another file"), "\(what)")
       await #expect(throws: StorageError.self, "\(what), by parts") {
         let object = try await store.open("history/a")
         var part = Data(count: 1000)

@@ -208,6 +208,57 @@ import Testing
     await #expect { try await chosen("nobody") } throws: { "\($0)".contains("no backup \"nobody\"") }
   }
 
+  /// A manifest that cannot be written is taken back, and said to be elsewhere; one that belongs there is not, or its loss would be hidden; and what
+  /// was kept aside of a forgotten one stays.
+  @Test(arguments: ["new", "lost", "forgotten"]) func aManifestThatCouldNotBeWrittenIsNoLoss(_ state: String) async throws {
+    let (kept, far) = (try await TemporaryRepository(), try TestPlaces.place("far"))
+    defer { TestPlaces.remove(far) }
+    let entry = try await kept.backUp()
+    let id = entry.manifest.id
+    let made = try await far.openCopy(of: kept.repository)
+    if state != "new" { #expect(try await CopyJob(source: kept.repository, place: far).run().isSound) }
+    if state == "forgotten" { try await made.forget(id) }
+    let manifest = TestPlaces.folder(far).appendingPathComponent("backups/\(id).json")
+    let tombstone = TestPlaces.folder(far).appendingPathComponent("forgotten/\(id).json")
+    if state == "lost" { try FileManager.default.removeItem(at: manifest) }
+    let aside = try? Data(contentsOf: tombstone)
+    #expect((aside != nil) == (state == "forgotten"))
+
+    let bytes = try await kept.repository.manifestBytes(of: entry)
+    let copy = try await Repository.open(RefusingStore(LocalObjectStore(root: TestPlaces.folder(far)), refusing: "backups/"))
+    await #expect(throws: StorageError.self) {
+      try await copy.withLock(.shared, verb: "heal", options: LockOptions()) { lock in
+        try await copy.adopt(entry, bytes: bytes, under: lock, isBack: state == "lost")
+      }
+    }
+    let after = try? Data(contentsOf: tombstone)
+    switch state {
+    case "new": #expect(after != nil && !FileManager.default.fileExists(atPath: manifest.path))
+    case "lost": #expect(after == nil)
+    default: #expect(after == aside && !FileManager.default.fileExists(atPath: manifest.path))
+    }
+  }
+
+  /// A place that takes the call and never answers is not waited for.
+  @Test func aPlaceThatIsSilentIsNotWaitedFor() async throws {
+    let kept = try await TemporaryRepository()
+    let here = try TestPlaces.place("repository", kept.folder, priority: 0)
+    _ = try await kept.backUp()
+    let silent = try SilentServer()
+    let address = try StoreAddress("s3://vault/far?endpoint=http://127.0.0.1:\(silent.port)&region=us-east-1&anonymous=true")
+    let far = NamedPlace(
+      name: "far", address: address, configuration: nil, priority: 1, passphrase: { nil })
+    let started = ContinuousClock.now
+    let choice = try await BestCopy([here, far], patience: 1) { _ in }.choose("latest")
+    #expect(choice.place.name == "repository")
+    // The client itself would go on for minutes.
+    #expect(ContinuousClock.now - started < .seconds(30))
+    // It was asked, all the same.
+    for _ in 0..<200 where !silent.wasCalled { try await Task.sleep(for: .milliseconds(100)) }
+    #expect(silent.wasCalled)
+    silent.close()
+  }
+
   /// Of places that nothing else tells apart each is tried, and one is chosen.
   @Test func equalPlacesAreTried() async throws {
     let kept = try await TemporaryRepository()

@@ -1,5 +1,7 @@
+import Crypto
 package import Foundation
-package import ObjectStorage
+import ObjectStorage
+import Synchronization
 
 // What brings a repository's files to another place. A copy has the repository's id and its manifests, to the byte; its encryption is its own.
 
@@ -7,40 +9,43 @@ extension Repository {
   /// Brings a data file here from another copy. Its bytes are held against its name on the way, and a file that stands here under it is replaced.
   /// - Throws: `SourceFailure` if the other's file does not come whole; nothing is written then.
   package func bring(_ file: FileReference, from other: Repository) async throws {
-    let object: any ObjectReader
-    do {
-      object = try await other.openHere(file)
-    } catch {
-      throw try SourceFailure(error)
+    // A source is read on the way, without a copy of its own here, where one of the two is a disk.
+    if store.isRemote {
+      let object: any ObjectReader
+      do {
+        object = try await other.openHere(file)
+      } catch {
+        throw try SourceFailure(error)
+      }
+      return try await store.put(SourceReader(object, file, place: other.place(file)), at: key(of: file))
     }
-    let staged = try stage(file.kind)
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
-    defer { buffer.deallocate() }
+    var failureHere: (any Error)?
     do {
-      var offset = 0
-      while offset < object.bytes {
-        try Task.checkCancellation()
-        let count: Int
+      let staged = try await other.store.reading {
+        let staged = try store.stage()
         do {
-          count = try object.read(at: offset, into: buffer)
+          try await other.stream(file) { bytes in
+            do {
+              try staged.write(bytes)
+            } catch {
+              failureHere = error
+              throw error
+            }
+          }
         } catch {
-          throw try SourceFailure(error)
+          staged.discard()
+          throw error
         }
-        if count == 0 { break }
-        try staged.write(UnsafeRawBufferPointer(rebasing: buffer[0..<count]))
-        offset += count
-        await Task.yield()
+        return staged
+      }
+      do { try await staged.commit(as: key(of: file)) } catch {
+        failureHere = error
+        throw error
       }
     } catch {
-      staged.discard()
-      throw error
+      if let failureHere { throw failureHere }
+      throw try SourceFailure(error)
     }
-    let finished = staged.finish()
-    guard finished.file == file else {
-      finished.object.discard()
-      throw try SourceFailure(RepositoryError.damaged(other.place(file), "its SHA-256 is not its name"))
-    }
-    try await finished.object.commit(as: key(of: file))
   }
 
   /// The data files that stand here, with their sizes, by their keys in the store.
@@ -108,6 +113,33 @@ extension Repository {
   package func markUnlessThere(_ id: String) async throws {
     for key in [Self.manifestKey(id), Self.forgottenKey(id)] where try await store.info(key) != nil { return }
     try await bury(id, notCopied: true)
+  }
+}
+
+/// A data file of another copy, held against its name as it is read, in order. Its failures are the other's.
+private final class SourceReader: ObjectReader {
+  private let object: any ObjectReader
+  private let file: FileReference
+  private let place: String
+  private let hash = Mutex(SHA256())
+
+  init(_ object: any ObjectReader, _ file: FileReference, place: String) { (self.object, self.file, self.place) = (object, file, place) }
+
+  var bytes: Int { object.bytes }
+
+  func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+    do {
+      let count = try object.read(at: offset, into: buffer)
+      let found = hash.withLock { hash in
+        if offset == 0 { hash = SHA256() }
+        hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        return offset + count == object.bytes ? hash.finalize().hex : nil
+      }
+      if let found, found != file.sha256 { throw RepositoryError.damaged(place, "its SHA-256 is not its name") }
+      return count
+    } catch {
+      throw try SourceFailure(error)
+    }
   }
 }
 

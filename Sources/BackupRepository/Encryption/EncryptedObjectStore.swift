@@ -1,6 +1,6 @@
 import Crypto
-public import Foundation
-public import ObjectStorage
+import Foundation
+import ObjectStorage
 import Synchronization
 
 /// A store whose objects are encrypted before they reach the one below. Sizes are those of the plain bytes. What a repository needs before it has its
@@ -11,7 +11,7 @@ struct EncryptedObjectStore: ObjectStore {
 
   var location: String { base.location }
   var url: String { base.url }
-  var bringsWholeObjects: Bool { base.bringsWholeObjects }
+  var isRemote: Bool { base.isRemote }
 
   private static func isPlain(_ key: String) -> Bool { key == Repository.descriptionKey || key.hasPrefix(PassphraseKey.prefix) }
 
@@ -31,6 +31,10 @@ struct EncryptedObjectStore: ObjectStore {
       sealed += try cipher.seal(frame, number: number, name: number == frames - 1 ? key : nil)
     }
     try await base.put(sealed, at: key)
+  }
+
+  func put(_ source: any ObjectReader, at key: String) async throws {
+    try await base.put(Self.isPlain(key) ? source : EncryptingReader(source, key, keys), at: key)
   }
 
   // MARK: Reading
@@ -68,6 +72,13 @@ struct EncryptedObjectStore: ObjectStore {
   func open(_ key: String) async throws -> any ObjectReader {
     let object = try await base.open(key)
     return Self.isPlain(key) ? object : try EncryptedObject(object, key, keys, place: "\(location)/\(key)")
+  }
+
+  func stream(_ key: String, to consume: (UnsafeRawBufferPointer) throws -> Void) async throws {
+    guard !Self.isPlain(key) else { return try await base.stream(key, to: consume) }
+    var frames = FrameOpener(key, keys, place: "\(location)/\(key)")
+    try await base.stream(key) { try frames.add($0, to: consume) }
+    try frames.finish(consume)
   }
 
   // MARK: Looking and removing

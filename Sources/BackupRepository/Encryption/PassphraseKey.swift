@@ -1,6 +1,6 @@
 import Crypto
 import CryptoExtras
-public import Foundation
+import Foundation
 
 /// `keys/<id>.json`: the data key of an encrypted repository, wrapped by the key that one passphrase gives.
 public struct PassphraseKey: Sendable, Codable {

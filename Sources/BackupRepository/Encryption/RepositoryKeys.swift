@@ -1,4 +1,4 @@
-public import Crypto
+import Crypto
 import Foundation
 
 /// What an encrypted repository's data key opens: the files, and their names.

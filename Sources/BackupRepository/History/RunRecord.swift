@@ -1,4 +1,4 @@
-public import Foundation
+import Foundation
 import ObjectStorage
 
 /// What became of one run of a command: `history/<time>-<verb>.json`. Failures are kept too.

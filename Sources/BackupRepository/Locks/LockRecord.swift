@@ -1,4 +1,4 @@
-public import Foundation
+import Foundation
 import ObjectStorage
 
 /// Who works in a repository now: `locks/<id>.json`, rewritten as long as the work goes on.

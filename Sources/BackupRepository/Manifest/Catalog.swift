@@ -1,4 +1,4 @@
-public import Foundation
+import Foundation
 import ObjectStorage
 
 /// A backup that the repository lists.

@@ -1,4 +1,4 @@
-public import Foundation
+import Foundation
 import ObjectStorage
 
 /// `forgotten/<id>.json` after its backup was pruned, or in a copy that it was not brought to: the manifest is not there, on purpose.

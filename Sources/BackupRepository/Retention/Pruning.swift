@@ -1,4 +1,4 @@
-public import Foundation
+import Foundation
 import ObjectStorage
 
 /// What a prune removed, or would.

@@ -1,4 +1,4 @@
-public import Foundation
+package import Foundation
 
 /// How many backups to keep of each collection set.
 public struct RetentionPolicy: Sendable, Hashable, Codable {

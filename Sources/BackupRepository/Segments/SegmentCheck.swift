@@ -1,33 +1,41 @@
 import Crypto
 import Foundation
 import ObjectStorage
-public import RowBatches
+import RowBatches
 public import RowFormats
 
 extension Repository {
   /// Reads a data file as it stands here and compares its size and SHA-256 with its name.
   /// - Throws: `RepositoryError.damaged` naming it.
   public func check(_ file: FileReference) async throws {
-    let object = try await openHere(file)
-    if !store.bringsWholeObjects { try await check(object, against: file) }
+    try await store.reading { try await stream(file) { _ in } }
+  }
+
+  /// The same of a file that is read once more with this value, or a copy of it: what comes over a network is kept here for that.
+  package mutating func checkAndHold(_ file: FileReference) async throws {
+    if store.isRemote { held[file] = try await openHere(file) } else { try await check(file) }
+  }
+
+  /// Hands over a data file's bytes as they stand here, in order, and holds them against its name at the end: they are not to be trusted before.
+  func stream(_ file: FileReference, to consume: (UnsafeRawBufferPointer) throws -> Void) async throws {
+    var hash = SHA256()
+    var bytes = 0
+    try await telling(file) {
+      try await store.stream(key(of: file)) { piece in
+        hash.update(bufferPointer: piece)
+        bytes += piece.count
+        try consume(piece)
+      }
+    }
+    try requireSize(bytes, of: file)
+    guard hash.finalize().hex == file.sha256 else { throw RepositoryError.damaged(place(file), "its SHA-256 is not its name") }
   }
 
   /// Compares the SHA-256 of an open file with its name.
   func check(_ object: any ObjectReader, against file: FileReference) async throws {
     var hash = SHA256()
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
-    defer { buffer.deallocate() }
-    var offset = 0
-    while offset < object.bytes {
-      try Task.checkCancellation()
-      let count = try object.read(at: offset, into: buffer)
-      if count == 0 { break }
-      hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: buffer[0..<count]))
-      offset += count
-    }
-    guard hash.finalize().hex == file.sha256 else {
-      throw RepositoryError.damaged(place(file), "its SHA-256 is not its name")
-    }
+    try await object.pieces { hash.update(bufferPointer: $0) }
+    guard hash.finalize().hex == file.sha256 else { throw RepositoryError.damaged(place(file), "its SHA-256 is not its name") }
   }
 
   /// Decodes the rows of each of a segment's layers and compares each row, in order, with the digest beside it; and what the layers give

@@ -148,36 +148,28 @@ extension Repository {
     if let source = source.first { return try await source.openFile(file) }
     return try await elsewhere(file) {
       let object = try await openHere(file)
-      if others != nil, !store.bringsWholeObjects { try await check(object, against: file) }
+      if others != nil, !store.isRemote { try await check(object, against: file) }
       return object
     } _: { copy in
       let object = try await copy.openHere(file)
-      if !copy.store.bringsWholeObjects { try await copy.check(object, against: file) }
+      if !copy.store.isRemote { try await copy.check(object, against: file) }
       return object
     }
   }
 
   /// Opens a data file as it stands here.
   package func openHere(_ file: FileReference) async throws -> any ObjectReader {
-    try await store.reading {
+    if let open = held[file] { return open }
+    return try await store.reading {
       let object = try await openUnchecked(file)
-      if store.bringsWholeObjects { try await check(object, against: file) }
+      if store.isRemote { try await check(object, against: file) }
       return object
     }
   }
 
   func openUnchecked(_ file: FileReference) async throws -> any ObjectReader {
-    let object: any ObjectReader
-    do {
-      object = try await store.open(key(of: file))
-    } catch StorageError.notFound {
-      throw RepositoryError.damaged(place(file), "it is missing")
-    } catch StorageError.notWhole(_, let what) {
-      throw RepositoryError.damaged(place(file), what)
-    }
-    guard object.bytes == file.bytes else {
-      throw RepositoryError.damaged(place(file), "it has \(object.bytes) bytes and should have \(file.bytes)")
-    }
+    let object = try await telling(file) { try await store.open(key(of: file)) }
+    try requireSize(object.bytes, of: file)
     return isEncrypted ? NamedObject(object, place: place(file)) : object
   }
 }

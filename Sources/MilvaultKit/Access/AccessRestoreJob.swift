@@ -1,6 +1,6 @@
 public import BackupRepository
 import Foundation
-public import MilvusClient
+import MilvusClient
 
 /// What became of users, roles and grants.
 public struct RestoredAccess: Sendable {

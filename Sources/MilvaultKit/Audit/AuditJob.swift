@@ -1,4 +1,4 @@
-public import BackupRepository
+import BackupRepository
 public import Crypto
 public import Foundation
 import ObjectStorage

@@ -1,4 +1,4 @@
-public import BackupRepository
+package import BackupRepository
 
 /// What kind of backup is asked for.
 public enum AskedKind: String, Sendable, Codable, CaseIterable {

@@ -1,5 +1,5 @@
 package import BackupRepository
-package import RowBatches
+import RowBatches
 
 /// Brings the rows of one partition, which come in key order, into segments of the repository: each is held against the segment of an
 /// earlier backup and stored the way that its changes ask for. One task uses it.

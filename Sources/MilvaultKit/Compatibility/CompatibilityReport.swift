@@ -1,5 +1,5 @@
 public import BackupRepository
-public import MilvusClient
+import MilvusClient
 
 /// How one deployment, backup or version stands to another: the versions, and each collection.
 public struct CompatibilityReport: Sendable {

@@ -1,4 +1,4 @@
-public import MilvusClient
+import MilvusClient
 
 /// How one version of Milvus stands to another.
 public enum UpgradeVerdict: String, Sendable, Encodable {

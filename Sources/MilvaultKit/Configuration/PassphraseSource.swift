@@ -28,7 +28,7 @@ public enum PassphraseSource: Sendable {
         .path("/bin/sh"), arguments: ["-c", command], output: .bytes(limit: 1 << 16), error: .string(limit: 1 << 16))
       guard result.terminationStatus.isSuccess else {
         throw PassphraseError(
-          source: source, what: "it failed: \((result.standardError ?? "").trimmingCharacters(in: .whitespacesAndNewlines))")
+          source: source, what: "it failed: \(result.standardError.trimmingCharacters(in: .whitespacesAndNewlines))")
       }
       return try Self.firstLine(Data(result.standardOutput), of: source)
     }

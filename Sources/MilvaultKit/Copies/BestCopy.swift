@@ -10,10 +10,12 @@ public struct BestCopy: Sendable {
   let places: [NamedPlace]
   /// The only place to be chosen, whatever is known of it; nil for the best.
   let only: String?
+  /// Seconds that other places have to say what they know: one that is away is not waited for.
+  let patience: Double
   let told: @Sendable (String) -> Void
 
-  public init(_ places: [NamedPlace], only: String? = nil, told: @escaping @Sendable (String) -> Void) {
-    (self.places, self.only, self.told) = (places, only, told)
+  public init(_ places: [NamedPlace], only: String? = nil, patience: Double = 15, told: @escaping @Sendable (String) -> Void) {
+    (self.places, self.only, self.patience, self.told) = (places, only, patience, told)
   }
 
   /// A place, opened, and the backup as it has it.
@@ -123,9 +125,6 @@ public struct BestCopy: Sendable {
     return !(error is CancellationError) && !(error is CopyError)
   }
 
-  /// Seconds that other places have to say what they know: one that is away is not waited for.
-  private static let patience = 15.0
-
   /// Holds the backup against what the other places have, as far as they answer: a manifest that is not the same everywhere is believed of nobody.
   private func compareElsewhere(_ wanted: Wanted, isLatest: Bool, _ opened: OpenedPlaces) async throws {
     guard places.count > 1 else { return }
@@ -148,7 +147,7 @@ public struct BestCopy: Sendable {
       }
     }
     let timer = Task {
-      try await Task.sleep(for: .seconds(Self.patience))
+      try await Task.sleep(for: .seconds(patience))
       report.finish()
     }
     var waiting = places.count

@@ -10,7 +10,7 @@ public struct CopyOptions: Sendable {
   /// How far what was copied is verified where it then stands; nil for not at all.
   public var verify: VerifyLevel? = .checksums
   /// Files on their way at the same time.
-  public var transfers = 4
+  public var transfers = 8
   /// Seconds to wait for a prune to finish.
   public var lockWait: Double = 600
 

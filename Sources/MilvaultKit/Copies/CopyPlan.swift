@@ -1,4 +1,4 @@
-public import BackupRepository
+import BackupRepository
 import ObjectStorage
 
 /// What a copy lacks.

@@ -1,5 +1,5 @@
-public import BackupRepository
-public import Foundation
+import BackupRepository
+import Foundation
 public import MilvusClient
 
 /// A server to work with: its address, or a Milvus Lite database to start one on.

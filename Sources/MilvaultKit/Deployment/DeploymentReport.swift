@@ -1,6 +1,6 @@
 public import BackupRepository
 import Foundation
-public import MilvusClient
+import MilvusClient
 import ObjectStorage
 
 /// What a deployment is and what of it can be backed up.

@@ -27,7 +27,7 @@ struct BackedUpKeys {
   /// - Throws: `RepositoryError.damaged` if the digests of a segment are not those of its rows.
   mutating func next(through: Key? = nil) async throws -> KeyedEntries? {
     while true {
-      if var (entries, segment) = current {
+      if case (var entries, let segment)? = current {
         let found = try entries.next(through: through)
         current = (entries, segment)
         if let found {

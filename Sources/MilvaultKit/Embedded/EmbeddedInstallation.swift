@@ -42,7 +42,7 @@ public struct EmbeddedInstallation: Sendable {
       let result = try await run(
         executable, arguments: Arguments(arguments), output: .discarded, error: .string(limit: 1 << 20))
       guard result.terminationStatus.isSuccess else {
-        let words = (result.standardError ?? "").split(separator: "\n").suffix(3).joined(separator: "; ")
+        let words = result.standardError.split(separator: "\n").suffix(3).joined(separator: "; ")
         throw EmbeddedError.installationFailed(generation, "\(executable) \(arguments.prefix(3).joined(separator: " ")) …: \(words)")
       }
     } catch let error as SubprocessError {

@@ -1,5 +1,5 @@
-public import Foundation
-public import MilvusClient
+import Foundation
+import MilvusClient
 import Subprocess
 import SystemPackage
 

@@ -1,6 +1,6 @@
 public import BackupRepository
 package import Foundation
-public import MilvusClient
+package import MilvusClient
 import RowBatches
 
 /// What a backup of a collection would take and write, by what earlier ones did.

@@ -1,5 +1,5 @@
 public import BackupRepository
-public import Foundation
+import Foundation
 
 /// How the backups of one collection developed: what each took, wrote and found changed.
 public struct BackupTrend: Sendable {

@@ -1,5 +1,5 @@
 public import BackupRepository
-public import Foundation
+import Foundation
 public import MilvusClient
 public import RowBatches
 

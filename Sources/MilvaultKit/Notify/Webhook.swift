@@ -1,6 +1,6 @@
 import AsyncHTTPClient
 public import BackupRepository
-public import Foundation
+import Foundation
 import NIOCore
 import NIOHTTP1
 

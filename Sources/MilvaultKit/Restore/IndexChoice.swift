@@ -1,5 +1,5 @@
 public import Foundation
-public import MilvusClient
+import MilvusClient
 import Yams
 
 /// An index that a user wants instead of the backup's.

@@ -1,6 +1,6 @@
 public import BackupRepository
 import Foundation
-public import MilvusClient
+import MilvusClient
 import RowBatches
 import RowFilters
 

@@ -118,10 +118,11 @@ private struct SegmentVerification {
 
   func damage(of segment: Segment) async throws -> [FileDamage] {
     var damage: [FileDamage] = []
+    var repository = repository
     for layer in segment.layers where await cache.level(of: layer) == nil {
       for file in layer.files {
         do {
-          try await repository.check(file)
+          if level >= .rows { try await repository.checkAndHold(file) } else { try await repository.check(file) }
         } catch let error as RepositoryError where error.isDamage {
           damage.append(FileDamage(file: file, problem: error.description, isOfFile: true))
         } catch let error as StorageError where error.isAboutTheObject {

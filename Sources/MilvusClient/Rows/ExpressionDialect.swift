@@ -1,4 +1,4 @@
-public import Foundation
+package import Foundation
 public import RowBatches
 
 /// How a server reads string literals in filter expressions. What each does was measured (`docs/milvus-behaviour.md`).

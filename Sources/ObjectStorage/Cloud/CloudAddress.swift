@@ -1,4 +1,4 @@
-public import Foundation
+import Foundation
 
 /// Where a bucket is and what stands before all keys in it: `s3://bucket/prefix?region=eu-central-1`, `gs://bucket/prefix`,
 /// `abfs://container@account.dfs.core.windows.net/prefix`.

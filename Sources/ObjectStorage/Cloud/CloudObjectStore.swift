@@ -2,8 +2,8 @@ public import Foundation
 import NIOPosix
 import Synchronization
 
-/// A bucket, and what stands before all keys in it. What is put there goes by way of a spool, so that it can be sent again; what is read is brought
-/// whole into one.
+/// A bucket, and what stands before all keys in it. What is put there comes from where it can be read again, if need be from a spool, so that it can
+/// be sent again; what is opened is brought whole into one.
 public struct CloudObjectStore: ObjectStore {
   public let address: CloudAddress
   private let files: CloudFileSystem
@@ -31,6 +31,10 @@ public struct CloudObjectStore: ObjectStore {
   /// How often a transfer is begun again after the client itself has tried several times.
   static let rounds = 3
   static let partBytes = 8 << 20
+  /// What is read of a source at a time.
+  private static let pieceBytes = 1 << 20
+  /// Parts of one object that are on their way here ahead of the one that is used.
+  private static let partsAhead = 3
   /// What of one upload stands in memory, at most.
   private static let uploadWindow = 40 << 20
 
@@ -47,7 +51,7 @@ public struct CloudObjectStore: ObjectStore {
 
   public var location: String { address.location }
   public var url: String { address.url }
-  public var bringsWholeObjects: Bool { true }
+  public var isRemote: Bool { true }
 
   public func immutability() async -> Immutability { await BucketLock(address, options).lookedUp() }
 
@@ -73,17 +77,17 @@ public struct CloudObjectStore: ObjectStore {
   public func put(_ bytes: Data, at key: String) async throws {
     let spool = try Spool()
     try bytes.withUnsafeBytes { try spool.append($0) }
-    try await send(spool, to: key)
+    try await put(SpooledObject(spool), at: key)
   }
 
-  func send(_ spool: Spool, to key: String) async throws {
+  public func put(_ source: any ObjectReader, at key: String) async throws {
     let (files, path, limit) = (files, path(key), key.hasPrefix("locks/") ? nil : options.uploads)
     var round = 1
     while true {
       let stop = Flag()
       do {
         try await withTaskCancellationHandler {
-          try await Self.threads(for: key, bytes: spool.count).runIfActive { try Self.send(spool, to: path, files, limit, stop) }
+          try await Self.threads(for: key, bytes: source.bytes).runIfActive { try Self.send(source, to: path, files, limit, stop) }
         } onCancel: {
           stop.set()
         }
@@ -97,30 +101,32 @@ public struct CloudObjectStore: ObjectStore {
     }
     if !wasConfirmed.isSet {
       let stored = try await info(key)?.bytes
-      guard stored == spool.count else {
+      guard stored == source.bytes else {
         throw StorageError.failed(
           place(key),
-          "\(spool.count) bytes were sent and \(stored.map { "\($0) stored" } ?? "none are there"). This server does not keep what it is given"
+          "\(source.bytes) bytes were sent and \(stored.map { "\($0) stored" } ?? "none are there"). This server does not keep what it is given"
         )
       }
       wasConfirmed.set()
     }
   }
 
-  private static func send(_ spool: Spool, to path: String, _ files: CloudFileSystem, _ limit: RateLimit?, _ stop: Flag) throws {
+  private static func send(_ source: any ObjectReader, to path: String, _ files: CloudFileSystem, _ limit: RateLimit?, _ stop: Flag) throws
+  {
     let upload = try files.upload(path)
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: min(max(1, spool.count), limit?.pieceBytes ?? partBytes), alignment: 16)
+    let buffer = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: min(max(1, source.bytes), limit?.pieceBytes ?? pieceBytes), alignment: 64)
     defer { buffer.deallocate() }
     var (offset, waiting) = (0, 0)
-    while offset < spool.count {
+    while offset < source.bytes {
       if stop.isSet { throw CancellationError() }
-      let count = try spool.read(at: offset, into: buffer)
+      let count = try source.read(at: offset, into: buffer)
       guard count > 0 else { throw StorageError.failed(path, "the file it is sent from has ended") }
       limit?.wait(for: count)
       try upload.write(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
       offset += count
       waiting += count
-      if waiting >= uploadWindow, offset < spool.count {
+      if waiting >= uploadWindow, offset < source.bytes {
         try upload.flush()
         waiting = 0
       }
@@ -144,17 +150,47 @@ public struct CloudObjectStore: ObjectStore {
 
   public func open(_ key: String) async throws -> any ObjectReader { SpooledObject(try await fetch(key)) }
 
+  public func stream(_ key: String, to consume: (UnsafeRawBufferPointer) throws -> Void) async throws {
+    let (files, path) = (files, path(key))
+    let object = try await blocking(key) { try files.open(path) }
+    let download = Download(object: object, limit: options.downloads)
+    let parts = Self.parts(of: object)
+    try await withTaskCancellationHandler {
+      try await withThrowingTaskGroup(of: (Int, [UInt8]).self) { group in
+        var (begun, used) = (0, 0)
+        var waiting: [Int: [UInt8]] = [:]
+        while used < parts.count {
+          while begun < parts.count, begun - used < Self.partsAhead {
+            let number = begun
+            group.addTask { (number, try await blocking(key, bytes: object.bytes) { try download.fetched(parts[number]) }) }
+            begun += 1
+          }
+          while waiting[used] == nil, let (number, bytes) = try await group.next() { waiting[number] = bytes }
+          try waiting.removeValue(forKey: used)?.withUnsafeBytes(consume)
+          used += 1
+        }
+      }
+    } onCancel: {
+      download.stop.set()
+    }
+  }
+
+  private static func parts(of object: CloudObject) -> [Range<Int>] {
+    stride(from: 0, to: object.bytes, by: partBytes).map { $0..<min(object.bytes, $0 + partBytes) }
+  }
+
   /// Brings a whole object here, large ones in several parts at a time.
   /// - Parameter bytes: its size, where that is known.
   private func fetch(_ key: String, bytes: Int? = nil) async throws -> Spool {
     let (files, path) = (files, path(key))
     let object = try await blocking(key) { try files.open(path, bytes: bytes) }
     let spool = try Spool(size: object.bytes)
-    let parts = stride(from: 0, to: object.bytes, by: Self.partBytes).map { $0..<min(object.bytes, $0 + Self.partBytes) }
-    let download = Download(object: object, spool: spool, limit: options.downloads)
+    let download = Download(object: object, limit: options.downloads)
     try await withTaskCancellationHandler {
       try await withThrowingTaskGroup(of: Void.self) { group in
-        for part in parts { group.addTask { try await blocking(key, bytes: object.bytes) { try download.fetch(part) } } }
+        for part in Self.parts(of: object) {
+          group.addTask { try await blocking(key, bytes: object.bytes) { try download.fetch(part, into: spool) } }
+        }
         try await group.waitForAll()
       }
     } onCancel: {
@@ -230,7 +266,7 @@ private final class CloudStagedObject: StagedObject {
 
   func commit(as key: String) async throws {
     guard let spool = spool.withLock({ $0 }) else { return }
-    try await store.send(spool, to: key)
+    try await store.put(SpooledObject(spool), at: key)
     discard()
   }
 
@@ -248,21 +284,32 @@ private struct SpooledObject: ObjectReader {
 /// An object on its way here.
 private struct Download: Sendable {
   let object: CloudObject
-  let spool: Spool
   let limit: RateLimit?
   let stop = Flag()
 
   /// Fetches a part of it.
-  func fetch(_ range: Range<Int>) throws {
-    let size = min(range.count, limit?.pieceBytes ?? CloudObjectStore.partBytes)
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, size), alignment: 16)
+  func fetched(_ range: Range<Int>) throws -> [UInt8] {
+    try [UInt8](unsafeUninitializedCapacity: range.count) { buffer, count in
+      try fetch(range, into: UnsafeMutableRawBufferPointer(buffer))
+      count = range.count
+    }
+  }
+
+  /// Fetches a part of it into its place.
+  func fetch(_ range: Range<Int>, into spool: Spool) throws {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, range.count), alignment: 64)
     defer { buffer.deallocate() }
-    for start in stride(from: range.lowerBound, to: range.upperBound, by: size) {
+    try fetch(range, into: buffer)
+    try spool.write(UnsafeRawBufferPointer(buffer), at: range.lowerBound)
+  }
+
+  private func fetch(_ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws {
+    let size = max(1, min(range.count, limit?.pieceBytes ?? CloudObjectStore.partBytes))
+    for start in stride(from: 0, to: range.count, by: size) {
       if stop.isSet { throw CancellationError() }
-      let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(size, range.upperBound - start)])
+      let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[start..<min(start + size, range.count)])
       limit?.wait(for: piece.count)
-      try read(piece, at: start)
-      try spool.write(UnsafeRawBufferPointer(piece), at: start)
+      try read(piece, at: range.lowerBound + start)
     }
   }
 

@@ -10,7 +10,7 @@ public struct LocalObjectStore: ObjectStore {
 
   public var location: String { root.path }
   public var url: String { root.path }
-  public var bringsWholeObjects: Bool { false }
+  public var isRemote: Bool { false }
 
   func path(_ key: String) -> String { root.appendingPathComponent(key).path }
 

@@ -1,4 +1,4 @@
-public import Foundation
+import Foundation
 
 /// Reads a CSV file whose first row names its columns: RFC 4180 in UTF-8, a cell may hold line breaks. A quote that is not closed, or that
 /// something stands behind, ends the reading: which rows it would swallow, nobody can tell. Not thread-safe; one task uses it.

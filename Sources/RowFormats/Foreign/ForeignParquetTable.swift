@@ -1,5 +1,5 @@
 import CArrowBridge
-public import Foundation
+import Foundation
 
 /// Rows that Arrow read. They own Arrow's memory.
 private final class ArrowRows: ForeignRows {

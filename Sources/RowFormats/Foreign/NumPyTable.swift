@@ -1,4 +1,4 @@
-public import Foundation
+import Foundation
 
 /// Arrays that others saved with NumPy, one a column, their rows side by side. Not thread-safe; one task uses it.
 public final class NumPyTable: ForeignTable {

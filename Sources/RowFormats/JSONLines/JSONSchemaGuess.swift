@@ -1,5 +1,5 @@
 public import Foundation
-public import RowBatches
+import RowBatches
 
 /// What the rows of a JSON file look like, for a schema that nobody gave: gathered from a sample.
 public struct JSONSchemaGuess: Sendable {

@@ -1,4 +1,4 @@
-public import Foundation
+import Foundation
 public import RowBatches
 
 /// Reads rows from NumPy arrays as `NumPyWriter` writes them. Not thread-safe; one task uses it.

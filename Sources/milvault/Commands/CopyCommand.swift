@@ -40,7 +40,7 @@ struct CopyCommand: MilvaultCommand {
   var verify: VerifyOption = .checksums
 
   @Option(help: "Files that are on their way at the same time.")
-  var transfers = 4
+  var transfers = 8
 
   @Option(help: ArgumentHelp("How long to wait for a prune to finish.", valueName: "time"))
   var lockWait = DurationText(seconds: 600)
@@ -58,7 +58,7 @@ struct CopyCommand: MilvaultCommand {
 
   func work(_ console: Console) async throws -> Outcome {
     let configuration = try common.configuration()
-    let source = try await common.place(configuration)
+    let source = try common.place(configuration)
     let places = try common.copies(to, configuration)
     let repository = try await source.open()
     var options = CopyOptions()

@@ -142,7 +142,7 @@ private actor DifferenceSpool {
   init() throws {
     folder = try ScratchFolder("diff")
     let url = folder.url.appendingPathComponent("differences.json")
-    FileManager.default.createFile(atPath: url.path, contents: nil)
+    try Data().write(to: url)
     file = try FileHandle(forUpdating: url)
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     encoder.nonConformingFloatEncodingStrategy = .convertToString(positiveInfinity: "infinity", negativeInfinity: "-infinity", nan: "nan")

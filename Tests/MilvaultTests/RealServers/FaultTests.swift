@@ -332,7 +332,6 @@ extension RealServers {
           case "emptied": try Data().write(to: url)
           default: try FileManager.default.removeItem(at: url)
           }
-          let isManifest = file.hasSuffix(manifest)
           let verify = try await filled.milvault("verify", "--all", "--level", "checksums")
           #expect(verify.exitCode == 2 && verify.output.contains(url.lastPathComponent), "\(damage) \(file): \(verify)")
           let restore = try await filled.restore("--suffix", "_x")

@@ -123,7 +123,7 @@ extension RealServers {
       let server = try await TestServer(.lite2)
       let path = scratch.path("old.db")
       try await EmbeddedMilvus(EmbeddedInstallation(.lite2), data: path, keepsData: true).run { running in
-        try await server.pymilvus("fill", "uniform", "docs", uri: running.uri)
+        _ = try await server.pymilvus("fill", "uniform", "docs", uri: running.uri)
       }
       let plan = try await milvault(
         "migrate", "--from", "./old.db", "--to", "./new.db", "--plan", "--state", scratch.path("state"), folder: scratch.folder)

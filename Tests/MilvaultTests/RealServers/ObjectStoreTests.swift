@@ -1,5 +1,6 @@
 import Foundation
 import ObjectStorage
+import TestRepositories
 import Testing
 
 /// What every store must do, on a disk and on real S3 servers.
@@ -47,6 +48,35 @@ import Testing
       let from = max(0, size - 3000)
       let count = try part.withUnsafeMutableBytes { try reader.read(at: from, into: $0) }
       #expect(part.prefix(count) == data.suffix(from: from), "the end of \(size) bytes")
+    }
+  }
+
+  @Test(arguments: Place.allCases) func objectsPassThrough(_ place: Place) async throws {
+    let scratch = try Scratch()
+    let store = try await place.store(scratch)
+    for (number, size) in [0, 1, 1 << 20, (8 << 20) + 1, (45 << 20) + 3].enumerated() {
+      let key = "data/ab/\(number).bin"
+      let data = Self.bytes(size, seed: UInt8(number))
+      try await store.put(DataReader(data), at: key)
+      #expect(try await store.info(key)?.bytes == size)
+      var came = Data()
+      try await store.stream(key) { came.append(contentsOf: $0) }
+      #expect(came == data, "\(size) bytes")
+    }
+    // Whoever reads may stop, and whoever gives may fail: then nothing is there.
+    struct Enough: Error {}
+    await #expect(throws: Enough.self) { try await store.stream("data/ab/4.bin") { _ in throw Enough() } }
+    struct Failing: ObjectReader {
+      let bytes = 30 << 20
+      func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        if offset > 20 << 20 { throw Enough() }
+        return buffer.count
+      }
+    }
+    await #expect(throws: Enough.self) { try await store.put(Failing(), at: "data/ab/failed.bin") }
+    #expect(try await store.info("data/ab/failed.bin") == nil)
+    await #expect { try await store.stream("data/ab/none.bin") { _ in } } throws: {
+      if case StorageError.notFound = $0 { true } else { false }
     }
   }
 

@@ -36,7 +36,7 @@ extension RealServers {
     }
 
     private func drop(_ filled: Filled) async throws {
-      try? await filled.server.pymilvus("run", "utility.drop_alias('\(filled.name)_alias')")
+      _ = try? await filled.server.pymilvus("run", "utility.drop_alias('\(filled.name)_alias')")
       for name in try await collections(filled) { try await filled.server.pymilvus("drop", name) }
     }
 

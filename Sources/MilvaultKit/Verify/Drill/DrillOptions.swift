@@ -1,4 +1,4 @@
-public import BackupRepository
+import BackupRepository
 
 /// Where a drill restores to.
 public enum ScratchServer: Sendable {
