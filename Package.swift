@@ -84,6 +84,8 @@ let package = Package(
       ],
       swiftSettings: swiftSettings),
     .target(
+      name: "MilvusBinlog", dependencies: ["RowBatches", "RowFormats", "ObjectStorage", "MilvusClient"], swiftSettings: swiftSettings),
+    .target(
       name: "BackupRepository",
       dependencies: [
         "RowBatches", "RowFormats", "ObjectStorage", "MilvusClient",
@@ -94,7 +96,7 @@ let package = Package(
     .target(
       name: "MilvaultKit",
       dependencies: [
-        "BackupRepository", "MilvusClient", "RowBatches", "RowFilters", "RowFormats", "ObjectStorage",
+        "BackupRepository", "MilvusBinlog", "MilvusClient", "RowBatches", "RowFilters", "RowFormats", "ObjectStorage",
         .product(name: "AsyncAlgorithms", package: "swift-async-algorithms"),
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "Crypto", package: "swift-crypto"),

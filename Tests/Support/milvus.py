@@ -857,6 +857,43 @@ def write(name, seconds):
     print(json.dumps({"writes": i}))
 
 
+def logged(name):
+    """What `log` writes to."""
+    c = create(name, [FieldSchema("id", DataType.INT64, is_primary=True), FieldSchema("t", DataType.VARCHAR, max_length=100), vector_field()])
+    index_and_load(c)
+
+
+def log(name, seconds, file, disturbed):
+    """Writes all the time, keys that were deleted before among them, and keeps each write with the server's own time of it."""
+    c = Collection(name)
+    end, version, alive, dead, fresh = time.time() + float(seconds), 0, [], [], 10**6
+    with open(file, "w") as out:
+        while time.time() < end:
+            version += 1
+            kind = random.choice(["insert", "insert", "delete", "upsert"])
+            if kind == "insert" or len(alive) < 100:
+                kind = "insert"
+                again = [dead.pop(int(random.integers(len(dead)))) for _ in range(min(5, len(dead)))]
+                keys = list(range(fresh, fresh + 20)) + again
+                fresh += 20
+                alive += keys
+                done = c.insert([keys, [f"{k} v{version}" for k in keys], list(unit(len(keys), 8))])
+            elif kind == "upsert" and generation != "2.2.16":
+                keys = sorted({int(k) for k in random.choice(alive, 10)})
+                done = c.upsert([keys, [f"{k} v{version}" for k in keys], list(unit(len(keys), 8))])
+            else:
+                kind, keys = "delete", sorted({int(k) for k in random.choice(alive, 10)})
+                alive = [k for k in alive if k not in set(keys)]
+                dead += keys
+                done = c.delete(f"id in {keys}")
+            out.write(json.dumps({"kind": kind, "keys": keys, "version": version, "time": done.timestamp}) + "\n")
+            out.flush()
+            if disturbed == "yes" and version % 50 == 0:
+                c.flush()
+                c.compact()
+    print(json.dumps({"writes": version}))
+
+
 def change(name, seed, share):
     """Changes a share of the rows, deletes and inserts a quarter as many; scattered, and at the end."""
     global random
@@ -967,6 +1004,8 @@ elif verb == "drop":
     utility.drop_collection(rest[0])
 elif verb == "write":
     write(*rest)
+elif verb == "log":
+    log(*rest)
 elif verb == "dump":
     dump(*rest)
 elif verb == "bulk_write":

@@ -10,6 +10,12 @@ public struct BackupOptions: Sendable {
   public var name: String?
   /// Ranges read at the same time.
   public var streams = 4
+  /// How rows leave the server.
+  public var capture = CaptureMethod.auto
+  /// Where the server keeps its own files; nil where that is not known.
+  public var storage: DeploymentStorage?
+  /// Whether a backup whose rows may be of several moments fails before any is read.
+  public var consistency = AskedConsistency.any
   /// How changed segments are stored.
   public var policy = ChangePolicy()
   /// The field that tells which rows are newer than the compared backup; nil to read all rows.
@@ -88,6 +94,7 @@ public struct BackupJob: Sendable {
     let catalog = try await repository.catalog()
     let previous = catalog.newest.map { ManifestLink(id: $0.manifest.id, sha256: $0.sha256) }
     let damaged = try await repository.damagedFiles()
+    let bySegments = try bySegments(connection)
     let names = try await chosenCollections(connection)
     try await requireChangedSinceField(connection, names)
     // Before the rows: a user who may not list them learns it at once.
@@ -101,7 +108,7 @@ public struct BackupJob: Sendable {
         for name in group {
           let job = CollectionBackupJob(
             client: client, connection: connection, repository: repository, options: options, progress: progress, damaged: damaged,
-            earlier: catalog.entries, database: database)
+            earlier: catalog.entries, database: database, storage: bySegments)
           let (collection, files) = try await job.run(name)
           collections.append(collection)
           for stored in files where counted.insert(stored.file).inserted {
@@ -128,6 +135,33 @@ public struct BackupJob: Sendable {
     } catch {
       throw BackupError.storedButNotVerified(manifest.id, error is CancellationError ? "stopped" : "\(error)")
     }
+  }
+
+  /// The storage to capture from; nil to capture by queries.
+  /// - Throws: `CaptureError` if what was asked for cannot be had of this server.
+  private func bySegments(_ connection: DeploymentConnection) throws -> DeploymentStorage? {
+    let support = SegmentSupport(connection.info, connection.capabilities)
+    let lacks = options.storage == nil ? "where the server keeps its files is not said (--storage, or milvus.storage in milvault.yaml)" : nil
+    if options.capture == .segments {
+      if let why = support.obstacle ?? lacks { throw CaptureError.noSegments(why) }
+      if options.changedSince != nil { throw CaptureError.noSegments("with a field that tells newer rows, rows are read by queries") }
+    }
+    let takesSegments =
+      switch options.capture {
+      case .segments: true
+      case .query: false
+      case .auto: support.obstacle == nil && support.isExact && lacks == nil && options.changedSince == nil
+      }
+    if options.consistency == .exact {
+      guard takesSegments else {
+        throw CaptureError.notExact(
+          options.capture == .query ? "no query of this server gives a snapshot" : support.obstacle ?? lacks ?? "rows would be read by queries")
+      }
+      guard support.isExact else {
+        throw CaptureError.notExact("\(connection.info.version ?? "this server") does not say when deletes are in its files")
+      }
+    }
+    return takesSegments ? options.storage : nil
   }
 
   /// What was asked for, and what that came to.

@@ -14,6 +14,8 @@ struct CollectionBackupJob: Sendable {
   /// The repository's backups, oldest first.
   let earlier: [CatalogEntry]
   let database: String
+  /// Where the server's own files are, to capture from; nil to capture by queries.
+  let storage: DeploymentStorage?
 
   func run(_ name: String) async throws -> (CollectionBackup, [StoredFile]) {
     let description = try await client.describeCollection(name)
@@ -27,22 +29,88 @@ struct CollectionBackupJob: Sendable {
     let loadState = try await client.loadState(of: schema.name)
     let replicas = loadState == .loaded ? try await client.replicas(of: schema.name) : nil
 
+    let about = About(description: description, indexes: indexes, aliases: aliases, loadState: loadState, replicas: replicas)
+    if let storage {
+      let (backup, files) = try await backUpSegments(about, storage)
+      guard options.golden > 0 else { return (backup, files) }
+      return try await client.whileLoaded(schema.name, state: loadState, progress: progress) { try await withGolden(backup, files) }
+    }
     return try await client.whileLoaded(schema.name, state: loadState, progress: progress) {
-      try await backUp(
-        description, indexes: indexes, aliases: aliases, loadState: loadState, replicas: replicas)
+      let (backup, files) = try await backUpQueried(about)
+      return options.golden > 0 ? try await withGolden(backup, files) : (backup, files)
     }
   }
 
-  private func backUp(
-    _ description: CollectionDescription, indexes: [IndexDefinition], aliases: [String], loadState: LoadState, replicas: Int?
-  ) async throws -> (CollectionBackup, [StoredFile]) {
-    let schema = description.schema
+  /// What the server says of a collection.
+  private struct About {
+    let description: CollectionDescription
+    let indexes: [IndexDefinition]
+    let aliases: [String]
+    let loadState: LoadState
+    let replicas: Int?
+
+    func backup(
+      database: String, capture: String, cut: Cut, guarantee: Guarantee, _ read: ReadPartitions, notes: [String], seconds: Double
+    ) -> CollectionBackup {
+      let schema = description.schema
+      return CollectionBackup(
+        database: database, name: schema.name, collectionID: description.id, capture: capture, cut: cut, guarantee: guarantee,
+        schema: schema, indexes: indexes, aliases: aliases, properties: description.properties,
+        consistencyLevel: description.consistencyLevel, shards: description.shards,
+        partitionCount: schema.partitionKey == nil ? 0 : description.partitionCount, loadState: loadState, replicas: replicas,
+        partitions: read.partitions, duplicates: read.duplicates, notes: notes, change: read.change, seconds: ["read": seconds])
+    }
+  }
+
+  private func withGolden(_ backup: CollectionBackup, _ files: [StoredFile]) async throws -> (CollectionBackup, [StoredFile]) {
+    var backup = backup
+    let job = GoldenBackupJob(
+      client: client, repository: repository, damaged: damaged, count: options.golden, consistency: consistency(backup.cut),
+      progress: progress)
+    let compared = earlier.last { $0.manifest.id == backup.change?.comparedWith }?.manifest.collections.first {
+      $0.database == database && ($0.collectionID == backup.collectionID || $0.name == backup.name)
+    }
+    let stored = try await job.run(&backup, comparedWith: compared)
+    return (backup, files + (stored.map { [$0] } ?? []))
+  }
+
+  /// Rows as the server's own files have them at one moment, no matter what is written meanwhile.
+  private func backUpSegments(_ about: About, _ storage: DeploymentStorage) async throws -> (CollectionBackup, [StoredFile]) {
+    let (description, schema) = (about.description, about.description.schema)
+    let watch = Stopwatch()
+    let context = SegmentContext(
+      repository: repository, damaged: damaged, layout: schema.layout, keyField: schema.primaryKey?.name ?? "", policy: options.policy)
+    let compared = ComparedCollection(of: description, database: database, in: earlier, label: connection.manifestEntry.label)
+    for attempt in 1... {
+      let capture = SegmentCapture(
+        client: client, storage: storage, description: description, dialect: connection.info.dialect, progress: progress)
+      let moment = try await capture.moment()
+      progress.begin("backing up \(schema.name)", total: moment.segments.reduce(0) { $0 + $1.rows })
+      do {
+        let read = try await readPartitions(moment, context, compared, nil)
+        if options.strict, let duplicates = read.duplicates {
+          throw CaptureError.duplicateKeys(collection: schema.name, extraRows: duplicates.extraRows, example: duplicates.example)
+        }
+        let backup = about.backup(
+          database: database, capture: "segments", cut: Cut(timestamp: moment.time, time: .now), guarantee: moment.guarantee, read,
+          notes: read.notes, seconds: watch.seconds)
+        return (backup, read.files)
+      } catch CaptureError.segmentsChanged(_, let why) where attempt < 3 {
+        // What was stored up to now is found again.
+        progress.tell("\(schema.name): \(why); beginning again")
+      }
+    }
+    throw CancellationError()
+  }
+
+  private func backUpQueried(_ about: About) async throws -> (CollectionBackup, [StoredFile]) {
+    let (description, schema) = (about.description, about.description.schema)
     let watch = Stopwatch()
     guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: schema.name) }
     var cut = try await cutNow()
     let counts = try await client.canCount(schema, consistency: consistency(cut))
     let first = capture(schema, counts: counts, cut)
-    let unchecked = try await UnreadableKeys(capture: first, indexes: indexes).check()
+    let unchecked = try await UnreadableKeys(capture: first, indexes: about.indexes).check()
     let estimate = try await client.rowEstimate(of: schema.name)
     progress.begin("backing up \(schema.name)", total: estimate)
 
@@ -77,18 +145,10 @@ struct CollectionBackupJob: Sendable {
     } else if let changedSince = options.changedSince {
       notes.append("all rows were read, since it has no field \(changedSince.field) that tells newer rows")
     }
-    var backup = CollectionBackup(
-      database: database, name: schema.name, collectionID: description.id, capture: "query", cut: cut,
-      guarantee: Self.guarantee(counts: counts, since: read.change.since),
-      schema: schema, indexes: indexes, aliases: aliases, properties: description.properties,
-      consistencyLevel: description.consistencyLevel, shards: description.shards,
-      partitionCount: schema.partitionKey == nil ? 0 : description.partitionCount, loadState: loadState, replicas: replicas,
-      partitions: read.partitions, duplicates: read.duplicates, notes: notes, change: read.change, seconds: ["read": watch.seconds])
-    guard options.golden > 0 else { return (backup, read.files) }
-    let job = GoldenBackupJob(
-      client: client, repository: repository, damaged: damaged, count: options.golden, consistency: consistency(cut), progress: progress)
-    let stored = try await job.run(&backup, comparedWith: compared.collection)
-    return (backup, read.files + (stored.map { [$0] } ?? []))
+    let backup = about.backup(
+      database: database, capture: "query", cut: cut, guarantee: Self.guarantee(counts: counts, since: read.change.since), read,
+      notes: notes, seconds: watch.seconds)
+    return (backup, read.files)
   }
 
   private func cutNow() async throws -> Cut {
@@ -125,7 +185,7 @@ struct CollectionBackupJob: Sendable {
   }
 
   private func readPartitions(
-    _ capture: QueryCapture, _ context: SegmentContext, _ compared: ComparedCollection, _ since: SinceReading?
+    _ capture: any RowCapture, _ context: SegmentContext, _ compared: ComparedCollection, _ since: SinceReading?
   ) async throws -> ReadPartitions {
     var read = ReadPartitions(change: ChangeSummary(comparedWith: compared.backup, why: compared.why))
     read.change.since = since?.summary

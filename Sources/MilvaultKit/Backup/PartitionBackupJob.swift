@@ -6,7 +6,7 @@ import RowBatches
 
 /// Backs one partition up: captured pages go into segments, held against those of an earlier backup, and the list of those is written at the end.
 struct PartitionBackupJob: Sendable {
-  let capture: QueryCapture
+  let capture: any RowCapture
   let context: SegmentContext
   let compared: ComparedCollection
   /// How far a field that tells newer rows is relied on; nil to read all.

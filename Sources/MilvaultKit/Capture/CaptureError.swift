@@ -20,6 +20,14 @@ public enum CaptureError: Error, Sendable {
   case noPrimaryKey(collection: String)
   case unknownFields(collection: String, [String])
   case notLoadable(collection: String, String)
+  /// The server's own files cannot be read, or not relied on.
+  case noSegments(String)
+  /// A cut through the server's segments was asked for, and something changed them each time.
+  case segmentsChanged(collection: String, String)
+  /// A segment's files do not hold what the server's list says.
+  case segmentRows(collection: String, place: String, found: Int, listed: Int)
+  /// Rows of one moment were asked for, and cannot be had.
+  case notExact(String)
 }
 
 extension CaptureError: CustomStringConvertible {
@@ -50,6 +58,15 @@ extension CaptureError: CustomStringConvertible {
     case .noPrimaryKey(let collection): "collection \"\(collection)\" has no primary key that milvault knows"
     case .unknownFields(let collection, let fields):
       "collection \"\(collection)\" has fields of types that this milvault does not know: \(fields.joined(separator: ", ")). It cannot be backed up whole"
+    case .noSegments(let why): "capture by segments is not possible: \(why). --capture query reads through the server instead"
+    case .segmentsChanged(let collection, let why):
+      "collection \"\(collection)\": the server rewrote its segments while they were captured, again and again (\(why)). Try again when it compacts "
+        + "less, or with --capture query; nothing was backed up"
+    case .segmentRows(let collection, let place, let found, let listed):
+      "collection \"\(collection)\": \(place) holds \(found) rows, and the server says \(listed). A crash of the server can leave files that it does not "
+        + "count; a compaction (`utility` of pymilvus, or the server's own) writes the segment anew. --capture query does without its files; nothing was backed up"
+    case .notExact(let why):
+      "--consistency exact: \(why). Nothing was backed up. --storage, with a Milvus 2.3, makes it exact; --consistency any takes what can be had"
     case .notLoadable(let collection, let why):
       "collection \"\(collection)\" is not loaded and cannot be (\(why)). Milvus reads rows of loaded collections only. If it has no "
         + "index, build an index on a vector field first"

@@ -12,13 +12,16 @@ package struct ComparedCollection: Sendable {
   /// Backups of the collection up to the one compared with, the newest first.
   private var earlier: [(collection: CollectionBackup, manifest: Manifest)] = []
 
+  /// Both bring the same rows, and are stored alike.
+  private static let captures: Set<String> = ["query", "segments"]
+
   /// - Parameters:
   ///   - entries: the repository's backups, oldest first.
   ///   - label: of the deployment.
   init(of description: CollectionDescription, database: String, in entries: [CatalogEntry], label: String) {
     func candidate(_ matches: (CollectionBackup) -> Bool) -> (CollectionBackup, String)? {
       for entry in entries.reversed() where entry.manifest.deployment.label == label {
-        if let found = entry.manifest.collections.first(where: { $0.database == database && $0.capture == "query" && matches($0) }) {
+        if let found = entry.manifest.collections.first(where: { $0.database == database && Self.captures.contains($0.capture) && matches($0) }) {
           return (found, entry.manifest.id)
         }
       }
@@ -38,7 +41,7 @@ package struct ComparedCollection: Sendable {
     (collection, self.backup) = (found, backup)
     earlier = entries.reversed().drop { $0.manifest.id != backup }.filter { $0.manifest.deployment.label == label }.compactMap { entry in
       entry.manifest.collections.first {
-        $0.database == database && $0.capture == "query" && $0.collectionID == found.collectionID && $0.name == found.name
+        $0.database == database && Self.captures.contains($0.capture) && $0.collectionID == found.collectionID && $0.name == found.name
       }
       .map { ($0, entry.manifest) }
     }

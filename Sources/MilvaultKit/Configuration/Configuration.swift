@@ -15,7 +15,9 @@ public struct Configuration: Sendable, Codable {
     public var ca: String?
     public var medium: String?
     public var site: String?
-    /// The environment variables that hold the keys of the server's own bucket, for its import.
+    /// Where the server keeps its own files: a folder, or an address.
+    public var storage: String?
+    /// The environment variables that hold the keys of the server's own bucket.
     public var storageAccessKeyEnv: String?
     public var storageSecretKeyEnv: String?
   }
@@ -217,7 +219,7 @@ public struct Configuration: Sendable, Codable {
       "passphraseCommand", "encrypt",
     ]
     let known: [String: Set<String>] = [
-      "milvus": ["label", "uri", "tokenEnv", "database", "ca", "medium", "site", "storageAccessKeyEnv", "storageSecretKeyEnv"],
+      "milvus": ["label", "uri", "tokenEnv", "database", "ca", "medium", "site", "storage", "storageAccessKeyEnv", "storageSecretKeyEnv"],
       "repository": place, "copies": place.union(["name", "keep"]), "keep": retention,
       "transfer": ["limitUpload", "limitDownload"],
       "change": ["incrementalBelow", "differentialBelow", "fullEvery", "writeLag"],
@@ -281,7 +283,9 @@ public struct Configuration: Sendable, Codable {
       # Where Milvus keeps its data: disk, object or tape, and at which site. By these `milvault audit` counts.
       # medium: disk
       # site: berlin
-      # Keys of the server's own bucket, for restores with --server-data s3://…
+      # Where Milvus keeps its own files, a folder or s3://bucket/root?endpoint=…: backups are of one moment then (--capture segments).
+      # storage: s3://a-bucket/files?endpoint=http://minio:9000
+      # Keys of the server's own bucket, for that and for restores with --server-data s3://…
       # storageAccessKeyEnv: MINIO_KEY
       # storageSecretKeyEnv: MINIO_SECRET
 

@@ -30,7 +30,9 @@ extension MilvusClient {
     return CollectionDescription(
       id: answer.collectionID, schema: schema, aliases: answer.aliases.sorted(), shards: Int(answer.shardsNum),
       consistencyLevel: ConsistencyLevel(answer.consistencyLevel), properties: answer.properties.dictionary,
-      partitionCount: Int(answer.numPartitions), unknownFields: unknown)
+      partitionCount: Int(answer.numPartitions),
+      fieldIDs: Dictionary(answer.schema.fields.map { ($0.name, $0.fieldID) }, uniquingKeysWith: { first, _ in first }),
+      unknownFields: unknown)
   }
 
   public func hasCollection(_ name: String) async throws -> Bool {
@@ -122,11 +124,19 @@ extension MilvusClient {
 
   // MARK: Partitions
 
-  public func listPartitions(of collection: String) async throws -> [String] {
+  public func listPartitions(of collection: String) async throws -> [String] { try await showPartitions(of: collection).partitionNames }
+
+  /// The server's numbers of a collection's partitions, by their names.
+  public func partitionIDs(of collection: String) async throws -> [String: Int64] {
+    let answer = try await showPartitions(of: collection)
+    return Dictionary(zip(answer.partitionNames, answer.partitionIds), uniquingKeysWith: { first, _ in first })
+  }
+
+  private func showPartitions(of collection: String) async throws -> WireShowPartitionsResponse {
     let request = collectionRequest(collection)
     return try await call("ShowPartitions \(collection)", subject: collection, status: { $0.status }) {
       try await $0.showPartitions(request, metadata: $1, options: $2)
-    }.partitionNames
+    }
   }
 
   public func createPartition(_ partition: String, in collection: String) async throws {

@@ -1,6 +1,7 @@
 import Foundation
 package import MilvusProto
 package import RowBatches
+import SwiftProtobuf
 
 // Rows as they come over the wire, into columns. Fixed-width vectors and floats are taken as they are, without a copy.
 
@@ -65,6 +66,20 @@ extension ColumnValues {
     default:
       return nil
     }
+  }
+
+  /// Arrays from the messages that Milvus keeps them as in its own files.
+  /// - Returns: nil if one is no such message, or holds values of another type.
+  package static func arrays(_ messages: ColumnValues, of element: ScalarType) -> ColumnValues? {
+    var offsets = [0]
+    var elements = ColumnType.scalar(element).emptyValues
+    for row in 0..<messages.count {
+      guard let message = try? WireScalarField(serializedBytes: messages.bytes(at: row)), let values = ColumnValues(message, type: element)
+      else { return nil }
+      elements.append(values)
+      offsets.append(elements.count)
+    }
+    return .list(offsets: offsets, elements: elements)
   }
 
   private init?(_ wire: WireScalarField, type: ScalarType) {

@@ -137,6 +137,8 @@ public struct CollectionDescription: Sendable {
   public var properties: [String: String]
   /// The number of partitions that a partition key spreads rows over; 0 where the server does not say.
   public var partitionCount: Int
+  /// The numbers by which the server's own files call the fields, by the fields' names; the dynamic field's is not told.
+  public var fieldIDs: [String: Int64]
   /// Field types that this client does not know, with the fields that have them: such a collection cannot be backed up.
   public var unknownFields: [String]
 }

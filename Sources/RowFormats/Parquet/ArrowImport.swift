@@ -19,9 +19,10 @@ struct ArrowFileSchema {
   private static func type(of schema: ArrowSchema) -> ArrowType? {
     guard let format = schema.format.map({ String(cString: $0) }) else { return nil }
     let children = (0..<Int(schema.n_children)).map { schema.children?[$0]?.pointee }
-    let widths = ["b": 0, "c": 1, "C": 1, "s": 2, "i": 4, "I": 4, "l": 8, "f": 4, "g": 8, "w:32": 32]
+    let widths = ["b": 0, "c": 1, "C": 1, "s": 2, "i": 4, "I": 4, "l": 8, "f": 4, "g": 8]
     switch format {
     case "u": return .utf8
+    case "z": return .binary
     case "+l":
       guard let element = children.first ?? nil, let type = type(of: element) else { return nil }
       return .list(type)
@@ -32,7 +33,9 @@ struct ArrowFileSchema {
         fields.append((String(cString: name), type))
       }
       return .structure(fields)
-    default: return widths[format].map { .primitive(format: format, width: $0) }
+    default:
+      let width = format.hasPrefix("w:") ? Int(format.dropFirst(2)) : widths[format]
+      return width.map { .primitive(format: format, width: $0) }
     }
   }
 }
@@ -100,7 +103,11 @@ extension ArrowView {
     case .scalar(let type): values = scalars(type)
     case .array(let element): values = try lists { $0.scalars(element, range: $1) }
     case .vector(.sparse, _): values = try sparse(field)
-    case .vector: values = try vectors(field, validity: validity)
+    // A vector is a list of its numbers, or, in Milvus's own files, one value of a fixed width.
+    case .vector where array.n_children > 0: values = try vectors(field, validity: validity)
+    case .vector(let vector, let dimension):
+      let width = vector.width(dimension: dimension) ?? 0
+      values = .fixed(width: width, fixed(width: width, range: 0..<length))
     case .digest: values = .fixed(width: RowDigest.byteCount, fixed(width: RowDigest.byteCount, range: 0..<length))
     }
     return Column(name: field.name, type: field.type, values: values, validity: validity)

@@ -6,6 +6,8 @@ indirect enum ArrowType: Equatable {
   case primitive(format: String, width: Int)
   /// Text: UTF-8 with 32-bit offsets.
   case utf8
+  /// Bytes, laid out as text is: how others write JSON.
+  case binary
   case list(ArrowType)
   case structure([(name: String, type: ArrowType)])
 
@@ -26,6 +28,16 @@ indirect enum ArrowType: Equatable {
     }
   }
 
+  /// Whether a column of a file that is laid out so can be read as one of `type`: as Milvault writes it, or as Milvus's own files have it.
+  func holds(_ type: ColumnType) -> Bool {
+    if self == ArrowType(type) { return true }
+    switch (self, type) {
+    case (.binary, _): return ArrowType(type) == .utf8
+    case (.primitive, .vector): return type.fixedWidth.map { format == "w:\($0)" } ?? false
+    default: return false
+    }
+  }
+
   private init(_ type: ScalarType) {
     switch type {
     case .bool: self = .primitive(format: "b", width: 0)
@@ -43,6 +55,7 @@ indirect enum ArrowType: Equatable {
     switch self {
     case .primitive(let format, _): format
     case .utf8: "u"
+    case .binary: "z"
     case .list: "+l"
     case .structure: "+s"
     }
@@ -50,7 +63,7 @@ indirect enum ArrowType: Equatable {
 
   var children: [(name: String, type: ArrowType)] {
     switch self {
-    case .primitive, .utf8: []
+    case .primitive, .utf8, .binary: []
     case .list(let element): [("element", element)]
     case .structure(let fields): fields
     }

@@ -35,7 +35,7 @@ public final class ParquetReader {
         positions.append(nil)
         continue
       }
-      guard column.type == ArrowType(field.type) else { throw ParquetError.wrongType(field.name, expected: field.type.name) }
+      guard column.type?.holds(field.type) == true else { throw ParquetError.wrongType(field.name, expected: field.type.name) }
       positions.append(column.index)
     }
   }

@@ -47,6 +47,8 @@ struct BackupCommand: MilvaultCommand {
       valueName: "kind"))
   var kind: AskedKind = .auto
 
+  @OptionGroup(title: "Capture") var captureOptions: CaptureOptions
+
   @Option(
     help: ArgumentHelp(
       "Read only rows whose field is not below what it was, besides all keys and a sample. The application must set it to the time, or a number that grows, with every write.",
@@ -129,6 +131,7 @@ struct BackupCommand: MilvaultCommand {
     options.streams = streams
     options.strict = strict
     options.accessControl = rbac
+    try captureOptions.fill(&options, common)
     options.lockWait = lockWait.seconds
     let configuration = try common.configuration()
     options.policy = try configuration.changePolicy(kind, file: common.config)

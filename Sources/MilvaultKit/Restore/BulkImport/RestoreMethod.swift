@@ -1,6 +1,6 @@
 import Foundation
 import MilvusClient
-import ObjectStorage
+public import ObjectStorage
 
 /// How rows come into a collection.
 public enum RestoreMethod: String, Sendable, CaseIterable, Codable {
@@ -61,7 +61,7 @@ public struct ServerData: Sendable, Codable, Hashable {
   }
 
   /// The bucket, or the folder, as a store.
-  func store() async throws -> any ObjectStore {
+  public func store() async throws -> any ObjectStore {
     var options = CloudOptions(try credentials())
     options.certificateAuthority = certificateAuthority
     return try await StoreAddress(here).open(options)

@@ -1,0 +1,79 @@
+import BackupRepository
+import Foundation
+import MilvusBinlog
+import MilvusClient
+import ObjectStorage
+import RowBatches
+import RowFormats
+
+/// A collection at one moment, read from the files of the server's own segments.
+struct SegmentMoment: RowCapture {
+  /// A segment and how many rows the server says are in its files.
+  struct Part: Sendable {
+    let files: SegmentFiles
+    let rows: Int
+  }
+
+  let schema: CollectionSchema
+  let dialect: ExpressionDialect
+  let storage: MilvusStorage
+  let fields: [BinlogField]
+  /// The last timestamp that counts.
+  let time: UInt64
+  /// Whether all deletes up to then are known to be in the files.
+  let isComplete: Bool
+  let segments: [Part]
+  /// The server's numbers of its partitions, by name.
+  let partitions: [String: Int64]
+
+  /// Rows are brought into the order of their keys by way of a scratch folder, since segments have another.
+  func read(partition: String?, newer: NewerRows?, _ consume: (CapturedPage) async throws -> Void) async throws {
+    guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: schema.name) }
+    let scratch = try ScratchFolder("segments")
+    defer { scratch.remove() }
+    let layout = RowLayout(fields.map(\.layout))
+    let sorter = RowSorter(
+      layout: RowLayout(layout.fields + [FieldLayout(name: SegmentPages.timeField, type: .scalar(.int64))]), keyField: key.name,
+      scratch: scratch.url)
+    for part in segments where partition == nil || part.files.partition == partitions[partition ?? ""] {
+      try await read(part, keyField: key.name, into: sorter)
+    }
+    var pages = SegmentPages(try await sorter.rows(), layout: layout, keyField: key.name)
+    while let page = try pages.next() {
+      try Task.checkCancellation()
+      try await consume(page)
+    }
+  }
+
+  private func read(_ part: Part, keyField: String, into sorter: RowSorter) async throws {
+    do {
+      let reader = try await SegmentRowsReader(storage, part.files, fields: fields, keyField: keyField, cut: time)
+      while let (rows, times) = try await reader.next() {
+        try Task.checkCancellation()
+        let stamps = Column(name: SegmentPages.timeField, type: .scalar(.int64), values: .fixed(times))
+        try sorter.add(try RowBatch(columns: rows.columns + [stamps], count: rows.count))
+      }
+      guard reader.counts.rows == part.rows else {
+        throw CaptureError.segmentRows(
+          collection: schema.name, place: "\(storage.location), segment \(part.files.id)", found: reader.counts.rows, listed: part.rows)
+      }
+    } catch StorageError.notFound(let what) {
+      throw CaptureError.segmentsChanged(collection: schema.name, "\(what) was removed while it was read")
+    }
+  }
+
+  /// How far all rows belong to one moment.
+  var guarantee: Guarantee {
+    let moment = "\(time) (\(Timestamp(Date(timeIntervalSince1970: Double(time >> 18) / 1000)).text))"
+    guard isComplete else {
+      return Guarantee(
+        level: .fuzzy,
+        because:
+          "rows are those inserted up to the server's time \(moment), read from its own files; this server writes deletes out every ten minutes or so and does not say when: rows deleted shortly before may be among them"
+      )
+    }
+    return Guarantee(
+      level: .exact,
+      because: "all that was inserted and deleted up to the server's time \(moment), and nothing later, read from its own files")
+  }
+}

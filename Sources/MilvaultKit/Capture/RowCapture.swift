@@ -1,0 +1,15 @@
+import MilvusClient
+
+/// How the rows of one collection leave the server: in key order, proven.
+protocol RowCapture: Sendable {
+  var schema: CollectionSchema { get }
+  /// How the server reads expressions.
+  var dialect: ExpressionDialect { get }
+
+  /// Reads a partition (nil: the whole collection) and hands its pages on in key order; the last one has no upper bound.
+  /// - Parameter newer: what may be left unread; nil for nothing.
+  /// - Throws: `CaptureError` if the rows cannot be proven complete.
+  func read(partition: String?, newer: NewerRows?, _ consume: (CapturedPage) async throws -> Void) async throws
+}
+
+extension QueryCapture: RowCapture {}

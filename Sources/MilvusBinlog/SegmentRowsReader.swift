@@ -1,0 +1,142 @@
+import Foundation
+import ObjectStorage
+public import RowBatches
+public import RowFormats
+
+/// A field as Milvus's files have it.
+public struct BinlogField: Sendable, Hashable {
+  public let id: Int64
+  public let layout: FieldLayout
+
+  public init(id: Int64, layout: FieldLayout) { (self.id, self.layout) = (id, layout) }
+}
+
+/// The rows of one segment as they were at a moment: all that were inserted up to it, without those that had been deleted. In the order in which Milvus
+/// keeps them, which is not that of the keys. Not thread-safe; one task uses it.
+public final class SegmentRowsReader {
+  private let storage: MilvusStorage
+  private let files: SegmentFiles
+  private let fields: [BinlogField]
+  private let keyField: String
+  private let cut: UInt64
+  private let deletes: Deletes
+  private let logs: Int
+  private let rowsAtOnce: Int
+  private var log = 0
+  private var open: OpenLogs?
+
+  /// What was read so far.
+  public struct Counts: Sendable, Hashable {
+    /// Rows in the files: so many has the segment in the server's list of segments.
+    public var rows = 0
+    /// Rows that were inserted after the cut.
+    public var later = 0
+    /// Rows that were deleted up to the cut.
+    public var deleted = 0
+  }
+  public private(set) var counts = Counts()
+
+  /// - Parameters:
+  ///   - fields: all that the rows have.
+  ///   - cut: the last timestamp that counts.
+  /// - Throws: `BinlogError` if the files do not fit each other.
+  public init(_ storage: MilvusStorage, _ files: SegmentFiles, fields: [BinlogField], keyField: String, cut: UInt64) async throws {
+    (self.storage, self.files, self.fields, self.keyField, self.cut) = (storage, files, fields, keyField, cut)
+    let place = "\(storage.location)/insert_log/\(files.collection)/\(files.partition)/\(files.id)"
+    let wanted = Set(fields.map(\.id) + [SegmentFiles.rowIDField, SegmentFiles.timestampField])
+    guard Set(files.inserts.keys) == wanted else {
+      throw BinlogError.misaligned(place, "it has the fields \(files.inserts.keys.sorted()) and should have \(wanted.sorted())")
+    }
+    let logs = files.inserts[SegmentFiles.timestampField]?.count ?? 0
+    self.logs = logs
+    if let (field, found) = files.inserts.first(where: { $1.count != logs }) {
+      throw BinlogError.misaligned(place, "field \(field) has \(found.count) logs, and the rows' timestamps have \(logs)")
+    }
+    var deletes = Deletes()
+    for log in files.deletes { try deletes.add(try await storage.open(log, of: files, field: -1), upTo: cut) }
+    self.deletes = deletes
+    // About 8 MiB at a time.
+    let width = fields.reduce(16) { $0 + ($1.layout.type.fixedWidth ?? 256) }
+    rowsAtOnce = min(max(16, (8 << 20) / width), 1 << 15)
+  }
+
+  /// The field that is in the files and not in a schema: the dynamic one, whose number the server does not tell.
+  public static func dynamicField(in files: SegmentFiles, besides ids: some Sequence<Int64>) -> Int64? {
+    let others = Set(files.inserts.keys).subtracting(ids).subtracting([SegmentFiles.rowIDField, SegmentFiles.timestampField])
+    return others.count == 1 ? others.first : nil
+  }
+
+  /// The next rows, each with the time at which it was inserted; none of a batch may be left. nil at the end.
+  public func next() async throws -> (rows: RowBatch, times: [UInt64])? {
+    while open == nil || open?.left == 0 {
+      guard log < logs else { return nil }
+      open = try await OpenLogs(storage, files, fields, number: log)
+      log += 1
+    }
+    guard let logs = open else { return nil }
+    let (times, rows) = try logs.next(min(logs.left, rowsAtOnce))
+    open = logs
+    let keys = try rows.keys(field: keyField)
+    var kept: [Int] = []
+    kept.reserveCapacity(rows.count)
+    for row in 0..<rows.count {
+      if times[row] > cut {
+        counts.later += 1
+      } else if deletes.hasDeleted(keys[row], insertedAt: times[row]) {
+        counts.deleted += 1
+      } else {
+        kept.append(row)
+      }
+    }
+    counts.rows += rows.count
+    return kept.count == rows.count ? (rows, times) : (rows.picking(kept), kept.map { times[$0] })
+  }
+}
+
+/// The logs of all fields that were written at one time and hold the same rows.
+private final class OpenLogs {
+  private let times: PayloadReader
+  private let columns: [PayloadReader]
+  private(set) var left: Int
+
+  init(_ storage: MilvusStorage, _ files: SegmentFiles, _ fields: [BinlogField], number: Int) async throws {
+    func opened(_ field: Int64, _ layout: FieldLayout) async throws -> (file: BinlogFile, reader: PayloadReader) {
+      guard let log = files.inserts[field]?[number] else { throw BinlogError.misaligned("segment \(files.id)", "field \(field) lacks a log") }
+      let file = try await storage.open(log, of: files, field: field)
+      guard file.events.allSatisfy({ $0.kind == .insert }) else { throw BinlogError.damaged(file.place, offset: 0, "it is no insert log") }
+      guard MilvusDataType.number(of: layout.type) == file.descriptor.dataType else {
+        throw BinlogError.damaged(
+          file.place, offset: 69, "its values are of Milvus's type \(file.descriptor.dataType), and the schema says \(layout.type.name)")
+      }
+      return (file, try PayloadReader(file, field: layout))
+    }
+    let (timeFile, times) = try await opened(SegmentFiles.timestampField, FieldLayout(name: "timestamp", type: .scalar(.int64)))
+    self.times = times
+    var columns: [PayloadReader] = []
+    for field in fields {
+      let (file, reader) = try await opened(field.id, field.layout)
+      // What was written together says the same times.
+      guard reader.rows == times.rows, file.descriptor.timestamps == timeFile.descriptor.timestamps else {
+        throw BinlogError.misaligned(
+          file.place, "it has \(reader.rows) rows of \(file.descriptor.timestamps), and \(timeFile.place) has \(times.rows) of \(timeFile.descriptor.timestamps)")
+      }
+      columns.append(reader)
+    }
+    self.columns = columns
+    left = times.rows
+    range = timeFile.descriptor.timestamps
+    place = timeFile.place
+  }
+
+  private let range: ClosedRange<UInt64>
+  private let place: String
+
+  func next(_ count: Int) throws -> (times: [UInt64], rows: RowBatch) {
+    guard case .fixed(_, let bytes) = try times.next(count).values else { throw BinlogError.damaged(place, offset: 0, "no timestamps") }
+    let stamps = bytes.withUnsafeBytes { raw in (0..<count).map { UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: 8 * $0, as: UInt64.self)) } }
+    guard stamps.allSatisfy(range.contains) else { throw BinlogError.damaged(place, offset: 0, "a row's timestamp is not within the file's") }
+    let rows = try RowBatch(columns: try columns.map { try $0.next(count) }, count: count)
+    left -= count
+    return (stamps, rows)
+  }
+}
