@@ -146,7 +146,8 @@ let package = Package(
     .testTarget(
       name: "MilvaultTests",
       dependencies: [
-        "MilvaultKit", "BackupRepository", "ObjectStorage", "RowBatches", "RowFilters", "TestRepositories", "milvault",
+        "MilvaultKit", "BackupRepository", "MilvusBinlog", "ObjectStorage", "RowBatches", "RowFilters", "RowFormats", "TestRepositories",
+        "milvault",
         .product(name: "Subprocess", package: "swift-subprocess"),
       ],
       swiftSettings: swiftSettings),

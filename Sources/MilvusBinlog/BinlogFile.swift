@@ -52,7 +52,9 @@ public struct BinlogFile: Sendable {
   public init(_ object: any ObjectReader, place: String) throws {
     (self.object, self.place) = (object, place)
     var bytes = BinlogBytes(object, place: place)
-    guard try bytes.number(UInt32.self) == Self.magic else { throw bytes.damaged("there is no magic number: it is no log file of Milvus", back: 4) }
+    guard try bytes.number(UInt32.self) == Self.magic else {
+      throw bytes.damaged("there is no magic number: it is no log file of Milvus", back: 4)
+    }
 
     let header = try Header(&bytes)
     guard header.kind == 0 else { throw bytes.damaged("the first event is no descriptor", back: Self.headerBytes) }
@@ -73,25 +75,31 @@ public struct BinlogFile: Sendable {
       collection: collection, partition: partition, segment: segment, field: field, timestamps: start...end, dataType: dataType)
 
     var events: [Event] = []
+    var range: ClosedRange<UInt64>?
     while bytes.offset < object.bytes {
       let at = bytes.offset
       let header = try Header(&bytes)
       guard let kind = Kind(rawValue: header.kind) else { throw bytes.damaged("an event of the unknown kind \(header.kind)", back: 9) }
       let (first, last) = (try bytes.number(UInt64.self), try bytes.number(UInt64.self))
-      guard first <= last, start <= first, last <= end else { throw bytes.damaged("an event's timestamps are not within the file's", back: 16) }
+      guard first <= last, start <= first, last <= end else {
+        throw bytes.damaged("an event's timestamps are not within the file's", back: 16)
+      }
+      range = min(first, range?.lowerBound ?? first)...max(last, range?.upperBound ?? last)
       guard header.next > bytes.offset else { throw bytes.damaged("an event without a payload", back: bytes.offset - at) }
       events.append(Event(kind: kind, payload: bytes.offset..<header.next))
       bytes.skip(to: header.next)
     }
     guard let kind = events.first?.kind else { throw bytes.damaged("it ends before its first event", back: 0) }
     guard events.allSatisfy({ $0.kind == kind }) else { throw bytes.damaged("inserts and deletes in one file", back: 0) }
+    guard range == start...end else { throw bytes.damaged("its events' timestamps do not span the file's", back: 0) }
     self.events = events
   }
 
   /// What only later versions write says so there: encryption, fields that may be null, several fields in a file.
   private static func checkExtras(_ json: Data, _ place: String) throws {
     guard let extras = try? JSONSerialization.jsonObject(with: json) as? [String: Any] else {
-      throw BinlogError.damaged(place, offset: 4 + headerBytes + descriptorBytes + fixedLengths.count + 4, "the descriptor's JSON cannot be read")
+      throw BinlogError.damaged(
+        place, offset: 4 + headerBytes + descriptorBytes + fixedLengths.count + 4, "the descriptor's JSON cannot be read")
     }
     guard let unknown = extras.keys.sorted().first(where: { $0 != "original_size" }) else { return }
     throw BinlogError.unsupported(place, "it says \"\(unknown)\" of itself, which a later Milvus writes")
@@ -107,8 +115,12 @@ public struct BinlogFile: Sendable {
       kind = try bytes.number(Int8.self)
       let length = Int(try bytes.number(Int32.self))
       next = Int(try bytes.number(Int32.self))
-      guard length >= BinlogFile.headerBytes, next == at + length else { throw bytes.damaged("an event's length and its end do not agree", back: 8) }
-      guard next <= bytes.size else { throw bytes.damaged("an event that goes on to byte \(next): the file was cut at \(bytes.size)", back: 8) }
+      guard length >= BinlogFile.headerBytes, next == at + length else {
+        throw bytes.damaged("an event's length and its end do not agree", back: 8)
+      }
+      guard next <= bytes.size else {
+        throw bytes.damaged("an event that goes on to byte \(next): the file was cut at \(bytes.size)", back: 8)
+      }
     }
   }
 }

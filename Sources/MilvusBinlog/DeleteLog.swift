@@ -19,7 +19,9 @@ public struct Deletes: Sendable {
   /// - Parameter cut: the last timestamp that counts.
   /// - Throws: `BinlogError` if one of them cannot be read.
   public mutating func add(_ file: BinlogFile, upTo cut: UInt64) throws {
-    guard file.events.allSatisfy({ $0.kind == .delete }) else { throw BinlogError.damaged(file.place, offset: 0, "it is no delete log") }
+    guard file.events.allSatisfy({ $0.kind == .delete }), file.descriptor.dataType == MilvusDataType.text else {
+      throw BinlogError.damaged(file.place, offset: 0, "it is no delete log")
+    }
     // A line a delete: {"pk":7,"ts":470652333769621505,"pkType":5}.
     let reader = try PayloadReader(file, field: FieldLayout(name: "val", type: .scalar(.varchar)))
     var left = reader.rows
@@ -57,6 +59,8 @@ public struct Deletes: Sendable {
 enum MilvusDataType {
   static let int64: Int64 = 5
   static let varchar: Int64 = 21
+  /// Of the lines of delete logs.
+  static let text: Int32 = 20
 
   /// The number of a field's type; nil of a type that these versions do not store.
   static func number(of type: ColumnType) -> Int32? {

@@ -74,9 +74,12 @@ public struct MilvusStorage: Sendable {
     let place = "\(store.location)/\(log.key)"
     let file = try BinlogFile(try await store.open(log.key), place: place)
     let said = file.descriptor
-    guard said.collection == files.collection, said.partition == files.partition, said.segment == files.id, said.field == field else {
+    // A compaction leaves the deletes that it carries over in a file that names the segment they were in before.
+    let isOfSegment = said.segment == files.id || field == -1
+    guard said.collection == files.collection, said.partition == files.partition, isOfSegment, said.field == field else {
       throw BinlogError.damaged(
-        place, offset: 21, "it says that it is of collection \(said.collection), partition \(said.partition), segment \(said.segment), field \(said.field)")
+        place, offset: 21,
+        "it says that it is of collection \(said.collection), partition \(said.partition), segment \(said.segment), field \(said.field)")
     }
     return file
   }

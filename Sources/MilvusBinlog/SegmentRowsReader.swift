@@ -101,7 +101,9 @@ private final class OpenLogs {
 
   init(_ storage: MilvusStorage, _ files: SegmentFiles, _ fields: [BinlogField], number: Int) async throws {
     func opened(_ field: Int64, _ layout: FieldLayout) async throws -> (file: BinlogFile, reader: PayloadReader) {
-      guard let log = files.inserts[field]?[number] else { throw BinlogError.misaligned("segment \(files.id)", "field \(field) lacks a log") }
+      guard let log = files.inserts[field]?[number] else {
+        throw BinlogError.misaligned("segment \(files.id)", "field \(field) lacks a log")
+      }
       let file = try await storage.open(log, of: files, field: field)
       guard file.events.allSatisfy({ $0.kind == .insert }) else { throw BinlogError.damaged(file.place, offset: 0, "it is no insert log") }
       guard MilvusDataType.number(of: layout.type) == file.descriptor.dataType else {
@@ -113,14 +115,18 @@ private final class OpenLogs {
     let (timeFile, times) = try await opened(SegmentFiles.timestampField, FieldLayout(name: "timestamp", type: .scalar(.int64)))
     self.times = times
     var columns: [PayloadReader] = []
-    for field in fields {
+    // The row ids too, though nothing is made of them: what was written together is there together.
+    let rowIDs = BinlogField(id: SegmentFiles.rowIDField, layout: FieldLayout(name: "row", type: .scalar(.int64)))
+    for field in fields + [rowIDs] {
       let (file, reader) = try await opened(field.id, field.layout)
       // What was written together says the same times.
       guard reader.rows == times.rows, file.descriptor.timestamps == timeFile.descriptor.timestamps else {
         throw BinlogError.misaligned(
-          file.place, "it has \(reader.rows) rows of \(file.descriptor.timestamps), and \(timeFile.place) has \(times.rows) of \(timeFile.descriptor.timestamps)")
+          file.place,
+          "it has \(reader.rows) rows of \(file.descriptor.timestamps), and \(timeFile.place) has \(times.rows) of \(timeFile.descriptor.timestamps)"
+        )
       }
-      columns.append(reader)
+      if field != rowIDs { columns.append(reader) }
     }
     self.columns = columns
     left = times.rows
@@ -133,8 +139,12 @@ private final class OpenLogs {
 
   func next(_ count: Int) throws -> (times: [UInt64], rows: RowBatch) {
     guard case .fixed(_, let bytes) = try times.next(count).values else { throw BinlogError.damaged(place, offset: 0, "no timestamps") }
-    let stamps = bytes.withUnsafeBytes { raw in (0..<count).map { UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: 8 * $0, as: UInt64.self)) } }
-    guard stamps.allSatisfy(range.contains) else { throw BinlogError.damaged(place, offset: 0, "a row's timestamp is not within the file's") }
+    let stamps = bytes.withUnsafeBytes { raw in
+      (0..<count).map { UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: 8 * $0, as: UInt64.self)) }
+    }
+    guard stamps.allSatisfy(range.contains) else {
+      throw BinlogError.damaged(place, offset: 0, "a row's timestamp is not within the file's")
+    }
     let rows = try RowBatch(columns: try columns.map { try $0.next(count) }, count: count)
     left -= count
     return (stamps, rows)

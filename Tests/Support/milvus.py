@@ -864,7 +864,11 @@ def logged(name):
 
 
 def log(name, seconds, file, disturbed):
-    """Writes all the time, keys that were deleted before among them, and keeps each write with the server's own time of it."""
+    """Writes all the time, keys that were deleted before among them, and keeps each write with the server's own time of it; of a delete, whose
+    time the server does not tell, with times before and after."""
+    from pymilvus.grpc_gen import milvus_pb2
+    calls = connections._fetch_handler("default")._stub
+    now = lambda: calls.AllocTimestamp(milvus_pb2.AllocTimestampRequest()).timestamp
     c = Collection(name)
     end, version, alive, dead, fresh = time.time() + float(seconds), 0, [], [], 10**6
     with open(file, "w") as out:
@@ -885,8 +889,10 @@ def log(name, seconds, file, disturbed):
                 kind, keys = "delete", sorted({int(k) for k in random.choice(alive, 10)})
                 alive = [k for k in alive if k not in set(keys)]
                 dead += keys
-                done = c.delete(f"id in {keys}")
-            out.write(json.dumps({"kind": kind, "keys": keys, "version": version, "time": done.timestamp}) + "\n")
+                before = now()
+                c.delete(f"id in {keys}")
+            times = [before, now()] if kind == "delete" else [done.timestamp] * 2
+            out.write(json.dumps({"kind": kind, "keys": keys, "version": version, "from": times[0], "to": times[1]}) + "\n")
             out.flush()
             if disturbed == "yes" and version % 50 == 0:
                 c.flush()

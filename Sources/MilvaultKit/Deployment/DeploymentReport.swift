@@ -14,6 +14,10 @@ public struct DeploymentReport: Sendable, Codable {
     public var indexes: Int
     /// Why it cannot be backed up; nil if it can.
     public var obstacle: String?
+    /// Rows that its files in the server's storage hold, deleted ones among them; nil where no storage was named, or they cannot be read.
+    public var rowsInFiles: Int?
+    /// Why they cannot be read.
+    public var storageObstacle: String?
   }
 
   public var address: String
@@ -26,7 +30,11 @@ public struct DeploymentReport: Sendable, Codable {
   public var warnings: [String]
 
   /// Asks the server; reads no rows.
-  public static func make(_ connection: DeploymentConnection, repository: Repository?) async throws -> DeploymentReport {
+  /// - Parameter storage: the server's own, which is proven by reading each collection's files as they are now.
+  public static func make(
+    _ connection: DeploymentConnection, repository: Repository?, storage: DeploymentStorage? = nil
+  ) async throws -> DeploymentReport {
+    let support = SegmentSupport(connection.info, connection.capabilities)
     var collections: [Collection] = []
     var counts = false
     for database in try await connection.databases() {
@@ -34,7 +42,11 @@ public struct DeploymentReport: Sendable, Codable {
         var found: [Collection] = []
         for name in try await client.listCollections() {
           do {
-            found.append(try await collection(CollectionName(database: database, name: name), client: client))
+            var one = try await collection(CollectionName(database: database, name: name), client: client)
+            if let storage, one.obstacle == nil {
+              (one.rowsInFiles, one.storageObstacle) = try await proof(of: storage, name, client: client, support)
+            }
+            found.append(one)
             if found.last?.loaded == true, !counts { counts = try await client.canCount(try await client.describeCollection(name).schema) }
           } catch MilvusError.collectionNotFound {
             continue  // dropped since it was listed
@@ -76,6 +88,23 @@ public struct DeploymentReport: Sendable, Codable {
     return Collection(
       name: name.text, rows: try await client.rowEstimate(of: name.name), loaded: state == .loaded, partitions: partitions?.count ?? 1,
       indexes: indexes.count, obstacle: obstacle)
+  }
+
+  /// Reads a collection's files, and changes nothing: what the server has in memory only is not among them.
+  private static func proof(
+    of storage: DeploymentStorage, _ name: String, client: MilvusClient, _ support: SegmentSupport
+  ) async throws -> (rows: Int?, obstacle: String?) {
+    if let obstacle = support.obstacle { return (nil, obstacle) }
+    do {
+      let capture = SegmentCapture(
+        client: client, storage: storage, description: try await client.describeCollection(name), dialect: .escapes,
+        progress: ProgressMeter())
+      return (try await capture.standing().proven(), nil)
+    } catch is CancellationError {
+      throw CancellationError()
+    } catch {
+      return (nil, "\(error)")
+    }
   }
 
   /// What the call gives, or nil where the server does not have it or the user may not make it.

@@ -7,13 +7,23 @@ struct CheckCommand: MilvaultCommand {
   static let configuration = CommandConfiguration(
     commandName: "check", abstract: "Reach everything, and say what this deployment can do and what of it can be backed up.",
     discussion: """
+      With --storage (or milvus.storage in milvault.yaml) the files of the server's own segments are found there, and each collection's are read as they
+      are now: whether they are this server's, whole, and of a kind that milvault reads. Nothing is written, and nothing flushed.
+
       EXAMPLES
         milvault check
+        milvault check --storage 's3://a-bucket/files?endpoint=http://minio:9000'
         milvault check --uri https://milvus.example.org:19530 --token root:Milvus
         milvault check --uri ./demo.db
       """)
 
   @OptionGroup(title: "Options of every command") var common: CommonOptions
+
+  @Option(
+    help: ArgumentHelp(
+      "Where the server keeps its own files: a folder, or s3://bucket/root?endpoint=…; milvus.storage in milvault.yaml.", valueName: "place"
+    ))
+  var storage: String?
 
   private struct Answer: Encodable {
     let deployment: DeploymentReport
@@ -24,8 +34,9 @@ struct CheckCommand: MilvaultCommand {
   func work(_ console: Console) async throws -> Outcome {
     let repository = try await repositoryIfNamed()
     let catalog = try await repository?.catalog()
+    let storage = try common.storage(storage)
     let report = try await common.target().withConnection(progress: console.meter) {
-      try await DeploymentReport.make($0, repository: repository)
+      try await DeploymentReport.make($0, repository: repository, storage: storage)
     }
     console.say("server        \(report.address)")
     console.say("version       \(report.version ?? "not told by the server")")
@@ -42,12 +53,16 @@ struct CheckCommand: MilvaultCommand {
       [
         collection.name, collection.rows.map(Format.number) ?? "?", collection.loaded ? "loaded" : "not loaded",
         "\(collection.partitions)", "\(collection.indexes)", collection.obstacle.map { "NO: \($0)" } ?? "yes",
-      ]
+      ] + (storage == nil ? [] : [collection.rowsInFiles.map(Format.number) ?? (collection.storageObstacle == nil ? "" : "NO")])
     }
     for line in Format.table(
-      [["COLLECTION", "ROWS", "STATE", "PARTITIONS", "INDEXES", "CAN BE BACKED UP"]] + rows, rightAligned: [1, 3, 4])
+      [["COLLECTION", "ROWS", "STATE", "PARTITIONS", "INDEXES", "CAN BE BACKED UP"] + (storage == nil ? [] : ["ROWS IN ITS FILES"])] + rows,
+      rightAligned: [1, 3, 4, 6])
     {
       console.say(line)
+    }
+    for collection in report.collections {
+      if let obstacle = collection.storageObstacle { console.warning("\(collection.name): its files cannot be read: \(obstacle)") }
     }
     for warning in report.warnings { console.warning(warning) }
     for problem in catalog?.problems ?? [] { console.warning(problem.error.description) }

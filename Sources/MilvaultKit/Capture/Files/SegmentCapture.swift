@@ -16,6 +16,32 @@ struct SegmentCapture: Sendable {
 
   private static let attempts = 5
 
+  /// What is in the files now, whatever is not.
+  func standing() async throws -> SegmentMoment {
+    let time = try await client.allocateTimestamp()
+    return try await moment(time, try await client.persistentSegments(of: description.schema.name), isComplete: false)
+  }
+
+  private func moment(_ time: UInt64, _ listed: [PersistentSegment], isComplete: Bool, _ known: Found? = nil) async throws -> SegmentMoment
+  {
+    let found = if let known { known } else { try await find(listed) }
+    return try await SegmentMoment(
+      schema: description.schema, dialect: dialect, storage: found.storage, fields: fields(found), time: time, isComplete: isComplete,
+      segments: listed.filter { $0.rows > 0 }.map { try part($0, found) }, partitions: client.partitionIDs(of: description.schema.name))
+  }
+
+  /// The collection's files.
+  private struct Found {
+    let storage: MilvusStorage
+    let files: [Int64: SegmentFiles]
+  }
+
+  private func find(_ listed: [PersistentSegment]) async throws -> Found {
+    // Rows that it had in memory only were no files to find the storage by, before.
+    let storage = try await storage.find(description, isEmpty: listed.allSatisfy { $0.rows == 0 })
+    return Found(storage: storage, files: try await storage.segments(of: description.id))
+  }
+
   /// - Throws: `CaptureError.segmentsChanged` if there is no such moment after some tries.
   func moment() async throws -> SegmentMoment {
     let name = description.schema.name
@@ -29,20 +55,14 @@ struct SegmentCapture: Sendable {
         throw CaptureError.noSegments("the server flushed up to \(written), before the moment \(time) that was to be captured")
       }
       let after = try await client.persistentSegments(of: name)
-      // Rows that it had in memory only were no files to find the storage by, before.
-      let storage = try await storage.find(description, isEmpty: after.allSatisfy { $0.rows == 0 })
-      let files = try await storage.segments(of: description.id)
-      if let change = Self.change(before, flushed.segments, after, files) {
+      let found = try await find(after)
+      if let change = Self.change(before, flushed.segments, after, found.files) {
         why = change
         progress.tell("\(name): \(change); beginning again (\(attempt) of \(Self.attempts))")
         try await Task.sleep(for: .seconds(Double(attempt)))
         continue
       }
-      return try await SegmentMoment(
-        schema: description.schema, dialect: dialect, storage: storage, fields: fields(files, storage), time: time,
-        isComplete: flushed.timestamp != nil,
-        segments: after.filter { $0.rows > 0 }.map { try part($0, files, storage) },
-        partitions: client.partitionIDs(of: name))
+      return try await moment(time, after, isComplete: flushed.timestamp != nil, found)
     }
     throw CaptureError.segmentsChanged(collection: name, why)
   }
@@ -60,25 +80,26 @@ struct SegmentCapture: Sendable {
     return nil
   }
 
-  private func part(_ segment: PersistentSegment, _ files: [Int64: SegmentFiles], _ storage: MilvusStorage) throws -> SegmentMoment.Part {
-    guard let found = files[segment.id], !found.inserts.isEmpty else {
+  private func part(_ segment: PersistentSegment, _ found: Found) throws -> SegmentMoment.Part {
+    guard let files = found.files[segment.id], !files.inserts.isEmpty else {
       throw CaptureError.noSegments(
-        "segment \(segment.id) of collection \"\(description.schema.name)\" with \(segment.rows) rows has no files below \(storage.location): is it this server's storage?")
+        "segment \(segment.id) of collection \"\(description.schema.name)\" with \(segment.rows) rows has no files below \(found.storage.location): is it this server's storage?"
+      )
     }
-    return SegmentMoment.Part(files: found, rows: segment.rows)
+    return SegmentMoment.Part(files: files, rows: segment.rows)
   }
 
   /// The collection's fields by the numbers that its files know them by.
-  private func fields(_ files: [Int64: SegmentFiles], _ storage: MilvusStorage) throws -> [BinlogField] {
+  private func fields(_ found: Found) throws -> [BinlogField] {
     let ids = description.fieldIDs
-    let some = files.values.first { !$0.inserts.isEmpty }
+    let some = found.files.values.first { !$0.inserts.isEmpty }
     return try description.schema.columns.map { field in
       let layout = FieldLayout(name: field.name, type: field.type, nullable: field.nullable)
       if let id = ids[field.name] { return BinlogField(id: id, layout: layout) }
       // No files, no rows, and no number needed.
       guard let some else { return BinlogField(id: 0, layout: layout) }
       guard field.isDynamic, let id = SegmentRowsReader.dynamicField(in: some, besides: ids.values) else {
-        throw CaptureError.noSegments("which of the files below \(storage.location) hold field \(field.name) is not told")
+        throw CaptureError.noSegments("which of the files below \(found.storage.location) hold field \(field.name) is not told")
       }
       return BinlogField(id: id, layout: layout)
     }

@@ -36,7 +36,10 @@ struct SegmentMoment: RowCapture {
       layout: RowLayout(layout.fields + [FieldLayout(name: SegmentPages.timeField, type: .scalar(.int64))]), keyField: key.name,
       scratch: scratch.url)
     for part in segments where partition == nil || part.files.partition == partitions[partition ?? ""] {
-      try await read(part, keyField: key.name, into: sorter)
+      try await read(part, keyField: key.name) { rows, times in
+        let stamps = Column(name: SegmentPages.timeField, type: .scalar(.int64), values: .fixed(times))
+        try sorter.add(try RowBatch(columns: rows.columns + [stamps], count: rows.count))
+      }
     }
     var pages = SegmentPages(try await sorter.rows(), layout: layout, keyField: key.name)
     while let page = try pages.next() {
@@ -45,13 +48,20 @@ struct SegmentMoment: RowCapture {
     }
   }
 
-  private func read(_ part: Part, keyField: String, into sorter: RowSorter) async throws {
+  /// Reads all files.
+  /// - Returns: how many rows are in them, deleted ones among them.
+  func proven() async throws -> Int {
+    guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: schema.name) }
+    for part in segments { try await read(part, keyField: key.name) { _, _ in } }
+    return segments.reduce(0) { $0 + $1.rows }
+  }
+
+  private func read(_ part: Part, keyField: String, _ consume: (RowBatch, [UInt64]) throws -> Void) async throws {
     do {
       let reader = try await SegmentRowsReader(storage, part.files, fields: fields, keyField: keyField, cut: time)
       while let (rows, times) = try await reader.next() {
         try Task.checkCancellation()
-        let stamps = Column(name: SegmentPages.timeField, type: .scalar(.int64), values: .fixed(times))
-        try sorter.add(try RowBatch(columns: rows.columns + [stamps], count: rows.count))
+        try consume(rows, times)
       }
       guard reader.counts.rows == part.rows else {
         throw CaptureError.segmentRows(

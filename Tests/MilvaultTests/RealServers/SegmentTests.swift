@@ -1,0 +1,228 @@
+import BackupRepository
+import Foundation
+import MilvaultKit
+import ObjectStorage
+import Testing
+
+extension RealServers {
+  /// Backups from the files of the server's own segments.
+  @Suite struct Segments {
+    private static func storage(_ filled: Filled) async throws -> String {
+      try #require(await TestServers.shared.data(filled.server.kind)).path
+    }
+
+    private static func newest(_ filled: Filled) async throws -> CollectionBackup {
+      let repository = try await Repository.open(LocalObjectStore(root: URL(fileURLWithPath: filled.repository)))
+      return try #require(try await repository.catalog().newest?.manifest.collections.first)
+    }
+
+    /// The same rows as by queries, to the bit, so that nothing is stored again; and what was written since is found.
+    @Test(arguments: ["everything", "partitions", "autoid", "strings", "empty"])
+    func theFilesHoldWhatTheServerGives(_ scenario: String) async throws {
+      let filled = try await Filled(scenario, on: .standalone23)
+      let queried = try await filled.backup("--capture", "query")
+      try #require(queried.exitCode == 0, "\(queried)")
+      let first = try await Self.newest(filled)
+      let captured = try await filled.backup("--storage", Self.storage(filled), "--consistency", "exact")
+      try #require(captured.exitCode == 0 && captured.output.contains("(exact)") && captured.output.contains(", 0 B new"), "\(captured)")
+      let second = try await Self.newest(filled)
+      #expect(second.capture == "segments" && second.guarantee.level == .exact && second.cut.timestamp != nil)
+      #expect(second.content == first.content && second.partitions.map(\.content) == first.partitions.map(\.content))
+      guard scenario == "everything" else { return }
+      // Rows that are changed, deleted and deleted to be inserted again, and a restore of that which another client compares.
+      try await filled.server.pymilvus(
+        "run",
+        """
+        c = Collection("\(filled.name)"); rows = c.query("id >= 0 and id < 40", output_fields=["*"], consistency_level="Strong")
+        names = [f.name for f in c.schema.fields]
+        def rows_of(keys, n): return [{**{k: r[k] for k in names}, "i64": n, "extra": {"n": n}} for r in rows if r["id"] in keys]
+        c.delete("id in [1, 2, 3, 4, 5, 6]")
+        c.insert(rows_of([1, 2, 3], 7))
+        c.upsert(rows_of([2, 10, 11], 8))
+        c.delete("id in [3, 11, 20]")
+        """)
+      let changed = try await filled.backup("--storage", Self.storage(filled), "--capture", "segments")
+      try #require(changed.exitCode == 0, "\(changed)")
+      #expect(try await Self.newest(filled).content.rows == first.content.rows - 6)
+      let restored = try await filled.restore("--suffix", "_r")
+      try #require(restored.exitCode == 0, "\(restored)")
+      let comparison = try await filled.server.compare(filled.name, "\(filled.name)_r")
+      #expect(comparison.rows == first.content.rows - 6 && comparison.differences.isEmpty, "\(comparison)")
+      try await filled.drop("_r")
+    }
+
+    /// 2.2 does not say when deletes are in its files: that is told, and refused where it matters.
+    @Test(arguments: Project.isSoak ? ["everything", "partitions", "autoid", "strings"] : ["everything"])
+    func theFilesOfTwoTwo(_ scenario: String) async throws {
+      let filled = try await Filled(scenario, on: .standalone22)
+      let refused = try await filled.backup("--storage", Self.storage(filled), "--consistency", "exact", "--capture", "segments")
+      #expect(refused.exitCode == 1 && refused.errors.contains("does not say when deletes"), "\(refused)")
+      let automatic = try await filled.backup("--storage", Self.storage(filled))
+      #expect(automatic.exitCode == 0 && automatic.output.contains("(fuzzy)"), "\(automatic)")
+      let queried = try await Self.newest(filled)
+      #expect(queried.capture == "query")
+      let captured = try await filled.backup("--storage", Self.storage(filled), "--capture", "segments")
+      try #require(captured.exitCode == 0 && captured.output.contains(", 0 B new"), "\(captured)")
+      let second = try await Self.newest(filled)
+      #expect(second.capture == "segments" && second.guarantee.level == .fuzzy && second.guarantee.because.contains("deletes"))
+      #expect(second.content == queried.content)
+    }
+
+    /// Keys that stand more than once: one row of each is kept, the one that was inserted last, and it is told.
+    @Test func keysThatStandTwiceAreTold() async throws {
+      let filled = try await Filled("duplicates", on: .standalone23)
+      let captured = try await filled.backup("--storage", Self.storage(filled))
+      try #require(captured.exitCode == 0 && captured.errors.contains("101 more rows share their key"), "\(captured)")
+      #expect(try await Self.newest(filled).content.rows == 1000)
+      let strict = try await filled.backup("--storage", Self.storage(filled), "--strict")
+      #expect(strict.exitCode == 1 && strict.errors.contains("101 rows share their key"), "\(strict)")
+    }
+
+    private struct Write: Decodable {
+      let kind: String
+      let keys: [Int]
+      let version: Int
+      /// The server's time of it; of a delete, whose time it does not tell, times before and after.
+      let from: UInt64
+      let to: UInt64
+    }
+
+    /// A writer that never stops keeps a log with the server's own times; each backup's rows are the log's up to its moment, exactly.
+    @Test(arguments: ["no", "yes"]) func aBackupUnderLoadIsOfOneMoment(_ disturbed: String) async throws {
+      let filled = try await Filled("logged", on: .standalone23)
+      let log = filled.scratch.path("log.jsonl")
+      let backups = Project.isSoak ? 20 : 3
+      let writer = try filled.server.startPymilvus("log", filled.name, Project.isSoak ? "150" : "25", log, disturbed)
+      var ids: [String] = []
+      for round in 0..<backups {
+        try await Task.sleep(for: .seconds(2))
+        let backup = try await filled.backup("--storage", Self.storage(filled), "--consistency", "exact")
+        try #require(backup.exitCode == 0, "\(round): \(backup)")
+        ids.append(try await Repository.open(LocalObjectStore(root: URL(fileURLWithPath: filled.repository))).catalog().newest?.manifest.id ?? "")
+      }
+      let written = await writer.wait()
+      try #require(written.exitCode == 0, "\(written)")
+      let writes = try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n").map {
+        try JSONDecoder().decode(Write.self, from: Data($0.utf8))
+      }
+      #expect(zip(writes, writes.dropFirst()).allSatisfy { $0.to <= $1.from })
+      let repository = try await Repository.open(LocalObjectStore(root: URL(fileURLWithPath: filled.repository)))
+      var moments: [UInt64] = []
+      for id in ids {
+        let collection = try #require(try await repository.find(id).manifest.collections.first)
+        let moment = try #require(collection.cut.timestamp)
+        moments.append(moment)
+        func replayed(_ isBefore: (Write) -> Bool) -> [Int: String] {
+          var rows: [Int: String] = [:]
+          for write in writes where isBefore(write) {
+            for key in write.keys { rows[key] = write.kind == "delete" ? nil : "\(key) v\(write.version)" }
+          }
+          return rows
+        }
+        // One delete may have been under way at the moment, and have been before it or after it.
+        let (without, with) = (replayed { $0.to <= moment }, replayed { $0.from <= moment })
+        let folder = filled.scratch.path("export-\(id)")
+        let export = try await filled.milvault("export", id, "--format", "json", "--output", folder)
+        try #require(export.exitCode == 0, "\(export)")
+        let found = try Self.texts(in: folder)
+        let wrong = with.keys.filter { found[$0] != with[$0] } + found.keys.filter { with[$0] == nil }
+        let isExact = found == without || found == with
+        #expect(isExact, "\(id): \(found.count) rows, \(with.count) expected; \(wrong.count) wrong, \(wrong.first ?? 0) for one")
+      }
+      // The moments lie within the writing, or nothing was tried.
+      let times = try #require(writes.first.map { $0.from...(writes.last?.to ?? 0) })
+      #expect(moments.allSatisfy(times.contains) && Set(moments).count == backups)
+    }
+
+    /// The field `t` of all rows of an export, by key.
+    private static func texts(in folder: String) throws -> [Int: String] {
+      struct Row: Decodable {
+        let id: Int
+        let t: String
+      }
+      var found: [Int: String] = [:]
+      let files = FileManager.default.enumerator(atPath: folder)?.compactMap { $0 as? String } ?? []
+      for file in files where file.hasSuffix(".jsonl") {
+        for line in try String(contentsOfFile: "\(folder)/\(file)", encoding: .utf8).split(separator: "\n") {
+          let row = try JSONDecoder().decode(Row.self, from: Data(line.utf8))
+          #expect(found.updateValue(row.t, forKey: row.id) == nil)
+        }
+      }
+      return found
+    }
+
+    /// A server that dies in the middle: a clear failure and no backup, and the next run is fine.
+    @Test func aServerThatDiesInTheMiddle() async throws {
+      try await Turn.take(.standalone23, alone: true)
+      let filled = try await Filled(nil, on: .standalone23)
+      await TestServers.shared.stop(filled.server.kind)
+      let config = filled.scratch.path("here.yaml")
+      try Data("milvus: { label: here }\n".utf8).write(to: URL(fileURLWithPath: config))
+      let data = filled.scratch.path("server")
+      let server = EmbeddedMilvus(EmbeddedInstallation(.standalone23), data: data, keepsData: true)
+      let name = filled.name
+      @Sendable func arguments(_ uri: String) -> [String] {
+        [
+          "backup", "--repo", filled.repository, "--uri", uri, "--config", config, "--collection", name, "--storage", data, "--consistency",
+          "exact",
+        ]
+      }
+      @Sendable func entries() async throws -> [CatalogEntry] {
+        try await Repository.open(LocalObjectStore(root: URL(fileURLWithPath: filled.repository))).catalog().entries
+      }
+      try await server.run { running in
+        try await filled.server.pymilvus("fill", "segments", name, uri: running.uri)
+        let backup = try RunningProcess(
+          Project.milvault, arguments(running.uri), environment: ["MILVAULT_TIMEOUT": "5"], folder: filled.scratch.folder)
+        try await Task.sleep(for: .milliseconds(Int.random(in: 50...250)))
+        kill(running.launcher, SIGKILL)
+        let finished = await backup.wait()
+        // Once its files are listed the server is not needed any more.
+        #expect(finished.exitCode == 0 || finished.errors.contains("milvault: "), "\(finished)")
+        #expect(try await entries().count == (finished.exitCode == 0 ? 1 : 0), "\(finished)")
+      }
+      try await server.run { running in
+        let again = try await filled.milvault(Array(arguments(running.uri)))
+        #expect(again.exitCode == 0 && again.output.contains("12 000 rows"), "\(again)")
+      }
+    }
+
+    @Test func whatCannotBeHadIsRefused() async throws {
+      let filled = try await Filled("partitions", on: .standalone23)
+      let query = try await filled.backup("--capture", "query", "--consistency", "exact")
+      #expect(query.exitCode == 1 && query.errors.contains("no query of this server gives a snapshot"), "\(query)")
+      let untold = try await filled.backup("--consistency", "exact")
+      #expect(untold.exitCode == 1 && untold.errors.contains("--storage"), "\(untold)")
+      let nowhere = try await filled.backup("--capture", "segments")
+      #expect(nowhere.exitCode == 1 && nowhere.errors.contains("where the server keeps its files is not said"), "\(nowhere)")
+      let other = try await filled.backup("--storage", filled.scratch.path("elsewhere"))
+      #expect(other.exitCode == 1 && other.errors.contains("has no files of collection \"\(filled.name)\""), "\(other)")
+      let repository = try await Repository.open(LocalObjectStore(root: URL(fileURLWithPath: filled.repository)))
+      #expect(try await repository.catalog().entries.isEmpty)
+      try await filled.drop()
+    }
+
+    @Test func liteHasNoSegments() async throws {
+      let filled = try await Filled("uniform_small", on: .lite3)
+      let refused = try await filled.backup("--capture", "segments", "--storage", filled.scratch.path("x"))
+      #expect(refused.exitCode == 1 && refused.errors.contains("has no list of its segments"), "\(refused)")
+      let automatic = try await filled.backup("--storage", filled.scratch.path("x"))
+      #expect(automatic.exitCode == 0 && automatic.output.contains("(fuzzy)"), "\(automatic)")
+    }
+
+    /// A server whose files are in a bucket.
+    @Test func segmentsInABucket() async throws {
+      let filled = try await Filled("everything", on: .standalone23, inBucket: true)
+      let keys = ["STORE_KEY": "minioadmin", "STORE_SECRET": "minioadmin", "AWS_EC2_METADATA_DISABLED": "true"]
+      let bucket = "s3://a-bucket?endpoint=http://127.0.0.1:9000&region=us-east-1"
+      let configuration = "milvus: { storage: \"\(bucket)\", storageAccessKeyEnv: STORE_KEY, storageSecretKeyEnv: STORE_SECRET }\n"
+      try Data(configuration.utf8).write(to: URL(fileURLWithPath: filled.scratch.path("milvault.yaml")))
+      let captured = try await filled.backup("--consistency", "exact", environment: keys)
+      try #require(captured.exitCode == 0 && captured.output.contains("(exact)"), "\(captured)")
+      let first = try await Self.newest(filled)
+      let queried = try await filled.backup("--capture", "query", environment: keys)
+      try #require(queried.exitCode == 0 && queried.output.contains(", 0 B new"), "\(queried)")
+      #expect(try await Self.newest(filled).content == first.content)
+    }
+  }
+}
