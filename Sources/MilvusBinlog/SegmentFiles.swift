@@ -68,6 +68,16 @@ public struct MilvusStorage: Sendable {
     }
   }
 
+  /// The time of the first row of a segment; nil if it has none.
+  public func firstTimestamp(of files: SegmentFiles) async throws -> UInt64? {
+    var first: UInt64?
+    for log in files.inserts[SegmentFiles.timestampField] ?? [] {
+      let start = try await open(log, of: files, field: SegmentFiles.timestampField).descriptor.timestamps.lowerBound
+      first = min(start, first ?? start)
+    }
+    return first
+  }
+
   /// Opens a log and holds what it says of itself against where it stands.
   /// - Parameter field: the field's number; -1 for deletes.
   func open(_ log: SegmentFiles.Log, of files: SegmentFiles, field: Int64) async throws -> BinlogFile {

@@ -422,6 +422,21 @@ import Testing
     #expect(result.copied == [second.manifest.id] && result.problems.contains { $0.contains(first.manifest.id) }, "\(result)")
   }
 
+  /// What cannot be written is the target's failure, and says nothing about the source.
+  @Test func aTargetThatTakesNothingIsNotTheSourcesDamage() async throws {
+    let kept = try await TemporaryRepository()
+    let far = try TestPlaces.place("far")
+    defer { TestPlaces.remove(far) }
+    let entry = try await kept.backUp()
+    let copy = try await far.openCopy(of: kept.repository)
+    let file = try #require(try await kept.repository.files(of: entry.manifest).first)
+    // A file where the folder for what is being written belongs.
+    let staging = TestPlaces.folder(far).appendingPathComponent(".staging")
+    try? FileManager.default.removeItem(at: staging)
+    try Data().write(to: staging)
+    await #expect { try await copy.bring(file, from: kept.repository) } throws: { $0 is StorageError }
+  }
+
   /// What was copied and not verified is verified by the next run.
   @Test func whatStandsUnprovenIsVerified() async throws {
     let kept = try await TemporaryRepository()

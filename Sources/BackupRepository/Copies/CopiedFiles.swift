@@ -20,18 +20,20 @@ extension Repository {
       return try await store.put(SourceReader(object, file, place: other.place(file)), at: key(of: file))
     }
     var failureHere: (any Error)?
+    /// What fails here is told apart from what fails at the source.
+    func here<Value>(_ work: () throws -> Value) throws -> Value {
+      do {
+        return try work()
+      } catch {
+        failureHere = error
+        throw error
+      }
+    }
     do {
       let staged = try await other.store.reading {
-        let staged = try store.stage()
+        let staged = try here { try store.stage() }
         do {
-          try await other.stream(file) { bytes in
-            do {
-              try staged.write(bytes)
-            } catch {
-              failureHere = error
-              throw error
-            }
-          }
+          try await other.stream(file) { bytes in try here { try staged.write(bytes) } }
         } catch {
           staged.discard()
           throw error

@@ -10,6 +10,7 @@ final class EncryptingReader: ObjectReader {
   private let keys: RepositoryKeys
   private struct State {
     var cipher: FileCipher
+    var isUsed = false
     /// Where the next byte belongs that is read.
     var offset = 0
     /// The frame that comes next.
@@ -28,12 +29,13 @@ final class EncryptingReader: ObjectReader {
 
   func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
     try state.withLock { state in
-      if offset == 0, state.offset != 0 {
+      if offset == 0, state.isUsed {
         // Another round under the same nonces would give the key away if the source had changed.
         let cipher = FileCipher(keys)
         state = State(cipher: cipher, ready: cipher.header[...])
       }
       guard offset == state.offset else { throw StorageError.failed(key, "encrypted bytes are read in order") }
+      state.isUsed = true
       var done = 0
       while done < buffer.count {
         if state.ready.isEmpty {

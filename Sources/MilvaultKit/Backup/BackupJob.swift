@@ -158,7 +158,7 @@ public struct BackupJob: Sendable {
           options.capture == .query ? "no query of this server gives a snapshot" : support.obstacle ?? lacks ?? "rows would be read by queries")
       }
       guard support.isExact else {
-        throw CaptureError.notExact("\(connection.info.version ?? "this server") does not say when deletes are in its files")
+        throw CaptureError.notExact("\(connection.info.version ?? "this server") does not say when deletes are in its files, or was not seen to wait for them (2.3.5 was)")
       }
     }
     return takesSegments ? options.storage : nil

@@ -1,5 +1,6 @@
 import BackupRepository
 import Foundation
+import MilvusBinlog
 import MilvusClient
 import RowBatches
 
@@ -30,13 +31,21 @@ struct CollectionBackupJob: Sendable {
     let replicas = loadState == .loaded ? try await client.replicas(of: schema.name) : nil
 
     let about = About(description: description, indexes: indexes, aliases: aliases, loadState: loadState, replicas: replicas)
+    var fallingBack: String?
     if let storage {
-      let (backup, files) = try await backUpSegments(about, storage)
-      guard options.golden > 0 else { return (backup, files) }
-      return try await client.whileLoaded(schema.name, state: loadState, progress: progress) { try await withGolden(backup, files) }
+      do {
+        let (backup, files) = try await backUpSegments(about, storage)
+        guard options.golden > 0 else { return (backup, files) }
+        return try await client.whileLoaded(schema.name, state: loadState, progress: progress) { try await withGolden(backup, files) }
+      } catch where options.capture == .auto && options.consistency == .any && (error is BinlogError || error is CaptureError) {
+        if case CaptureError.duplicateKeys? = error as? CaptureError { throw error }
+        fallingBack = "read by queries, since its segments could not be: \(error)"
+        progress.tell("\(schema.name): \(fallingBack ?? "")")
+      }
     }
     return try await client.whileLoaded(schema.name, state: loadState, progress: progress) {
-      let (backup, files) = try await backUpQueried(about)
+      var (backup, files) = try await backUpQueried(about)
+      backup.notes += fallingBack.map { [$0] } ?? []
       return options.golden > 0 ? try await withGolden(backup, files) : (backup, files)
     }
   }
@@ -81,26 +90,61 @@ struct CollectionBackupJob: Sendable {
     let context = SegmentContext(
       repository: repository, damaged: damaged, layout: schema.layout, keyField: schema.primaryKey?.name ?? "", policy: options.policy)
     let compared = ComparedCollection(of: description, database: database, in: earlier, label: connection.manifestEntry.label)
-    for attempt in 1... {
-      let capture = SegmentCapture(
-        client: client, storage: storage, description: description, dialect: connection.info.dialect, progress: progress)
+    let capture = SegmentCapture(
+      client: client, storage: storage, description: description, dialect: connection.info.dialect, progress: progress)
+    for attempt in 1...Self.attempts {
+      let counted = try await serversCount(about)
       let moment = try await capture.moment()
+      let countedAfter = try await serversCount(about)
+      var guarantee = moment.guarantee
+      if !moment.isComplete, options.consistency == .exact {
+        throw CaptureError.notExact("the server does not say up to when its flush has written deletes")
+      }
       progress.begin("backing up \(schema.name)", total: moment.segments.reduce(0) { $0 + $1.rows })
       do {
         let read = try await readPartitions(moment, context, compared, nil)
+        guard try await capture.stillStands(moment) else {
+          throw CaptureError.segmentsChanged(collection: schema.name, "segments were rewritten while they were read")
+        }
+        let rows = read.partitions.reduce(0) { $0 + $1.content.rows } + (read.duplicates?.extraRows ?? 0)
+        if let counted, counted == countedAfter, counted != rows {
+          let why = "the server counts \(counted) rows before and after, and its files hold \(rows) that are not deleted"
+          guard attempt == Self.attempts else { throw CaptureError.segmentsChanged(collection: schema.name, why) }
+          if options.consistency == .exact { throw CaptureError.notExact(why) }
+          guard options.capture == .segments else { throw CaptureError.noSegments(why) }
+          guarantee = Guarantee(level: .fuzzy, because: "\(why). \(guarantee.because)")
+        }
         if options.strict, let duplicates = read.duplicates {
           throw CaptureError.duplicateKeys(collection: schema.name, extraRows: duplicates.extraRows, example: duplicates.example)
         }
+        let isChecked = counted != nil && counted == countedAfter
+        let notes = isChecked ? [] : ["the rows in the files were not held against the server's own count: \(counted == nil ? "the collection is not loaded, or has a time to live" : "something was written meanwhile")"]
         let backup = about.backup(
-          database: database, capture: "segments", cut: Cut(timestamp: moment.time, time: .now), guarantee: moment.guarantee, read,
-          notes: read.notes, seconds: watch.seconds)
+          database: database, capture: "segments", cut: Cut(timestamp: moment.time, time: moment.clock), guarantee: guarantee, read,
+          notes: read.notes + notes, seconds: watch.seconds)
         return (backup, read.files)
-      } catch CaptureError.segmentsChanged(_, let why) where attempt < 3 {
+      } catch let error where attempt < Self.attempts && Self.mayPass(error) {
         // What was stored up to now is found again.
-        progress.tell("\(schema.name): \(why); beginning again")
+        progress.tell("\(schema.name): \(error); beginning again")
       }
     }
     throw CancellationError()
+  }
+
+  private static let attempts = 3
+
+  /// Files that are rewritten or only half written just now.
+  private static func mayPass(_ error: any Error) -> Bool {
+    if case CaptureError.segmentsChanged? = error as? CaptureError { return true }
+    if case BinlogError.unsupported? = error as? BinlogError { return false }
+    return error is BinlogError
+  }
+
+  /// Rows that the server itself counts, deleted ones left out; nil where it cannot, or where rows run out by themselves.
+  private func serversCount(_ about: About) async throws -> Int? {
+    guard about.loadState == .loaded, about.description.properties["collection.ttl.seconds"] == nil else { return nil }
+    guard try await client.canCount(about.description.schema) else { return nil }
+    return try await capture(about.description.schema, counts: true, Cut(timestamp: nil, time: .now)).count()
   }
 
   private func backUpQueried(_ about: About) async throws -> (CollectionBackup, [StoredFile]) {
@@ -192,7 +236,7 @@ struct CollectionBackupJob: Sendable {
     let job = PartitionBackupJob(
       capture: capture, context: context, compared: compared,
       since: since, progress: progress)
-    for partition in try await client.partitionsToRead(capture.schema) {
+    for partition in try await capture.partitionsToRead() {
       let result = try await job.run(partition)
       read.partitions.append(result.partition)
       read.files += result.files

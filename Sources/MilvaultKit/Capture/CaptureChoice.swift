@@ -32,11 +32,11 @@ public struct DeploymentStorage: Sendable {
   /// - Throws: `CaptureError.noSegments` if it holds no files of it.
   func find(_ description: CollectionDescription, isEmpty: Bool) async throws -> MilvusStorage {
     let store = try await open()
-    if isEmpty { return MilvusStorage(store) }
     for root in MilvusStorage.usualRoots {
       let storage = MilvusStorage(store, root: root)
       if try await storage.has(description.id) { return storage }
     }
+    if isEmpty { return MilvusStorage(store) }
     throw CaptureError.noSegments(
       "\(store.location) has no files of collection \"\(description.schema.name)\" (\(MilvusStorage.usualRoots.map { "\($0)insert_log/\(description.id)" }.joined(separator: ", ")))")
   }
@@ -60,7 +60,11 @@ struct SegmentSupport {
       (obstacle, isExact) = ("the files of \(words) have not been proven to be read right; those of Milvus 2.2 and 2.3 have", false)
       return
     }
-    // 2.2 does not say when deletes are written out.
-    (obstacle, isExact) = (nil, version.minor >= 3)
+    // 2.2 does not say when deletes are written out, and what a flush waits for was seen on 2.3.5.
+    (obstacle, isExact) = (nil, version.minor == 3 && Self.patch(words) >= 5)
+  }
+
+  private static func patch(_ version: String) -> Int {
+    version.firstMatch(of: #/[0-9]+\.[0-9]+\.([0-9]+)/#).flatMap { Int($0.1) } ?? 0
   }
 }

@@ -25,9 +25,9 @@ extension CapturedPage {
 /// A pass over the keys alone plans pages of equal size; several streams read them; each page is proven complete.
 package struct QueryCapture: Sendable {
   let client: MilvusClient
-  let schema: CollectionSchema
+  package let schema: CollectionSchema
   let consistency: ReadConsistency
-  let dialect: ExpressionDialect
+  package let dialect: ExpressionDialect
   let counts: Bool
   let pageBytes: Int
   let streams: Int
@@ -61,6 +61,9 @@ package struct QueryCapture: Sendable {
       client: client, schema: schema, key: key, partitions: partition.map { [$0] } ?? [], consistency: consistency, dialect: dialect,
       counts: counts)
   }
+
+  /// Rows that the server counts now.
+  func count() async throws -> Int { try await reader(of: nil).count(KeyRange()) }
 
   /// Whether any row of the collection meets a condition.
   func hasRows(_ condition: String) async throws -> Bool { try await reader(of: nil).hasRows(condition) }

@@ -1,10 +1,13 @@
-import MilvusClient
+package import MilvusClient
 
 /// How the rows of one collection leave the server: in key order, proven.
-protocol RowCapture: Sendable {
+package protocol RowCapture: Sendable {
   var schema: CollectionSchema { get }
   /// How the server reads expressions.
   var dialect: ExpressionDialect { get }
+
+  /// The partitions, each to be read by itself; nil stands for the whole collection.
+  func partitionsToRead() async throws -> [String?]
 
   /// Reads a partition (nil: the whole collection) and hands its pages on in key order; the last one has no upper bound.
   /// - Parameter newer: what may be left unread; nil for nothing.
@@ -12,4 +15,6 @@ protocol RowCapture: Sendable {
   func read(partition: String?, newer: NewerRows?, _ consume: (CapturedPage) async throws -> Void) async throws
 }
 
-extension QueryCapture: RowCapture {}
+extension QueryCapture: RowCapture {
+  package func partitionsToRead() async throws -> [String?] { try await client.partitionsToRead(schema) }
+}

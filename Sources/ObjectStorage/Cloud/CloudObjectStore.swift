@@ -155,6 +155,8 @@ public struct CloudObjectStore: ObjectStore {
     let object = try await blocking(key) { try files.open(path) }
     let download = Download(object: object, limit: options.downloads)
     let parts = Self.parts(of: object)
+    // Whoever reads may have had enough: nobody waits for the rest then.
+    defer { download.stop.set() }
     try await withTaskCancellationHandler {
       try await withThrowingTaskGroup(of: (Int, [UInt8]).self) { group in
         var (begun, used) = (0, 0)

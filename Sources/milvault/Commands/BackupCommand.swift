@@ -21,12 +21,17 @@ struct BackupCommand: MilvaultCommand {
       With --changed-since-field rows are left unread that the field says are as they were, from the third such backup on. What that cannot see
       is an update that does not raise the field: a sample is read to find those out, and all rows every change.fullEvery (in milvault.yaml; a
       week). change.writeLag (10 minutes) is the longest from the time in the field until the row can be read, clocks that differ included.
+      Read through the server, rows are of one moment only if nothing writes (fuzzy). With --storage, on Milvus 2.3, they are read from the files of
+      the server's own segments: all that was inserted and deleted up to one timestamp, and nothing later, whatever is written meanwhile (exact). The
+      collection is flushed, and need not be loaded; its rows are sorted in a scratch folder below TMPDIR.
       Every backup restores by itself, whatever becomes of the others. The backup exists when its manifest is written, as the last act; a run that fails before leaves no backup.
 
       EXAMPLES
         milvault backup
         milvault backup --collection docs --collection shop.items --name before-upgrade
         milvault backup --kind full
+        milvault backup --storage /var/lib/milvus --consistency exact
+        milvault backup --storage 's3://a-bucket/files?endpoint=http://minio:9000' --capture segments
         milvault backup --rbac
         milvault backup --golden 100 --verify restore --scratch embedded
         milvault backup --changed-since-field updated_at

@@ -8,7 +8,7 @@ struct CheckCommand: MilvaultCommand {
     commandName: "check", abstract: "Reach everything, and say what this deployment can do and what of it can be backed up.",
     discussion: """
       With --storage (or milvus.storage in milvault.yaml) the files of the server's own segments are found there, and each collection's are read as they
-      are now: whether they are this server's, whole, and of a kind that milvault reads. Nothing is written, and nothing flushed.
+      are now: whether they are this server's, of a kind that milvault reads, and hold the rows that its list says. Nothing is written, and nothing flushed.
 
       EXAMPLES
         milvault check
@@ -53,7 +53,7 @@ struct CheckCommand: MilvaultCommand {
       [
         collection.name, collection.rows.map(Format.number) ?? "?", collection.loaded ? "loaded" : "not loaded",
         "\(collection.partitions)", "\(collection.indexes)", collection.obstacle.map { "NO: \($0)" } ?? "yes",
-      ] + (storage == nil ? [] : [collection.rowsInFiles.map(Format.number) ?? (collection.storageObstacle == nil ? "" : "NO")])
+      ] + (storage == nil ? [] : [collection.rowsInFiles.map(Format.number) ?? (collection.storageObstacle == nil ? "not looked at" : "NO")])
     }
     for line in Format.table(
       [["COLLECTION", "ROWS", "STATE", "PARTITIONS", "INDEXES", "CAN BE BACKED UP"] + (storage == nil ? [] : ["ROWS IN ITS FILES"])] + rows,
@@ -67,7 +67,8 @@ struct CheckCommand: MilvaultCommand {
     for warning in report.warnings { console.warning(warning) }
     for problem in catalog?.problems ?? [] { console.warning(problem.error.description) }
     try console.answer(Answer(deployment: report, repository: repository?.store.location, backups: catalog?.entries.count))
-    return catalog?.problems.isEmpty == false ? .damage : .done
+    if catalog?.problems.isEmpty == false { return .damage }
+    return report.collections.contains { $0.storageObstacle != nil } ? .failed : .done
   }
 
   private func repositoryIfNamed() async throws -> Repository? {

@@ -1,5 +1,6 @@
 import MilvusBinlog
-import MilvusClient
+package import MilvusClient
+import ObjectStorage
 import RowFormats
 
 /// Finds a moment of a collection at which the files of the server's own segments hold exactly what was written up to then.
@@ -7,27 +8,31 @@ import RowFormats
 /// Segments are immutable and each row and each delete carries its time. So: list the segments, take a timestamp, let the server write all up to it
 /// out, list again, and read rows and deletes up to the timestamp. A compaction in between writes a segment anew without rows that were deleted
 /// meanwhile, after the timestamp perhaps; it shows by segments that are gone from the second list, and all is begun again.
-struct SegmentCapture: Sendable {
+package struct SegmentCapture: Sendable {
   let client: MilvusClient
   let storage: DeploymentStorage
   let description: CollectionDescription
   let dialect: ExpressionDialect
   let progress: ProgressMeter
 
+  /// Called when the timestamp was taken: for tests, which do then what must not go unseen.
+  package var whenTimed: @Sendable (_ attempt: Int) async throws -> Void = { _ in }
+
   private static let attempts = 5
+
+  package init(
+    client: MilvusClient, storage: DeploymentStorage, description: CollectionDescription, dialect: ExpressionDialect,
+    progress: ProgressMeter = ProgressMeter()
+  ) {
+    (self.client, self.storage, self.description, self.dialect, self.progress) = (client, storage, description, dialect, progress)
+  }
 
   /// What is in the files now, whatever is not.
   func standing() async throws -> SegmentMoment {
+    let name = description.schema.name
     let time = try await client.allocateTimestamp()
-    return try await moment(time, try await client.persistentSegments(of: description.schema.name), isComplete: false)
-  }
-
-  private func moment(_ time: UInt64, _ listed: [PersistentSegment], isComplete: Bool, _ known: Found? = nil) async throws -> SegmentMoment
-  {
-    let found = if let known { known } else { try await find(listed) }
-    return try await SegmentMoment(
-      schema: description.schema, dialect: dialect, storage: found.storage, fields: fields(found), time: time, isComplete: isComplete,
-      segments: listed.filter { $0.rows > 0 }.map { try part($0, found) }, partitions: client.partitionIDs(of: description.schema.name))
+    let listed = try await client.persistentSegments(of: name)
+    return try moment(time, listed, isComplete: false, try await find(listed), try await client.partitionIDs(of: name))
   }
 
   /// The collection's files.
@@ -37,53 +42,113 @@ struct SegmentCapture: Sendable {
   }
 
   private func find(_ listed: [PersistentSegment]) async throws -> Found {
-    // Rows that it had in memory only were no files to find the storage by, before.
-    let storage = try await storage.find(description, isEmpty: listed.allSatisfy { $0.rows == 0 })
-    return Found(storage: storage, files: try await storage.segments(of: description.id))
+    do {
+      // Rows that it had in memory only were no files to find the storage by, before.
+      let storage = try await storage.find(description, isEmpty: listed.allSatisfy { $0.rows == 0 })
+      return Found(storage: storage, files: try await storage.segments(of: description.id))
+    } catch let error as StorageError {
+      throw CaptureError.noSegments("\(error)")
+    }
+  }
+
+  private func moment(
+    _ time: UInt64, _ listed: [PersistentSegment], isComplete: Bool, _ found: Found, _ partitions: [String: Int64]
+  ) throws -> SegmentMoment {
+    try SegmentMoment(
+      schema: description.schema, dialect: dialect, storage: found.storage, fields: fields(found), time: time, isComplete: isComplete,
+      segments: listed.compactMap { try part($0, found) }, partitions: partitions)
   }
 
   /// - Throws: `CaptureError.segmentsChanged` if there is no such moment after some tries.
-  func moment() async throws -> SegmentMoment {
+  package func moment() async throws -> SegmentMoment {
     let name = description.schema.name
     var why = ""
     for attempt in 1...Self.attempts {
-      progress.begin("flushing \(name)")
-      let before = try await client.persistentSegments(of: name)
-      let time = try await client.allocateTimestamp()
-      let flushed = try await client.flush(name)
-      if let written = flushed.timestamp, written < time {
-        throw CaptureError.noSegments("the server flushed up to \(written), before the moment \(time) that was to be captured")
+      do {
+        return try await attempted(attempt)
+      } catch let change as Change {
+        why = change.words
+      } catch MilvusError.refused(_, _, let reason) where reason.contains("segment") {
+        why = reason  // one that was compacted while the server made its list
       }
-      let after = try await client.persistentSegments(of: name)
-      let found = try await find(after)
-      if let change = Self.change(before, flushed.segments, after, found.files) {
-        why = change
-        progress.tell("\(name): \(change); beginning again (\(attempt) of \(Self.attempts))")
-        try await Task.sleep(for: .seconds(Double(attempt)))
-        continue
-      }
-      return try await moment(time, after, isComplete: flushed.timestamp != nil, found)
+      progress.tell("\(name): \(why); beginning again (\(attempt) of \(Self.attempts))")
+      try await Task.sleep(for: .seconds(Double(attempt)))
     }
     throw CaptureError.segmentsChanged(collection: name, why)
   }
 
-  /// What happened to the segments while they were listed; nil if nothing did that matters.
-  private static func change(
-    _ before: [PersistentSegment], _ flushed: [Int64], _ after: [PersistentSegment], _ files: [Int64: SegmentFiles]
-  ) -> String? {
-    let standing = Set(after.map(\.id))
-    if let gone = before.first(where: { $0.rows > 0 && !standing.contains($0.id) }) { return "segment \(gone.id) was compacted or dropped" }
-    // One that was closed with no rows in it has no files, and is in no list.
-    if let gone = flushed.first(where: { !standing.contains($0) && files[$0]?.inserts.isEmpty == false }) {
-      return "segment \(gone), just flushed, is not in the server's list"
+  /// Something happened that may have changed what the files hold of the moment.
+  private struct Change: Error { let words: String }
+
+  private func attempted(_ attempt: Int) async throws -> SegmentMoment {
+    let name = description.schema.name
+    progress.begin("flushing \(name)")
+    try await requireNoImport()
+    let partitions = try await client.partitionIDs(of: name)
+    let before = try await client.persistentSegments(of: name)
+    let time = try await client.allocateTimestamp()
+    try await whenTimed(attempt)
+    let flushed = try await client.flush(name)
+    if let written = flushed.timestamp, written < time {
+      throw CaptureError.noSegments("the server flushed up to \(written), before the moment \(time) that was to be captured")
     }
-    return nil
+    let after = try await client.persistentSegments(of: name)
+    let found = try await find(after)
+    try await requireUnchanged(before, flushed.segments, after, found, time)
+    try await requireNoImport()
+    guard try await client.partitionIDs(of: name) == partitions else { throw Change(words: "partitions were made or dropped") }
+    guard try await client.describeCollection(name).id == description.id else { throw Change(words: "the collection was made anew") }
+    return try moment(time, after, isComplete: flushed.timestamp != nil, found, partitions)
   }
 
-  private func part(_ segment: PersistentSegment, _ found: Found) throws -> SegmentMoment.Part {
+  /// Rows of a bulk insert are in the list before any query returns them, and may go again.
+  private func requireNoImport() async throws {
+    do {
+      let tasks = try await client.importTasks(of: description.schema.name)
+      if tasks.contains(where: { $0.collection == description.id && $0.state == .working }) { throw Change(words: "a bulk insert is under way") }
+    } catch MilvusError.permissionDenied {
+    } catch MilvusError.unsupported {}
+  }
+
+  /// What happened to the segments while they were listed must not matter.
+  private func requireUnchanged(
+    _ before: [PersistentSegment], _ flushed: [Int64], _ after: [PersistentSegment], _ found: Found, _ time: UInt64
+  ) async throws {
+    let standing = Set(after.map(\.id))
+    if let gone = before.first(where: { $0.rows > 0 && !standing.contains($0.id) }) {
+      throw Change(words: "segment \(gone.id) was compacted or dropped")
+    }
+    // One that was closed with no rows in it has no files, and is in no list.
+    if let gone = flushed.first(where: { !standing.contains($0) && found.files[$0]?.inserts.isEmpty == false }) {
+      throw Change(words: "segment \(gone), just flushed, is not in the server's list")
+    }
+    // One that nobody announced may be what a compaction made of others. If its rows are all later, it does not matter.
+    let known = Set(before.map(\.id) + flushed)
+    for segment in after where !known.contains(segment.id) {
+      guard let files = found.files[segment.id], let first = try await found.storage.firstTimestamp(of: files), first > time else {
+        throw Change(words: "segment \(segment.id) came, and is not one that was flushed")
+      }
+    }
+    for segment in after where segment.rows > 0 && found.files[segment.id]?.inserts.isEmpty != false {
+      throw Change(
+        words: "segment \(segment.id) with \(segment.rows) rows has no files below \(found.storage.location): is it this server's storage?")
+    }
+  }
+
+  /// Whether what was read is still what the server has: a segment that is gone may have lost files before they were read.
+  func stillStands(_ moment: SegmentMoment) async throws -> Bool {
+    let listed = Set(try await client.persistentSegments(of: description.schema.name).map(\.id))
+    guard moment.segments.allSatisfy({ listed.contains($0.files.id) }) else { return false }
+    let files = try await moment.storage.segments(of: description.id)
+    return moment.segments.allSatisfy { Set($0.files.deletes).isSubset(of: files[$0.files.id]?.deletes ?? []) }
+  }
+
+  /// - Returns: nil for a segment that has no rows, and no files.
+  private func part(_ segment: PersistentSegment, _ found: Found) throws -> SegmentMoment.Part? {
     guard let files = found.files[segment.id], !files.inserts.isEmpty else {
+      if segment.rows == 0, found.files[segment.id] == nil { return nil }
       throw CaptureError.noSegments(
-        "segment \(segment.id) of collection \"\(description.schema.name)\" with \(segment.rows) rows has no files below \(found.storage.location): is it this server's storage?"
+        "segment \(segment.id) of collection \"\(description.schema.name)\" with \(segment.rows) rows has \(found.files[segment.id] == nil ? "no files" : "deletes only") below \(found.storage.location)"
       )
     }
     return SegmentMoment.Part(files: files, rows: segment.rows)

@@ -1,33 +1,35 @@
 import BackupRepository
 import Foundation
 import MilvusBinlog
-import MilvusClient
+package import MilvusClient
 import ObjectStorage
 import RowBatches
 import RowFormats
 
 /// A collection at one moment, read from the files of the server's own segments.
-struct SegmentMoment: RowCapture {
+package struct SegmentMoment: RowCapture {
   /// A segment and how many rows the server says are in its files.
   struct Part: Sendable {
     let files: SegmentFiles
     let rows: Int
   }
 
-  let schema: CollectionSchema
-  let dialect: ExpressionDialect
+  package let schema: CollectionSchema
+  package let dialect: ExpressionDialect
   let storage: MilvusStorage
   let fields: [BinlogField]
   /// The last timestamp that counts.
-  let time: UInt64
+  package let time: UInt64
   /// Whether all deletes up to then are known to be in the files.
   let isComplete: Bool
   let segments: [Part]
   /// The server's numbers of its partitions, by name.
-  let partitions: [String: Int64]
+  package let partitions: [String: Int64]
+
+  package func partitionsToRead() -> [String?] { schema.partitionKey == nil ? partitions.keys.sorted() : [nil] }
 
   /// Rows are brought into the order of their keys by way of a scratch folder, since segments have another.
-  func read(partition: String?, newer: NewerRows?, _ consume: (CapturedPage) async throws -> Void) async throws {
+  package func read(partition: String?, newer: NewerRows?, _ consume: (CapturedPage) async throws -> Void) async throws {
     guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: schema.name) }
     let scratch = try ScratchFolder("segments")
     defer { scratch.remove() }
@@ -69,12 +71,18 @@ struct SegmentMoment: RowCapture {
       }
     } catch StorageError.notFound(let what) {
       throw CaptureError.segmentsChanged(collection: schema.name, "\(what) was removed while it was read")
+    } catch let error as StorageError {
+      // The server's storage, and not the repository.
+      throw CaptureError.noSegments("\(error)")
     }
   }
 
+  /// When it was.
+  var clock: Timestamp { Timestamp(Date(timeIntervalSince1970: Double(time >> 18) / 1000)) }
+
   /// How far all rows belong to one moment.
   var guarantee: Guarantee {
-    let moment = "\(time) (\(Timestamp(Date(timeIntervalSince1970: Double(time >> 18) / 1000)).text))"
+    let moment = "\(time) (\(clock.text))"
     guard isComplete else {
       return Guarantee(
         level: .fuzzy,
