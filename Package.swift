@@ -146,7 +146,8 @@ let package = Package(
     .testTarget(
       name: "MilvaultTests",
       dependencies: [
-        "MilvaultKit", "BackupRepository", "MilvusBinlog", "MilvusClient", "ObjectStorage", "RowBatches", "RowFilters", "RowFormats", "TestRepositories",
+        "MilvaultKit", "BackupRepository", "MilvusBinlog", "MilvusClient", "ObjectStorage", "RowBatches", "RowFilters", "RowFormats",
+        "TestRepositories",
         "milvault",
         .product(name: "Subprocess", package: "swift-subprocess"),
       ],

@@ -141,7 +141,8 @@ public struct BackupJob: Sendable {
   /// - Throws: `CaptureError` if what was asked for cannot be had of this server.
   private func bySegments(_ connection: DeploymentConnection) throws -> DeploymentStorage? {
     let support = SegmentSupport(connection.info, connection.capabilities)
-    let lacks = options.storage == nil ? "where the server keeps its files is not said (--storage, or milvus.storage in milvault.yaml)" : nil
+    let lacks =
+      options.storage == nil ? "where the server keeps its files is not said (--storage, or milvus.storage in milvault.yaml)" : nil
     if options.capture == .segments {
       if let why = support.obstacle ?? lacks { throw CaptureError.noSegments(why) }
       if options.changedSince != nil { throw CaptureError.noSegments("with a field that tells newer rows, rows are read by queries") }
@@ -155,10 +156,13 @@ public struct BackupJob: Sendable {
     if options.consistency == .exact {
       guard takesSegments else {
         throw CaptureError.notExact(
-          options.capture == .query ? "no query of this server gives a snapshot" : support.obstacle ?? lacks ?? "rows would be read by queries")
+          options.capture == .query
+            ? "no query of this server gives a snapshot" : support.obstacle ?? lacks ?? "rows would be read by queries")
       }
       guard support.isExact else {
-        throw CaptureError.notExact("\(connection.info.version ?? "this server") does not say when deletes are in its files, or was not seen to wait for them (2.3.5 was)")
+        throw CaptureError.notExact(
+          "\(connection.info.version ?? "this server") does not say when deletes are in its files, or was not seen to wait for them (2.3.5 was)"
+        )
       }
     }
     return takesSegments ? options.storage : nil

@@ -37,7 +37,7 @@ struct CollectionBackupJob: Sendable {
         let (backup, files) = try await backUpSegments(about, storage)
         guard options.golden > 0 else { return (backup, files) }
         return try await client.whileLoaded(schema.name, state: loadState, progress: progress) { try await withGolden(backup, files) }
-      } catch where options.capture == .auto && options.consistency == .any && (error is BinlogError || error is CaptureError) {
+      } catch  where options.capture == .auto && options.consistency == .any && (error is BinlogError || error is CaptureError) {
         if case CaptureError.duplicateKeys? = error as? CaptureError { throw error }
         fallingBack = "read by queries, since its segments could not be: \(error)"
         progress.tell("\(schema.name): \(fallingBack ?? "")")
@@ -118,7 +118,12 @@ struct CollectionBackupJob: Sendable {
           throw CaptureError.duplicateKeys(collection: schema.name, extraRows: duplicates.extraRows, example: duplicates.example)
         }
         let isChecked = counted != nil && counted == countedAfter
-        let notes = isChecked ? [] : ["the rows in the files were not held against the server's own count: \(counted == nil ? "the collection is not loaded, or has a time to live" : "something was written meanwhile")"]
+        let notes =
+          isChecked
+          ? []
+          : [
+            "the rows in the files were not held against the server's own count: \(counted == nil ? "the collection is not loaded, or has a time to live" : "something was written meanwhile")"
+          ]
         let backup = about.backup(
           database: database, capture: "segments", cut: Cut(timestamp: moment.time, time: moment.clock), guarantee: guarantee, read,
           notes: read.notes + notes, seconds: watch.seconds)

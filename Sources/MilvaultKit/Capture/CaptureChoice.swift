@@ -38,7 +38,8 @@ public struct DeploymentStorage: Sendable {
     }
     if isEmpty { return MilvusStorage(store) }
     throw CaptureError.noSegments(
-      "\(store.location) has no files of collection \"\(description.schema.name)\" (\(MilvusStorage.usualRoots.map { "\($0)insert_log/\(description.id)" }.joined(separator: ", ")))")
+      "\(store.location) has no files of collection \"\(description.schema.name)\" (\(MilvusStorage.usualRoots.map { "\($0)insert_log/\(description.id)" }.joined(separator: ", ")))"
+    )
   }
 }
 

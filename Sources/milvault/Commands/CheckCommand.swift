@@ -53,7 +53,9 @@ struct CheckCommand: MilvaultCommand {
       [
         collection.name, collection.rows.map(Format.number) ?? "?", collection.loaded ? "loaded" : "not loaded",
         "\(collection.partitions)", "\(collection.indexes)", collection.obstacle.map { "NO: \($0)" } ?? "yes",
-      ] + (storage == nil ? [] : [collection.rowsInFiles.map(Format.number) ?? (collection.storageObstacle == nil ? "not looked at" : "NO")])
+      ]
+        + (storage == nil
+          ? [] : [collection.rowsInFiles.map(Format.number) ?? (collection.storageObstacle == nil ? "not looked at" : "NO")])
     }
     for line in Format.table(
       [["COLLECTION", "ROWS", "STATE", "PARTITIONS", "INDEXES", "CAN BE BACKED UP"] + (storage == nil ? [] : ["ROWS IN ITS FILES"])] + rows,

@@ -100,7 +100,8 @@ extension RealServers {
         try await Task.sleep(for: .seconds(2))
         let backup = try await filled.backup("--storage", Self.storage(filled), "--consistency", "exact")
         try #require(backup.exitCode == 0, "\(round): \(backup)")
-        ids.append(try await Repository.open(LocalObjectStore(root: URL(fileURLWithPath: filled.repository))).catalog().newest?.manifest.id ?? "")
+        ids.append(
+          try await Repository.open(LocalObjectStore(root: URL(fileURLWithPath: filled.repository))).catalog().newest?.manifest.id ?? "")
       }
       let written = await writer.wait()
       try #require(written.exitCode == 0, "\(written)")
@@ -241,7 +242,8 @@ extension RealServers {
       let exact = try await filled.backup("--storage", filled.scratch.path("elsewhere"), "--consistency", "exact")
       #expect(exact.exitCode == 1 && exact.errors.contains("has no files"), "\(exact)")
       let check = try await run(
-        Project.milvault, ["check", "--uri", filled.server.uri, "--storage", filled.scratch.path("elsewhere")], folder: filled.scratch.folder)
+        Project.milvault, ["check", "--uri", filled.server.uri, "--storage", filled.scratch.path("elsewhere")],
+        folder: filled.scratch.folder)
       #expect(check.exitCode == 1 && check.errors.contains("\(filled.name): its files cannot be read"), "\(check)")
       let repository = try await Repository.open(LocalObjectStore(root: URL(fileURLWithPath: filled.repository)))
       #expect(try await repository.catalog().entries.isEmpty)
@@ -249,7 +251,8 @@ extension RealServers {
       let automatic = try await filled.backup("--storage", filled.scratch.path("elsewhere"))
       #expect(automatic.exitCode == 0 && automatic.output.contains("(fuzzy)"), "\(automatic)")
       let collection = try await Self.newest(filled)
-      #expect(collection.capture == "query" && collection.notes.contains { $0.contains("its segments could not be") }, "\(collection.notes)")
+      #expect(
+        collection.capture == "query" && collection.notes.contains { $0.contains("its segments could not be") }, "\(collection.notes)")
       let right = try await run(
         Project.milvault, ["check", "--uri", filled.server.uri, "--storage", Self.storage(filled), "--json"], folder: filled.scratch.folder)
       #expect(right.output.contains("\"rowsInFiles\" : 3100"), "\(right)")

@@ -105,7 +105,9 @@ package struct SegmentCapture: Sendable {
   private func requireNoImport() async throws {
     do {
       let tasks = try await client.importTasks(of: description.schema.name)
-      if tasks.contains(where: { $0.collection == description.id && $0.state == .working }) { throw Change(words: "a bulk insert is under way") }
+      if tasks.contains(where: { $0.collection == description.id && $0.state == .working }) {
+        throw Change(words: "a bulk insert is under way")
+      }
     } catch MilvusError.permissionDenied {
     } catch MilvusError.unsupported {}
   }
