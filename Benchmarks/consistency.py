@@ -44,6 +44,7 @@ def write(log, paused, stop):
                 getattr(c, kind)([keys, texts, vectors(len(keys))])
             out.write(json.dumps([kind, keys, version]) + "\n")
             out.flush()
+            time.sleep(0.005)
 
 
 def pages(**how):

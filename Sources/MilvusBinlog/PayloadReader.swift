@@ -52,7 +52,8 @@ final class PayloadReader {
     var values = Self.stored(field.type).emptyValues
     while values.count < count {
       guard let more = try some(count - values.count) else {
-        throw BinlogError.damaged(file.place, offset: file.events.last?.payload.lowerBound ?? 0, "its rows end before those of the other fields")
+        throw BinlogError.damaged(
+          file.place, offset: file.events.last?.payload.lowerBound ?? 0, "its rows end before those of the other fields")
       }
       values.append(more.values)
     }

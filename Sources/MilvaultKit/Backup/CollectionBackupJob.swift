@@ -97,8 +97,9 @@ struct CollectionBackupJob: Sendable {
       let moment = try await capture.moment()
       let countedAfter = try await serversCount(about)
       var guarantee = moment.guarantee
-      if !moment.isComplete, options.consistency == .exact {
-        throw CaptureError.notExact("the server does not say up to when its flush has written deletes")
+      if !moment.isComplete, options.capture == .auto || options.consistency == .exact {
+        let why = "the server does not say up to when its flush has written deletes"
+        throw options.consistency == .exact ? CaptureError.notExact(why) : CaptureError.noSegments(why)
       }
       progress.begin("backing up \(schema.name)", total: moment.segments.reduce(0) { $0 + $1.rows })
       do {

@@ -64,9 +64,9 @@ extension CaptureError: CustomStringConvertible {
         + "less, or with --capture query; nothing was backed up"
     case .segmentRows(let collection, let place, let found, let listed):
       "collection \"\(collection)\": \(place) holds \(found) rows, and the server says \(listed). A crash of the server can leave files that it does not "
-        + "count; a compaction (`utility` of pymilvus, or the server's own) writes the segment anew. --capture query does without its files; nothing was backed up"
+        + "count; a compaction (`Collection.compact()` in pymilvus) writes the segment anew. --capture query does without its files; nothing was backed up"
     case .notExact(let why):
-      "--consistency exact: \(why). Nothing was backed up. --storage, with a Milvus 2.3, makes it exact; --consistency any takes what can be had"
+      "--consistency exact: \(why). Nothing was backed up. With --storage, a Milvus from 2.3.5 on can be exact; --consistency any takes what can be had"
     case .notLoadable(let collection, let why):
       "collection \"\(collection)\" is not loaded and cannot be (\(why)). Milvus reads rows of loaded collections only. If it has no "
         + "index, build an index on a vector field first"

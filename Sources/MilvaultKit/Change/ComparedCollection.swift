@@ -21,7 +21,9 @@ package struct ComparedCollection: Sendable {
   init(of description: CollectionDescription, database: String, in entries: [CatalogEntry], label: String) {
     func candidate(_ matches: (CollectionBackup) -> Bool) -> (CollectionBackup, String)? {
       for entry in entries.reversed() where entry.manifest.deployment.label == label {
-        if let found = entry.manifest.collections.first(where: { $0.database == database && Self.captures.contains($0.capture) && matches($0) }) {
+        if let found = entry.manifest.collections.first(where: {
+          $0.database == database && Self.captures.contains($0.capture) && matches($0)
+        }) {
           return (found, entry.manifest.id)
         }
       }

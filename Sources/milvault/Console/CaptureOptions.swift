@@ -11,10 +11,15 @@ struct CaptureOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Where the server keeps its own files: a folder, or s3://bucket/root?endpoint=…; milvus.storage in milvault.yaml.", valueName: "place"))
+      "Where the server keeps its own files, by its milvus.yaml: localStorage.path, or s3://bucket/rootPath?endpoint=…; milvus.storage in milvault.yaml. Keys: the variables that milvus.storageAccessKeyEnv and storageSecretKeyEnv name, else AWS's usual ones.",
+      valueName: "place"
+    ))
   var storage: String?
 
-  @Option(help: "any: take what can be had, and say what it is. exact: fail, before any row is read, unless all rows are of one moment.")
+  @Option(
+    help:
+      "any: take what can be had, and say what it is. exact: fail unless the rows of each collection are of one moment, before any is read as far as that is known then."
+  )
   var consistency: AskedConsistency = .any
 
   func fill(_ options: inout BackupOptions, _ common: CommonOptions) throws {

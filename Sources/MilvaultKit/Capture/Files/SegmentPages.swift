@@ -26,7 +26,9 @@ struct SegmentPages {
     while !isAtEnd {
       let more = try reader.next()
       isAtEnd = more == nil
-      guard var rows = try joined(waiting, more) else { return page(KeyRange(after: last), try DigestedRows(layout.empty, keyField: keyField), extra: 0) }
+      guard var rows = try joined(waiting, more) else {
+        return page(KeyRange(after: last), try DigestedRows(layout.empty, keyField: keyField), extra: 0)
+      }
       waiting = nil
       var keys = try rows.keys(field: keyField)
       if !isAtEnd, let final = keys.last {
