@@ -19,11 +19,7 @@ struct CheckCommand: MilvaultCommand {
 
   @OptionGroup(title: "Options of every command") var common: CommonOptions
 
-  @Option(
-    help: ArgumentHelp(
-      "Where the server keeps its own files: a folder, or s3://bucket/root?endpoint=…; milvus.storage in milvault.yaml.", valueName: "place"
-    ))
-  var storage: String?
+  @OptionGroup var place: StorageOption
 
   private struct Answer: Encodable {
     let deployment: DeploymentReport
@@ -34,7 +30,7 @@ struct CheckCommand: MilvaultCommand {
   func work(_ console: Console) async throws -> Outcome {
     let repository = try await repositoryIfNamed()
     let catalog = try await repository?.catalog()
-    let storage = try common.storage(storage)
+    let storage = try common.storage(place.storage)
     let report = try await common.target().withConnection(progress: console.meter) {
       try await DeploymentReport.make($0, repository: repository, storage: storage)
     }

@@ -1,6 +1,16 @@
 public import ArgumentParser
 public import MilvaultKit
 
+/// Where the server keeps its own files.
+struct StorageOption: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Where the server keeps its own files, by its milvus.yaml: localStorage.path, or s3://bucket/rootPath?endpoint=…; milvus.storage in milvault.yaml. Keys: the variables that milvus.storageAccessKeyEnv and storageSecretKeyEnv name, else AWS's usual ones.",
+      valueName: "place"
+    ))
+  var storage: String?
+}
+
 /// How rows leave the server, and where its own files are.
 struct CaptureOptions: ParsableArguments {
   @Option(
@@ -9,12 +19,7 @@ struct CaptureOptions: ParsableArguments {
       valueName: "how"))
   var capture: CaptureMethod = .auto
 
-  @Option(
-    help: ArgumentHelp(
-      "Where the server keeps its own files, by its milvus.yaml: localStorage.path, or s3://bucket/rootPath?endpoint=…; milvus.storage in milvault.yaml. Keys: the variables that milvus.storageAccessKeyEnv and storageSecretKeyEnv name, else AWS's usual ones.",
-      valueName: "place"
-    ))
-  var storage: String?
+  @OptionGroup var place: StorageOption
 
   @Option(
     help:
@@ -25,7 +30,7 @@ struct CaptureOptions: ParsableArguments {
   func fill(_ options: inout BackupOptions, _ common: CommonOptions) throws {
     options.capture = capture
     options.consistency = consistency
-    options.storage = try common.storage(storage)
+    options.storage = try common.storage(place.storage)
   }
 }
 

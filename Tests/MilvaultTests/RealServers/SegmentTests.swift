@@ -80,6 +80,28 @@ extension RealServers {
       #expect(strict.exitCode == 1 && strict.errors.contains("101 rows share their key"), "\(strict)")
     }
 
+    /// A mirror of the storage that lags: the rows are there, the last deletes are not. Where nothing is written, the server's own count tells.
+    @Test func aStorageThatLagsIsFoundOut() async throws {
+      let filled = try await Filled("partitions", on: .standalone23)
+      let data = URL(fileURLWithPath: try await Self.storage(filled))
+      let whole = try await filled.backup("--storage", data.path, "--consistency", "exact")
+      try #require(whole.exitCode == 0, "\(whole)")
+      let collection = try await Self.newest(filled)
+      #expect(!collection.notes.contains { $0.contains("were not held against") }, "\(collection.notes)")
+      try await filled.server.pymilvus("run", "c = Collection('\(filled.name)'); c.delete('id in [600, 601, 602]'); c.flush()")
+      let mirror = filled.scratch.folder.appendingPathComponent("mirror/insert_log")
+      try FileManager.default.createDirectory(at: mirror, withIntermediateDirectories: true)
+      try FileManager.default.copyItem(
+        at: data.appendingPathComponent("data/insert_log/\(collection.collectionID)"),
+        to: mirror.appendingPathComponent("\(collection.collectionID)"))
+      let lagging = mirror.deletingLastPathComponent().path
+      let exact = try await filled.backup("--storage", lagging, "--consistency", "exact")
+      #expect(
+        exact.exitCode == 1 && exact.errors.contains("the server counts 3097 rows before and after, and its files hold 3100"), "\(exact)")
+      let right = try await filled.backup("--storage", data.path, "--consistency", "exact")
+      #expect(right.exitCode == 0 && right.output.contains("3 097 rows"), "\(right)")
+    }
+
     private struct Write: Decodable {
       let kind: String
       let keys: [Int]

@@ -97,6 +97,10 @@ package struct SegmentCapture: Sendable {
     try await requireUnchanged(before, flushed.segments, after, found, time)
     try await requireNoImport()
     guard try await client.partitionIDs(of: name) == partitions else { throw Change(words: "partitions were made or dropped") }
+    let numbers = Set(partitions.values)
+    if let stray = after.first(where: { $0.rows > 0 && !numbers.contains($0.partition) }) {
+      throw Change(words: "segment \(stray.id) is of a partition that the server does not list")
+    }
     guard try await client.describeCollection(name).id == description.id else { throw Change(words: "the collection was made anew") }
     return try moment(time, after, isComplete: flushed.timestamp != nil, found, partitions)
   }
