@@ -88,7 +88,7 @@ let package = Package(
     .target(
       name: "BackupRepository",
       dependencies: [
-        "RowBatches", "RowFormats", "ObjectStorage", "MilvusClient",
+        "RowBatches", "RowFormats", "ObjectStorage", "MilvusClient", "MilvusBinlog",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "CryptoExtras", package: "swift-crypto"),
       ],

@@ -12,6 +12,9 @@ public struct FileReference: Sendable, Hashable, Codable {
     case digests = "digests.parquet"
     case segments = "segments.json"
     case golden = "golden.json"
+    /// Files of Milvus's own, as its server wrote them.
+    case insertLog = "insert.binlog"
+    case deleteLog = "delete.binlog"
   }
 
   public init(sha256: String, kind: Kind, bytes: Int) {

@@ -1,5 +1,5 @@
 import Foundation
-public import ObjectStorage
+import ObjectStorage
 public import RowBatches
 import RowFormats
 

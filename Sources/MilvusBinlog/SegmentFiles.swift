@@ -71,26 +71,28 @@ public struct MilvusStorage: Sendable {
   /// The time of the first row of a segment; nil if it has none.
   public func firstTimestamp(of files: SegmentFiles) async throws -> UInt64? {
     var first: UInt64?
-    for log in files.inserts[SegmentFiles.timestampField] ?? [] {
-      let start = try await open(log, of: files, field: SegmentFiles.timestampField).descriptor.timestamps.lowerBound
+    let logs = logs(of: files)
+    for number in 0..<(logs.inserts[SegmentFiles.timestampField] ?? 0) {
+      let start = try await logs.open(SegmentFiles.timestampField, number).descriptor.timestamps.lowerBound
       first = min(start, first ?? start)
     }
     return first
   }
 
-  /// Opens a log and holds what it says of itself against where it stands.
-  /// - Parameter field: the field's number; -1 for deletes.
-  func open(_ log: SegmentFiles.Log, of files: SegmentFiles, field: Int64) async throws -> BinlogFile {
-    let place = "\(store.location)/\(log.key)"
-    let file = try BinlogFile(try await store.open(log.key), place: place)
-    let said = file.descriptor
-    // A compaction leaves the deletes that it carries over in a file that names the segment they were in before.
-    let isOfSegment = said.segment == files.id || field == -1
-    guard said.collection == files.collection, said.partition == files.partition, isOfSegment, said.field == field else {
-      throw BinlogError.damaged(
-        place, offset: 21,
-        "it says that it is of collection \(said.collection), partition \(said.partition), segment \(said.segment), field \(said.field)")
+  /// A segment's logs.
+  /// - Parameter reading: reads a log; nil to open it where it stands.
+  public func logs(
+    of files: SegmentFiles, reading: (@Sendable (_ field: Int64, SegmentFiles.Log) async throws -> any ObjectReader)? = nil
+  ) -> SegmentLogs {
+    let identity = SegmentIdentity(collection: files.collection, partition: files.partition, segment: files.id)
+    let place = "\(location)/insert_log/\(files.collection)/\(files.partition)/\(files.id)"
+    return SegmentLogs(identity, place: place, inserts: files.inserts.mapValues(\.count), deleteLogs: files.deletes.count) {
+      field, number in
+      let logs = field == SegmentLogs.deletes ? files.deletes : files.inserts[field] ?? []
+      guard logs.indices.contains(number) else { throw BinlogError.misaligned(place, "field \(field) lacks a log") }
+      let log = logs[number]
+      let object = if let reading { try await reading(field, log) } else { try await store.open(log.key) }
+      return (object, "\(store.location)/\(log.key)")
     }
-    return file
   }
 }

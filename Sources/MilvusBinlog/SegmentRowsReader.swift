@@ -1,5 +1,4 @@
 import Foundation
-import ObjectStorage
 public import RowBatches
 public import RowFormats
 
@@ -14,12 +13,12 @@ public struct BinlogField: Sendable, Hashable {
 /// The rows of one segment as they were at a moment: all that were inserted up to it, without those that had been deleted. In the order in which Milvus
 /// keeps them, which is not that of the keys. Not thread-safe; one task uses it.
 public final class SegmentRowsReader {
-  private let storage: MilvusStorage
-  private let files: SegmentFiles
+  private let files: SegmentLogs
   private let fields: [BinlogField]
   private let keyField: String
   private let cut: UInt64
-  private let deletes: Deletes
+  /// Those up to the cut.
+  public let deletes: Deletes
   private let logs: Int
   private let rowsAtOnce: Int
   private var log = 0
@@ -37,23 +36,23 @@ public final class SegmentRowsReader {
   public private(set) var counts = Counts()
 
   /// - Parameters:
-  ///   - fields: all that the rows have.
+  ///   - fields: those to read, the key's among them.
   ///   - cut: the last timestamp that counts.
+  ///   - isAll: whether the rows have these fields and no others.
   /// - Throws: `BinlogError` if the files do not fit each other.
-  public init(_ storage: MilvusStorage, _ files: SegmentFiles, fields: [BinlogField], keyField: String, cut: UInt64) async throws {
-    (self.storage, self.files, self.fields, self.keyField, self.cut) = (storage, files, fields, keyField, cut)
-    let place = "\(storage.location)/insert_log/\(files.collection)/\(files.partition)/\(files.id)"
-    let wanted = Set(fields.map(\.id) + [SegmentFiles.rowIDField, SegmentFiles.timestampField])
-    guard Set(files.inserts.keys) == wanted else {
-      throw BinlogError.misaligned(place, "it has the fields \(files.inserts.keys.sorted()) and should have \(wanted.sorted())")
+  public init(_ files: SegmentLogs, fields: [BinlogField], keyField: String, cut: UInt64, isAll: Bool = true) async throws {
+    (self.files, self.fields, self.keyField, self.cut) = (files, fields, keyField, cut)
+    let (wanted, found) = (Set(fields.map(\.id) + [SegmentFiles.rowIDField, SegmentFiles.timestampField]), Set(files.inserts.keys))
+    guard isAll ? found == wanted : found.isSuperset(of: wanted) else {
+      throw BinlogError.misaligned(files.place, "it has the fields \(found.sorted()) and should have \(wanted.sorted())")
     }
-    let logs = files.inserts[SegmentFiles.timestampField]?.count ?? 0
+    let logs = files.inserts[SegmentFiles.timestampField] ?? 0
     self.logs = logs
-    if let (field, found) = files.inserts.first(where: { $1.count != logs }) {
-      throw BinlogError.misaligned(place, "field \(field) has \(found.count) logs, and the rows' timestamps have \(logs)")
+    if let (field, found) = files.inserts.first(where: { $1 != logs }) {
+      throw BinlogError.misaligned(files.place, "field \(field) has \(found) logs, and the rows' timestamps have \(logs)")
     }
     var deletes = Deletes()
-    for log in files.deletes { try deletes.add(try await storage.open(log, of: files, field: -1), upTo: cut) }
+    for number in 0..<files.deleteLogs { try deletes.add(try await files.open(SegmentLogs.deletes, number), upTo: cut) }
     self.deletes = deletes
     // About 8 MiB at a time.
     let width = fields.reduce(16) { $0 + ($1.layout.type.fixedWidth ?? 256) }
@@ -70,7 +69,7 @@ public final class SegmentRowsReader {
   public func next() async throws -> (rows: RowBatch, times: [UInt64])? {
     while open == nil || open?.left == 0 {
       guard log < logs else { return nil }
-      open = try await OpenLogs(storage, files, fields, number: log)
+      open = try await OpenLogs(files, fields, number: log)
       log += 1
     }
     guard let logs = open else { return nil }
@@ -99,12 +98,9 @@ private final class OpenLogs {
   private let columns: [PayloadReader]
   private(set) var left: Int
 
-  init(_ storage: MilvusStorage, _ files: SegmentFiles, _ fields: [BinlogField], number: Int) async throws {
+  init(_ files: SegmentLogs, _ fields: [BinlogField], number: Int) async throws {
     func opened(_ field: Int64, _ layout: FieldLayout) async throws -> (file: BinlogFile, reader: PayloadReader) {
-      guard let log = files.inserts[field]?[number] else {
-        throw BinlogError.misaligned("segment \(files.id)", "field \(field) lacks a log")
-      }
-      let file = try await storage.open(log, of: files, field: field)
+      let file = try await files.open(field, number)
       guard file.events.allSatisfy({ $0.kind == .insert }) else { throw BinlogError.damaged(file.place, offset: 0, "it is no insert log") }
       guard MilvusDataType.number(of: layout.type) == file.descriptor.dataType else {
         throw BinlogError.damaged(

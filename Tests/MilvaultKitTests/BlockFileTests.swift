@@ -1,5 +1,4 @@
 import Foundation
-import MilvaultKit
 import ObjectStorage
 import TestRows
 import Testing

@@ -123,7 +123,7 @@ struct ModelRows {
       try await repository.checkRows(of: segment, layout: ModelRows.layout, keyField: "id")
       let reader = try await repository.openRows(of: segment, layout: ModelRows.layout, key: ModelRows.layout.fields[0])
       var rows = ModelRows.layout.empty
-      while let more = try reader.next() { try rows.append(more) }
+      while let more = try await reader.next() { try rows.append(more) }
       // Where rows were not read, it goes by what others have.
       let allowed = isPartlyRead ? segment.rowBytes / 20 : 0
       #expect(rows.count == segment.content.rows && abs(rows.valueBytes - segment.rowBytes) <= allowed)

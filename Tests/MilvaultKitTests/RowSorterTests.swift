@@ -1,5 +1,5 @@
+import BackupRepository
 import Foundation
-import MilvaultKit
 import RowBatches
 import RowFormats
 import Testing
@@ -34,10 +34,7 @@ import TestRows
   func rowsComeOutInKeyOrderWithWhatBelongsToThem(runBytes: Int) async throws {
     var random = SeededRandom(seed: UInt64(runBytes))
     let keys = (0..<5000).map { Int64($0 * 7 - 9000) }.shuffled(using: &random)
-    let scratch = FileManager.default.temporaryDirectory.appendingPathComponent("sorter-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: scratch, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: scratch) }
-    let sorter = RowSorter(layout: layout, keyField: "id", scratch: scratch, runBytes: runBytes)
+    let sorter = RowSorter(layout: layout, keyField: "id", runBytes: runBytes)
     var wanted = ContentDigest()
     for start in stride(from: 0, to: keys.count, by: 100) {
       let rows = try batch(Array(keys[start..<start + 100]))

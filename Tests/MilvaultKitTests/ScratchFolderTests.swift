@@ -1,5 +1,5 @@
 import Foundation
-import MilvaultKit
+import ObjectStorage
 import Testing
 
 @Suite struct ScratchFolderTests {

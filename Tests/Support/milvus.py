@@ -8,6 +8,7 @@
 What Milvault restored is compared here, by another client than Milvault's own.
 """
 import json
+import os
 import struct
 import sys
 import time
@@ -417,6 +418,32 @@ def segments(name):
     index_and_load(c)
 
 
+def overlapping_key(n):
+    """Its order says nothing of n's."""
+    import hashlib
+    return hashlib.md5(str(n).encode()).hexdigest()[:12] + f"-{n}"
+
+
+def overlapping_rows(numbers, version):
+    return [
+        {"k": overlapping_key(n), "version": version, "t": f"{n} v{version}", "v": [n / 7, version, -n, 0.5], "extra": {"n": n}}
+        for n in numbers
+    ]
+
+
+def overlapping(name):
+    """Segments of two shards whose keys lie between each other's."""
+    c = create(
+        name, [
+            FieldSchema("k", DataType.VARCHAR, is_primary=True, max_length=40), FieldSchema("version", DataType.INT64),
+            FieldSchema("t", DataType.VARCHAR, max_length=100), vector_field(4)
+        ], dynamic=True, num_shards=2)
+    for start in range(0, 3000, 1000):
+        c.insert(overlapping_rows(range(start, start + 1000), 1))
+        c.flush()
+    index_and_load(c)
+
+
 def filterable(name):
     """Rows that tell filters apart; FilterableRows of the unit tests has the same."""
     fields = [FieldSchema("id", DataType.INT64, is_primary=True), FieldSchema("i8", DataType.INT8), FieldSchema("i16", DataType.INT16),
@@ -734,7 +761,6 @@ def bulk(name):
 
 def bulk_insert(name, target, data, folder):
     """Gives a folder's files below the server's own data folder to its import."""
-    import os
     c = bulk_schema(target)
     files = [os.path.join(folder, file) for file in sorted(os.listdir(folder)) if not file.endswith(".json")]
     task = utility.do_bulk_insert(target, files)
@@ -865,14 +891,14 @@ def logged(name):
 
 def log(name, seconds, file, disturbed):
     """Writes all the time, keys that were deleted before among them, and keeps each write with the server's own time of it; of a delete, whose
-    time the server does not tell, with times before and after."""
+    time the server does not tell, with times before and after. Ends when there is a file `FILE.done`, or after a time."""
     from pymilvus.grpc_gen import milvus_pb2
     calls = connections._fetch_handler("default")._stub
     now = lambda: calls.AllocTimestamp(milvus_pb2.AllocTimestampRequest()).timestamp
     c = Collection(name)
     end, version, alive, dead, fresh = time.time() + float(seconds), 0, [], [], 10**6
     with open(file, "w") as out:
-        while time.time() < end:
+        while time.time() < end and not os.path.exists(f"{file}.done"):
             version += 1
             kind = random.choice(["insert", "insert", "delete", "upsert"])
             if kind == "insert" or len(alive) < 100:

@@ -45,7 +45,7 @@ public struct KeyedEntries: Sendable {
 }
 
 /// Gives keyed entries in key order, in pieces; nil at the end. One task uses it.
-public typealias KeyedSource = () throws -> KeyedEntries?
+public typealias KeyedSource = nonisolated(nonsending) () async throws -> KeyedEntries?
 
 /// Several sources of keyed entries as one. Where a key stands in several, the first of them says what it is.
 public struct MergedEntries {
@@ -63,15 +63,15 @@ public struct MergedEntries {
     }
 
     /// - Returns: nil at the source's end.
-    static func first(of next: @escaping KeyedSource) throws -> Head? {
+    nonisolated(nonsending) static func first(of next: @escaping KeyedSource) async throws -> Head? {
       var head = Head(next: next, entries: KeyedEntries(layout: RowLayout([])))
-      return try head.fill() ? head : nil
+      return try await head.fill() ? head : nil
     }
 
     /// Makes sure that there is a next key.
-    mutating func fill() throws -> Bool {
+    nonisolated(nonsending) mutating func fill() async throws -> Bool {
       while at == entries.keys.count {
-        guard let more = try next() else { return false }
+        guard let more = try await next() else { return false }
         (entries, at, row) = (more, 0, 0)
       }
       return true
@@ -96,17 +96,22 @@ public struct MergedEntries {
   private var heads: [Head]
 
   /// - Parameter sources: the newest first.
-  public init(_ sources: [KeyedSource]) throws { heads = try sources.compactMap { try Head.first(of: $0) } }
+  nonisolated(nonsending) public init(_ sources: [KeyedSource]) async throws {
+    heads = []
+    for source in sources {
+      if let head = try await Head.first(of: source) { heads.append(head) }
+    }
+  }
 
   /// Where the sources have keys by turns, a key is a piece: as many are put together.
   private static let joinedKeys = 1024
   private static let joinedBytes = 4 << 20
 
   /// The next entries, keys that are gone among them; nil at the end, or when all keys up to `through` were given.
-  public mutating func next(through: Key? = nil) throws -> KeyedEntries? {
+  nonisolated(nonsending) public mutating func next(through: Key? = nil) async throws -> KeyedEntries? {
     var pieces: [KeyedEntries] = []
     var (keys, bytes) = (0, 0)
-    while keys < Self.joinedKeys, bytes < Self.joinedBytes, let piece = try nextPiece(through: through) {
+    while keys < Self.joinedKeys, bytes < Self.joinedBytes, let piece = try await nextPiece(through: through) {
       keys += piece.keys.count
       bytes += piece.rows.valueBytes
       pieces.append(piece)
@@ -115,7 +120,7 @@ public struct MergedEntries {
   }
 
   /// The next entries of one source.
-  private mutating func nextPiece(through: Key?) throws -> KeyedEntries? {
+  nonisolated(nonsending) private mutating func nextPiece(through: Key?) async throws -> KeyedEntries? {
     guard var least = heads.indices.first else { return nil }
     for i in heads.indices.dropFirst() where heads[i].key < heads[least].key { least = i }
     let key = heads[least].key
@@ -123,7 +128,7 @@ public struct MergedEntries {
     // What the others say of this key is older.
     for i in heads.indices.reversed() where i != least && heads[i].key == key {
       heads[i].skip()
-      guard try !heads[i].fill() else { continue }
+      guard try await !heads[i].fill() else { continue }
       heads.remove(at: i)
       if i < least { least -= 1 }
     }
@@ -133,7 +138,7 @@ public struct MergedEntries {
       (others.map { candidate < $0 } ?? true) && (through.map { !($0 < candidate) } ?? true)
     }
     let found = heads[least].take(to: end)
-    if try !heads[least].fill() { heads.remove(at: least) }
+    if try await !heads[least].fill() { heads.remove(at: least) }
     return found
   }
 }

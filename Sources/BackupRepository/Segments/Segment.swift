@@ -1,6 +1,7 @@
 public import RowBatches
 
-/// The unit of storage: the rows of one partition whose keys lie in a range, as a base and what changed since.
+/// The unit of storage: the rows of one partition whose keys lie in a range, as a base and what changed since. Or, where they were captured from the server's
+/// own files, as the segments of Milvus's whose keys overlap, each a layer: no key stands in two of them.
 public struct Segment: Sendable, Hashable {
   /// Keys greater than this one; nil at the partition's beginning.
   public var after: Key?
@@ -28,6 +29,9 @@ public struct Segment: Sendable, Hashable {
   /// Base and deltas, the oldest first: where a key stands in several, the newest says what it is.
   public var layers: [SegmentLayer] { [base] + deltas }
 
+  /// Whether its layers are segments of Milvus's own.
+  public var hasBinlogs: Bool { base.binlogs != nil }
+
   /// All its files.
   public var files: [FileReference] { layers.flatMap(\.files) }
 
@@ -35,10 +39,13 @@ public struct Segment: Sendable, Hashable {
   public func file(namedIn message: String) -> FileReference { files.first { message.contains($0.name) } ?? base.digests }
 }
 
-/// Some rows of a segment, in files of their own: its base, or the rows that a later backup found new or changed and the keys that it found gone.
+/// Some rows of a segment, in files of their own: its base, or the rows that a later backup found new or changed and the keys that it found gone; or one of
+/// Milvus's own segments.
 public struct SegmentLayer: Sendable, Hashable, Codable {
-  /// The rows, in key order: Parquet in the layout of Milvus's bulk import. nil for a delta that only deletes.
+  /// The rows, in key order: Parquet in the layout of Milvus's bulk import. nil for a delta that only deletes, and beside binlogs.
   public var rows: FileReference?
+  /// Milvus's own files that the rows are in; nil for rows in a file of ours.
+  public var binlogs: SegmentBinlogs?
   /// In key order each key, with its row's digest, or null for a key that is gone.
   public var digests: FileReference
   /// Of its own rows.
@@ -48,7 +55,7 @@ public struct SegmentLayer: Sendable, Hashable, Codable {
   /// Bytes of its own rows themselves, before any encoding.
   public var rowBytes: Int
 
-  public var files: [FileReference] { (rows.map { [$0] } ?? []) + [digests] }
+  public var files: [FileReference] { (rows.map { [$0] } ?? binlogs?.files ?? []) + [digests] }
 
   /// Bytes of its files.
   public var bytes: Int { files.reduce(0) { $0.addingSaturated($1.bytes) } }
@@ -68,10 +75,18 @@ extension Segment: Codable {
     rowBytes = try container.decode(Int.self, forKey: .rowBytes)
     base = try container.decode(SegmentLayer.self, forKey: .base)
     deltas = try container.decodeIfPresent([SegmentLayer].self, forKey: .deltas) ?? []
-    guard base.rows != nil, base.deletes == 0 else {
+    guard base.rows != nil || base.binlogs != nil, base.deletes == 0 else {
       throw DecodingError.dataCorruptedError(forKey: .base, in: container, debugDescription: "a base has rows, and no keys that are gone")
     }
-    guard deltas.allSatisfy({ $0.deletes >= 0 && ($0.rows == nil) == ($0.content.rows == 0) }) else {
+    if base.binlogs != nil {
+      guard layers.allSatisfy({ $0.binlogs != nil && $0.rows == nil && $0.deletes == 0 }) else {
+        throw DecodingError.dataCorruptedError(
+          forKey: .deltas, in: container, debugDescription: "Milvus's own files and others in one segment")
+      }
+      return
+    }
+    guard layers.allSatisfy({ $0.binlogs == nil }), deltas.allSatisfy({ $0.deletes >= 0 && ($0.rows == nil) == ($0.content.rows == 0) })
+    else {
       throw DecodingError.dataCorruptedError(
         forKey: .deltas, in: container, debugDescription: "a delta has a file of rows exactly if it has rows")
     }

@@ -47,13 +47,17 @@ extension Repository {
   public func checkRows(of segment: Segment, layout: RowLayout, keyField: String, except checked: Set<SegmentLayer> = []) async throws {
     guard let key = layout.fields.first(where: { $0.name == keyField }) else { throw RowBatchError.notAKey(keyField) }
     for (layer, role) in segment.roles where !checked.contains(layer) {
-      try await checkRows(of: layer, role: role, layout: layout, keyField: keyField)
+      if layer.binlogs != nil {
+        try await checkBinlogRows(of: layer, layout: layout, key: key)
+      } else {
+        try await checkRows(of: layer, role: role, layout: layout, keyField: keyField)
+      }
     }
     let place = place(segment.base.digests)
     let digests = try await digests(of: segment, keyType: key.type)
     var content = ContentDigest()
     var last = segment.after
-    while let next = try digests.next() {
+    while let next = try await digests.next() {
       try Task.checkCancellation()
       for key in next.keys {
         if let last, !(last < key) { throw RepositoryError.damaged(place, "key \(key) is out of order") }
@@ -63,6 +67,10 @@ extension Repository {
     }
     if let last, let through = segment.through, through < last {
       throw RepositoryError.damaged(place, "key \(last) lies beyond the segment")
+    }
+    // Of Milvus's own segments, no key stands in two.
+    guard !segment.hasBinlogs || content.rows == segment.layers.reduce(0, { $0 + $1.content.rows }) else {
+      throw RepositoryError.damaged(place, "keys stand in several of the segments that it is of")
     }
     guard content == segment.content else {
       throw RepositoryError.damaged(
@@ -75,7 +83,7 @@ extension Repository {
     let entries = try await entries(of: layer, layout: layout, keyField: keyField, role: role)
     var content = ContentDigest()
     var deletes = 0
-    while let next = try entries() {
+    while let next = try await entries() {
       try Task.checkCancellation()
       let rows = RowDigests(of: next.rows)
       var row = 0

@@ -30,10 +30,20 @@ extension Repository {
   /// - Parameters:
   ///   - layout: the columns to read.
   ///   - key: the primary key's, by which deltas are applied.
-  public func openRows(of segment: Segment, layout: RowLayout, key: FieldLayout) async throws -> SegmentRowReader {
-    if segment.deltas.isEmpty { return SegmentRowReader(plain: try await openRows(of: segment.base, layout: layout)) }
+  ///   - isOrdered: whether they have to come in the order of their keys; those of Milvus's own files are sorted for that, in a scratch folder if
+  ///     they are many.
+  public func openRows(of segment: Segment, layout: RowLayout, key: FieldLayout, isOrdered: Bool = true) async throws -> SegmentRowReader {
     let hasKey = layout.fields.contains { $0.name == key.name }
     let wider = hasKey ? layout : RowLayout(layout.fields + [key])
+    if segment.hasBinlogs {
+      let rows =
+        isOrdered ? try await orderedBinlogRows(of: segment.layers, layout: wider, key: key) : binlogRows(of: segment.layers, wider, key)
+      return SegmentRowReader(dropping: hasKey ? [] : [key.name], rows)
+    }
+    if segment.deltas.isEmpty {
+      let rows = try await openRows(of: segment.base, layout: layout)
+      return SegmentRowReader { try rows.next() }
+    }
     var sources: [KeyedSource] = []
     for delta in segment.deltas.reversed() {
       sources.append(try await entries(of: delta, layout: wider, keyField: key.name, role: .delta))
@@ -45,14 +55,18 @@ extension Repository {
         KeyedEntries(keys: try rows.keys(field: key.name), digests: Array(repeating: .zero, count: rows.count), rows: rows)
       }
     }
-    return SegmentRowReader(merged: try MergedEntries(sources), dropping: hasKey ? [] : [key.name])
+    return SegmentRowReader(merged: try await MergedEntries(sources), dropping: hasKey ? [] : [key.name])
   }
 
   /// Opens all files of a segment: each is there, has its size and a footer that tells the right number of rows. No row is read.
   /// - Parameter proofs: whether the base's digests have to be there too, without which rows are whole and can be restored.
   public func probe(_ segment: Segment, layout: RowLayout, keyType: ColumnType, proofs: Bool = true) async throws {
     for (layer, role) in segment.roles {
-      if layer.rows != nil { _ = try await openRows(of: layer, layout: layout) }
+      if let binlogs = layer.binlogs {
+        try await probe(binlogs)
+      } else if layer.rows != nil {
+        _ = try await openRows(of: layer, layout: layout)
+      }
       if role == .base, !proofs { continue }
       _ = try await openDigests(of: layer, keyType: keyType, role: role)
     }
@@ -63,10 +77,14 @@ extension Repository {
     -> MergedEntries
   {
     var sources = newer
+    if segment.hasBinlogs {
+      sources.append(try await entries(ofBinlogs: segment.layers, layout: layout, keyField: keyField))
+      return try await MergedEntries(sources)
+    }
     for (layer, role) in segment.roles.reversed() {
       sources.append(try await entries(of: layer, layout: layout, keyField: keyField, role: role))
     }
-    return try MergedEntries(sources)
+    return try await MergedEntries(sources)
   }
 
   /// The entries of one layer; the rows of a file come with the digests that stand beside them, and are not held against them.
@@ -77,16 +95,23 @@ extension Repository {
       return { try digests.next().map { KeyedEntries(keys: $0.keys, digests: $0.digests, rows: layout.empty) } }
     }
     let rows = try await openRows(of: layer, layout: layout)
-    let place = place(layer.digests)
-    // As many keys at a time as have about 4 MiB of rows.
-    let width = max(1, layer.rowBytes / max(1, layer.content.rows))
-    let keysAtOnce = min(max(16, (4 << 20) / width), 1 << 16)
-    return {
-      guard let next = try digests.next(maxKeys: keysAtOnce) else { return nil }
+    let keysAtOnce = layer.keysAtOnce
+    return joined(
+      { try digests.next(maxKeys: keysAtOnce) }, { try rows.next(maxRows: $0) }, layout: layout, keyField: keyField,
+      place: place(layer.digests))
+  }
+
+  /// Keys with their digests, and rows of the same keys in the same order, as one.
+  func joined(
+    _ digests: @escaping () async throws -> (keys: [Key], digests: [RowDigest?])?, _ rows: @escaping (Int) async throws -> RowBatch?,
+    layout: RowLayout, keyField: String, place: String
+  ) -> KeyedSource {
+    {
+      guard let next = try await digests() else { return nil }
       var batch = layout.empty
       let wanted = next.digests.count { $0 != nil }
       while batch.count < wanted {
-        guard let more = try rows.next(maxRows: wanted - batch.count) else {
+        guard let more = try await rows(wanted - batch.count) else {
           throw RepositoryError.damaged(place, "it has more keys than there are rows")
         }
         if batch.count == 0 { batch = more } else { try batch.append(more) }
@@ -105,16 +130,18 @@ extension Repository {
   /// A segment's entries, all layers merged, with rows that have no columns; keys that are gone are among them.
   public func keyedDigests(of segment: Segment, keyType: ColumnType) async throws -> MergedEntries {
     var sources: [KeyedSource] = []
+    // Segments of Milvus's can be many.
+    let keysAtOnce = max(256, (1 << 16) / segment.layers.count)
     for (layer, role) in segment.roles.reversed() {
       let reader = try await openDigests(of: layer, keyType: keyType, role: role)
       sources.append {
-        try reader.next().map { next in
+        try reader.next(maxKeys: keysAtOnce).map { next in
           KeyedEntries(
             keys: next.keys, digests: next.digests, rows: try RowBatch(columns: [], count: next.digests.count { $0 != nil }))
         }
       }
     }
-    return try MergedEntries(sources)
+    return try await MergedEntries(sources)
   }
 
   /// Opens a layer's rows.
@@ -193,8 +220,13 @@ private struct NamedObject: ObjectReader {
 }
 
 extension Segment {
-  /// The layers, the oldest first, and what each is.
-  var roles: [(layer: SegmentLayer, role: LayerWriter.Role)] { [(base, .base)] + deltas.map { ($0, .delta) } }
+  /// The layers, the oldest first, and what each is: what Milvus wrote has no keys that are gone.
+  var roles: [(layer: SegmentLayer, role: LayerWriter.Role)] { [(base, .base)] + deltas.map { ($0, hasBinlogs ? .base : .delta) } }
+}
+
+extension SegmentLayer {
+  /// As many keys as have about 4 MiB of rows.
+  var keysAtOnce: Int { min(max(16, (4 << 20) / max(1, rowBytes / max(1, content.rows))), 1 << 16) }
 }
 
 /// Reads the rows of one data file; what is wrong with it is told with its name. One task uses it.
@@ -238,35 +270,34 @@ final class DigestReader {
 
 /// Reads the rows of a segment, deltas applied. One task uses it.
 public final class SegmentRowReader {
-  private enum Source {
-    case plain(DataFileReader)
-    case merged(MergedEntries)
-  }
-
-  private var source: Source
+  private let read: () async throws -> RowBatch?
   private let dropped: Set<String>
 
-  init(plain reader: DataFileReader) { (source, dropped) = (.plain(reader), []) }
-  init(merged: MergedEntries, dropping dropped: Set<String>) { (source, self.dropped) = (.merged(merged), dropped) }
+  /// - Parameter read: gives the rows, with the columns that are to be dropped.
+  init(dropping dropped: Set<String> = [], _ read: @escaping () async throws -> RowBatch?) { (self.dropped, self.read) = (dropped, read) }
 
-  /// Bytes of rows that are put together, at least, from the small pieces that deltas leave.
+  /// Rows of layers, from the small pieces that deltas leave.
+  convenience init(merged: MergedEntries, dropping dropped: Set<String>) {
+    var merged = merged
+    self.init(dropping: dropped) {
+      var pieces: [RowBatch] = []
+      var bytes = 0
+      while bytes < Self.batchBytes, let more = try await merged.next() {
+        guard more.rows.count > 0 else { continue }
+        pieces.append(more.rows)
+        bytes += more.rows.byteCount
+      }
+      return pieces.isEmpty ? nil : try RowBatch(joining: pieces)
+    }
+  }
+
+  /// Bytes of rows that are put together, at least.
   private static let batchBytes = 4 << 20
 
   /// The next rows, or nil at the end.
-  public func next() throws -> RowBatch? {
-    guard case .merged(var merged) = source else {
-      guard case .plain(let reader) = source else { return nil }
-      return try reader.next()
-    }
-    defer { source = .merged(merged) }
-    var pieces: [RowBatch] = []
-    var bytes = 0
-    while bytes < Self.batchBytes, let more = try merged.next() {
-      guard more.rows.count > 0 else { continue }
-      pieces.append(more.rows)
-      bytes += more.rows.byteCount
-    }
-    return pieces.isEmpty ? nil : try RowBatch(joining: pieces).dropping(dropped)
+  public func next() async throws -> RowBatch? {
+    let rows = try await read()
+    return dropped.isEmpty ? rows : rows?.dropping(dropped)
   }
 }
 
@@ -277,8 +308,8 @@ public final class SegmentDigests {
   init(_ merged: MergedEntries) { self.merged = merged }
 
   /// The next ones, in key order, or nil at the end.
-  public func next() throws -> (keys: [Key], digests: [RowDigest])? {
-    while let entries = try merged.next() {
+  nonisolated(nonsending) public func next() async throws -> (keys: [Key], digests: [RowDigest])? {
+    while let entries = try await merged.next() {
       let present = entries.digests.compactMap(\.self)
       if present.isEmpty { continue }
       if present.count == entries.keys.count { return (entries.keys, present) }

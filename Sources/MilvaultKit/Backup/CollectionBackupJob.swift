@@ -89,7 +89,8 @@ struct CollectionBackupJob: Sendable {
     let watch = Stopwatch()
     let context = SegmentContext(
       repository: repository, damaged: damaged, layout: schema.layout, keyField: schema.primaryKey?.name ?? "", policy: options.policy)
-    let compared = ComparedCollection(of: description, database: database, in: earlier, label: connection.manifestEntry.label)
+    let compared = ComparedCollection(
+      of: description, database: database, in: earlier, label: connection.manifestEntry.label, capture: "segments")
     let capture = SegmentCapture(
       client: client, storage: storage, description: description, dialect: connection.info.dialect, progress: progress)
     for attempt in 1...Self.attempts {
@@ -103,7 +104,8 @@ struct CollectionBackupJob: Sendable {
       }
       progress.begin("backing up \(schema.name)", total: moment.segments.reduce(0) { $0 + $1.rows })
       do {
-        let read = try await readPartitions(moment, context, compared, nil)
+        let job = SegmentBackupJob(moment: moment, context: context, compared: compared, progress: progress)
+        let read = try await readPartitions(moment.partitionsToRead(), compared, nil) { try await job.run($0) }
         guard try await capture.stillStands(moment) else {
           throw CaptureError.segmentsChanged(collection: schema.name, "segments were rewritten while they were read")
         }
@@ -166,7 +168,8 @@ struct CollectionBackupJob: Sendable {
 
     let context = SegmentContext(
       repository: repository, damaged: damaged, layout: schema.layout, keyField: key.name, policy: options.policy)
-    let compared = ComparedCollection(of: description, database: database, in: earlier, label: connection.manifestEntry.label)
+    let compared = ComparedCollection(
+      of: description, database: database, in: earlier, label: connection.manifestEntry.label, capture: "query")
     var since = try await sinceReading(description, comparedWith: compared, capture: first)
     var read: ReadPartitions
     do {
@@ -235,15 +238,19 @@ struct CollectionBackupJob: Sendable {
   }
 
   private func readPartitions(
-    _ capture: any RowCapture, _ context: SegmentContext, _ compared: ComparedCollection, _ since: SinceReading?
+    _ capture: QueryCapture, _ context: SegmentContext, _ compared: ComparedCollection, _ since: SinceReading?
+  ) async throws -> ReadPartitions {
+    let job = PartitionBackupJob(capture: capture, context: context, compared: compared, since: since, progress: progress)
+    return try await readPartitions(try await capture.partitionsToRead(), compared, since?.summary) { try await job.run($0) }
+  }
+
+  private func readPartitions(
+    _ partitions: [String?], _ compared: ComparedCollection, _ since: ChangedSince?, read one: (String?) async throws -> StoredPartition
   ) async throws -> ReadPartitions {
     var read = ReadPartitions(change: ChangeSummary(comparedWith: compared.backup, why: compared.why))
-    read.change.since = since?.summary
-    let job = PartitionBackupJob(
-      capture: capture, context: context, compared: compared,
-      since: since, progress: progress)
-    for partition in try await capture.partitionsToRead() {
-      let result = try await job.run(partition)
+    read.change.since = since
+    for partition in partitions {
+      let result = try await one(partition)
       read.partitions.append(result.partition)
       read.files += result.files
       read.notes += result.notes

@@ -23,6 +23,11 @@ struct PartitionBackupJob: Sendable {
     var isListed = true
     do {
       old = try await compared.segments(of: name, in: context.repository)
+      if old.contains(where: \.hasBinlogs) {
+        // Milvus's own files: nothing of ours to put a change on.
+        old = []
+        notes.append("nothing of backup \(compared.backup ?? "") could be built on, which has the server's own files of it")
+      }
     } catch let error where Self.isDamage(error) {
       // Its list cannot be read. It is not to be reused either, should the same one be written again.
       let list = compared.collection?.partitions.first { $0.name == name }?.segmentList
@@ -48,7 +53,7 @@ struct PartitionBackupJob: Sendable {
     }
   }
 
-  private static func isDamage(_ error: any Error) -> Bool {
+  static func isDamage(_ error: any Error) -> Bool {
     switch error {
     case let error as RepositoryError: error.isDamage
     case let error as StorageError: error.isAboutTheObject

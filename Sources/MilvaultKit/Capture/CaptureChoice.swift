@@ -1,5 +1,5 @@
 import BackupRepository
-public import Foundation
+import Foundation
 import MilvusBinlog
 import MilvusClient
 public import ObjectStorage

@@ -58,7 +58,7 @@ package actor KnownKeys {
   /// - Returns: whether there is a key at `at`.
   private func fill() async throws -> Bool {
     while at == keys.count {
-      if let next = try current?.next() {
+      if let next = try await current?.next() {
         (keys, digests, at) = (next.keys, next.digests, 0)
       } else if let segment = segments.popFirst() {
         current = try await rows.repository.digests(of: segment, keyType: rows.keyType)

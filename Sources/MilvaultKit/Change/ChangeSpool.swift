@@ -67,7 +67,7 @@ final class ChangeSpool {
     var part = 0
     return {
       while part < parts.count {
-        if let entries = try parts[part]() { return entries }
+        if let entries = try await parts[part]() { return entries }
         part += 1
       }
       return nil

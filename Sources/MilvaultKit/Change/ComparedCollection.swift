@@ -12,17 +12,15 @@ package struct ComparedCollection: Sendable {
   /// Backups of the collection up to the one compared with, the newest first.
   private var earlier: [(collection: CollectionBackup, manifest: Manifest)] = []
 
-  /// Both bring the same rows, and are stored alike.
-  private static let captures: Set<String> = ["query", "segments"]
-
   /// - Parameters:
   ///   - entries: the repository's backups, oldest first.
   ///   - label: of the deployment.
-  init(of description: CollectionDescription, database: String, in entries: [CatalogEntry], label: String) {
+  ///   - capture: how the rows are captured: those captured in another way are stored in another, and are not built on.
+  init(of description: CollectionDescription, database: String, in entries: [CatalogEntry], label: String, capture: String) {
     func candidate(_ matches: (CollectionBackup) -> Bool) -> (CollectionBackup, String)? {
       for entry in entries.reversed() where entry.manifest.deployment.label == label {
         if let found = entry.manifest.collections.first(where: {
-          $0.database == database && Self.captures.contains($0.capture) && matches($0)
+          $0.database == database && $0.capture == capture && matches($0)
         }) {
           return (found, entry.manifest.id)
         }
@@ -33,7 +31,8 @@ package struct ComparedCollection: Sendable {
     // A collection that was renamed is told by its number, one that was made anew by its name.
     let same = description.id == 0 ? nil : candidate { $0.collectionID == description.id }
     guard let (found, backup) = same ?? candidate({ $0.name == name }) else {
-      (collection, self.backup, why) = (nil, nil, "the first backup of this collection from \(label) in this repository")
+      let how = capture == "segments" ? "its segments" : "queries"
+      (collection, self.backup, why) = (nil, nil, "the first backup of this collection from \(label) by \(how) in this repository")
       return
     }
     if let difference = Self.difference(found.schema, description.schema) {
@@ -43,7 +42,7 @@ package struct ComparedCollection: Sendable {
     (collection, self.backup) = (found, backup)
     earlier = entries.reversed().drop { $0.manifest.id != backup }.filter { $0.manifest.deployment.label == label }.compactMap { entry in
       entry.manifest.collections.first {
-        $0.database == database && Self.captures.contains($0.capture) && $0.collectionID == found.collectionID && $0.name == found.name
+        $0.database == database && $0.capture == capture && $0.collectionID == found.collectionID && $0.name == found.name
       }
       .map { ($0, entry.manifest) }
     }

@@ -24,18 +24,18 @@ final class ComparedSegment {
       // Digest files are small. A damaged one, taken for what it says, would let changed rows pass for unchanged ones.
       var content = ContentDigest()
       let all = try await repository.digests(of: segment, keyType: keyType)
-      while let next = try all.next() { content.add(ContentDigest(of: RowDigests(next.digests))) }
+      while let next = try await all.next() { content.add(ContentDigest(of: RowDigests(next.digests))) }
       guard content == segment.content else { return nil }
       digests = try await repository.digests(of: segment, keyType: keyType)
     } catch let error as RepositoryError where error.isDamage {
       return nil
     }
-    try fill()
+    try await fill()
   }
 
-  private func fill() throws {
+  private func fill() async throws {
     while at == keys.count {
-      guard let next = try digests.next() else { return }
+      guard let next = try await digests.next() else { return }
       (keys, values, at) = (next.keys, next.digests, 0)
     }
   }
@@ -45,7 +45,7 @@ final class ComparedSegment {
 
   /// Compares the next rows with it.
   /// - Throws: `ChangeError` if a row that was not read is not as it was.
-  func compare(_ rows: ScannedRows) throws -> RowChanges {
+  func compare(_ rows: ScannedRows) async throws -> RowChanges {
     var counts = ChangeCounts()
     var changed: [(key: Key, digest: RowDigest?)] = []
     var picked: [Int] = []
@@ -55,11 +55,11 @@ final class ComparedSegment {
       while !isAtEnd, keys[at] < key {
         changed.append((keys[at], nil))
         counts.deleted += 1
-        try step()
+        try await step()
       }
       if !isAtEnd, keys[at] == key {
         let same = values[at] == digest
-        try step()
+        try await step()
         if same { continue }
         counts.updated += 1
         isInsert.append(false)
@@ -77,18 +77,18 @@ final class ComparedSegment {
 
   /// The keys that are left: they are gone.
   /// - Parameter empty: no rows, with the columns of the others.
-  func rest(_ empty: RowBatch) throws -> RowChanges {
+  func rest(_ empty: RowBatch) async throws -> RowChanges {
     var gone: [Key] = []
     while !isAtEnd {
       gone.append(keys[at])
-      try step()
+      try await step()
     }
     let entries = KeyedEntries(keys: gone, digests: Array(repeating: nil, count: gone.count), rows: empty)
     return RowChanges(entries: entries, counts: ChangeCounts(deleted: gone.count))
   }
 
-  private func step() throws {
+  private func step() async throws {
     at += 1
-    try fill()
+    if isAtEnd { try await fill() }
   }
 }

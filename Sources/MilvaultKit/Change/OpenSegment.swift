@@ -90,7 +90,7 @@ final class OpenSegment {
     let base = try context.writer(.base)
     writer = base
     guard rows > 0 else { return }
-    while let entries = try source() {
+    while let entries = try await source() {
       try Task.checkCancellation()
       try base.append(entries)
     }
@@ -111,7 +111,7 @@ final class OpenSegment {
       of: old, layout: context.layout, keyField: context.keyField, over: [try await spool.source()])
     let last = last
     return {
-      guard let entries = try merged.next(through: last) else { return nil }
+      guard let entries = try await merged.next(through: last) else { return nil }
       return try self.proven(entries)
     }
   }
@@ -210,10 +210,10 @@ final class OpenSegment {
     for layer in older.reversed() {
       sources.append(try await context.repository.entries(of: layer, layout: context.layout, keyField: context.keyField, role: .delta))
     }
-    var merged = try MergedEntries(sources)
+    var merged = try await MergedEntries(sources)
     let writer = try context.writer(.delta)
     do {
-      while let entries = try merged.next() {
+      while let entries = try await merged.next() {
         try Task.checkCancellation()
         try writer.append(try proven(entries))
       }

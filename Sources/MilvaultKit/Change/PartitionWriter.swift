@@ -88,7 +88,7 @@ package struct PartitionWriter {
     cutter.end()
     // What changed was counted when it came.
     let unchanged = RowChanges(entries: KeyedEntries(layout: context.layout))
-    while let entries = try rows() {
+    while let entries = try await rows() {
       guard entries.rows.count > 0 else { continue }
       let piece = try DigestedRows(entries.rows, keyField: context.keyField)
       var from = 0
@@ -118,7 +118,7 @@ package struct PartitionWriter {
     try await begin()
     rowsInRange += rows.keys.count
     guard rows.isWhole || compared != nil else { throw ChangeError.unread(oldIndex < old.count ? old[oldIndex].files.map(\.name) : []) }
-    let changes = try compared?.compare(rows) ?? RowChanges(all: rows)
+    let changes = try await compared?.compare(rows) ?? RowChanges(all: rows)
     try requireMaintained(changes)
     try await open?.append(open?.isWrittenAnew == true ? try await whole(rows) : rows, changes)
     if compared != nil || oldIndex >= old.count { summary.counts += changes.counts }
@@ -144,15 +144,15 @@ package struct PartitionWriter {
       older = try await context.repository.mergedEntries(of: segment, layout: context.layout, keyField: context.keyField)
     }
     var read: KeyedEntries? = rows.readEntries
-    var merged = try MergedEntries([
+    var merged = try await MergedEntries([
       {
         defer { read = nil }
         return read
-      }, { try older.next(through: last) },
+      }, { try await older.next(through: last) },
     ])
     var batch = context.layout.empty
     var at = 0
-    while let entries = try merged.next() {
+    while let entries = try await merged.next() {
       var picked: [Int] = []
       var row = 0
       for (key, digest) in zip(entries.keys, entries.digests) where digest != nil {
@@ -199,7 +199,7 @@ package struct PartitionWriter {
     let bound = inheritedEnd
     if !isComparing { try await begin() }
     if let compared {
-      let gone = try compared.rest(context.layout.empty)
+      let gone = try await compared.rest(context.layout.empty)
       try await open?.append(gone: gone)
       summary.counts += gone.counts
     }

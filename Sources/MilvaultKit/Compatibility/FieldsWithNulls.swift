@@ -10,8 +10,8 @@ extension Repository {
     var found: Set<String> = []
     for partition in backup.partitions {
       for segment in try await segments(of: partition) where found.count < layout.fields.count {
-        let rows = try await openRows(of: segment, layout: layout, key: try backup.keyLayout())
-        while found.count < layout.fields.count, let batch = try rows.next() {
+        let rows = try await openRows(of: segment, layout: layout, key: try backup.keyLayout(), isOrdered: false)
+        while found.count < layout.fields.count, let batch = try await rows.next() {
           found.formUnion(batch.columns.filter { $0.validity != nil }.map(\.name))
         }
       }

@@ -28,7 +28,7 @@ struct BackedUpKeys {
   mutating func next(through: Key? = nil) async throws -> KeyedEntries? {
     while true {
       if case (var entries, let segment)? = current {
-        let found = try entries.next(through: through)
+        let found = try await entries.next(through: through)
         current = (entries, segment)
         if let found {
           guard found.rows.count > 0 else { continue }

@@ -1,5 +1,6 @@
 import Crypto
 import Foundation
+import ObjectStorage
 import RowFormats
 
 /// A file being exported, hashed while it is written. One task uses it.

@@ -1,6 +1,7 @@
 import BackupRepository
 import Foundation
 import MilvusClient
+import ObjectStorage
 import RowBatches
 import RowFormats
 
@@ -38,12 +39,10 @@ struct ForeignImport {
     let (schema, indexes, doubts) = try self.schema(sample, files, name: name.name)
     guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: name.name) }
     let layout = RowLayout(schema.layout.fields.map { Self.limited($0, by: schema) })
-    let scratch = try ScratchFolder("sort")
-    defer { scratch.remove() }
     let skipped = Skipped(skips: options.skips)
     // Each row takes its place along, so that one whose key stands twice can be told.
     let placeField = FieldLayout(name: Self.placeField, type: .scalar(.int64))
-    let sorter = RowSorter(layout: RowLayout(layout.fields + [placeField]), keyField: key.name, scratch: scratch.url)
+    let sorter = RowSorter(layout: RowLayout(layout.fields + [placeField]), keyField: key.name)
     // Rows whose keys the server made may come without them, as a dump writes them: they are numbered.
     let hasKeys = sample.fields.isEmpty || sample.names.contains(key.name)
     guard hasKeys || key.autoID && key.type == .scalar(.int64) else {

@@ -1,13 +1,6 @@
 import Foundation
-package import RowBatches
+import RowBatches
 import RowFormats
-
-/// Reads the rows of one partition's files, a batch at a time. One task uses it.
-package protocol RowFileReader {
-  /// The next rows, or nil at the end.
-  /// - Throws: what is wrong, without the file's name.
-  mutating func next() throws -> RowBatch?
-}
 
 struct ParquetRowFileReader: RowFileReader {
   let reader: ParquetReader

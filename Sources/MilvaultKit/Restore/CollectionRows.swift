@@ -153,13 +153,13 @@ struct CollectionRows: RowSource {
   func rows(of segments: [Segment]) throws -> SegmentRows {
     SegmentRows(
       repository: repository, segments: segments, layout: backup.layout, key: try backup.keyLayout(),
-      batchBytes: PageSize.bytes(for: connection.capabilities) * 2 / 3)
+      batchBytes: PageSize.bytes(for: connection.capabilities) * 2 / 3, isOrdered: false)
   }
 
   /// Takes out what an interrupted restore had sent of a segment.
   func empty(_ segment: Segment, _ partition: String?) async throws {
     let digests = try await repository.digests(of: segment, keyType: try backup.keyLayout().type)
-    while let next = try digests.next() { try await inserter.delete(next.keys, from: partition) }
+    while let next = try await digests.next() { try await inserter.delete(next.keys, from: partition) }
   }
 }
 

@@ -1,6 +1,7 @@
 public import BackupRepository
 import Foundation
 import MilvusClient
+import ObjectStorage
 import RowBatches
 import RowFilters
 

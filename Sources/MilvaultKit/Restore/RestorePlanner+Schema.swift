@@ -13,8 +13,8 @@ extension RestorePlanner {
     let layout = RowLayout(backup.layout.fields.filter { $0.name == CollectionSchema.dynamicFieldName })
     for partition in backup.partitions {
       for segment in try await repository.segments(of: partition) {
-        let rows = try await repository.openRows(of: segment, layout: layout, key: try backup.keyLayout())
-        while !missing.isEmpty, let batch = try rows.next() {
+        let rows = try await repository.openRows(of: segment, layout: layout, key: try backup.keyLayout(), isOrdered: false)
+        while !missing.isEmpty, let batch = try await rows.next() {
           guard let column = batch.columns.first else { continue }
           for row in 0..<batch.count where !missing.isEmpty {
             guard case .object(let members)? = JSONValue(column.values.bytes(at: row)) else { continue }

@@ -17,6 +17,8 @@ struct SegmentRows: AsyncSequence, Sendable {
   let layout: RowLayout
   let key: FieldLayout
   let batchBytes: Int
+  /// Whether a segment's rows have to come in the order of their keys.
+  var isOrdered = true
   /// Told of each segment before its first row comes.
   var willBegin: @Sendable (Int) async throws -> Void = { _ in }
 
@@ -39,11 +41,12 @@ struct SegmentRows: AsyncSequence, Sendable {
           return SegmentBatch(segment: nextSegment - 1, rows: batch.slice(0..<rows))
         }
         if let reader {
-          pending = try reader.next()
+          pending = try await reader.next()
           if pending == nil { self.reader = nil }
         } else if nextSegment < source.segments.count {
           try await source.willBegin(nextSegment)
-          reader = try await source.repository.openRows(of: source.segments[nextSegment], layout: source.layout, key: source.key)
+          reader = try await source.repository.openRows(
+            of: source.segments[nextSegment], layout: source.layout, key: source.key, isOrdered: source.isOrdered)
           nextSegment += 1
         } else {
           return nil

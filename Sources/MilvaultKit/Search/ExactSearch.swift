@@ -73,7 +73,7 @@ struct ExactSearch {
     for partition in partitions {
       for segment in try await repository.segments(of: partition) {
         let digests = try await repository.digests(of: segment, keyType: key.type)
-        while let next = try digests.next() {
+        while let next = try await digests.next() {
           try Task.checkCancellation()
           for (key, digest) in zip(next.keys, next.digests) {
             let bytes = digest.bytes
@@ -94,8 +94,8 @@ struct ExactSearch {
     for partition in partitions {
       for segment in try await repository.segments(of: partition) {
         guard let keys = chosen[segment] else { continue }
-        let rows = try await repository.openRows(of: segment, layout: layout, key: key)
-        while let batch = try rows.next() {
+        let rows = try await repository.openRows(of: segment, layout: layout, key: key, isOrdered: false)
+        while let batch = try await rows.next() {
           try Task.checkCancellation()
           for (row, one) in try batch.keys(field: key.name).enumerated() where keys.contains(one) {
             for (place, target) in targets.enumerated() {

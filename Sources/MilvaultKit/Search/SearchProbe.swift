@@ -43,8 +43,8 @@ struct SearchProbe {
     guard let source = plan.backup.layout.fields.first(where: { $0.name == field.name }) else { return [] }
     for partition in plan.backup.partitions where partition.content.rows > 0 {
       guard let segment = try await repository.segments(of: partition).first(where: { $0.content.rows > 0 }) else { continue }
-      let rows = try await repository.openRows(of: segment, layout: RowLayout([source]), key: key)
-      while let batch = try rows.next() {
+      let rows = try await repository.openRows(of: segment, layout: RowLayout([source]), key: key, isOrdered: false)
+      while let batch = try await rows.next() {
         guard let found = batch.column(field.name) else { break }
         let usable = (0..<batch.count).filter { QueryVector(found, row: $0) != nil }.prefix(Self.most)
         if usable.isEmpty { continue }

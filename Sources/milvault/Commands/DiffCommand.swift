@@ -2,6 +2,7 @@ import ArgumentParser
 import BackupRepository
 import Foundation
 import MilvaultKit
+import ObjectStorage
 import RowBatches
 
 struct DiffCommand: MilvaultCommand {

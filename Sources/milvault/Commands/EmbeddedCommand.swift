@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import MilvaultKit
+import ObjectStorage
 
 struct EmbeddedCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(

@@ -49,7 +49,7 @@ extension RealServers {
       let segments = try await repository.segments(of: try #require(collection.partitions.first))
       let key = try #require(collection.layout.fields.first { $0.name == "id" })
       let reader = try await repository.openRows(of: try #require(segments.first), layout: collection.layout, key: key)
-      let rows = try #require(try reader.next())
+      let rows = try #require(try await reader.next())
       #expect(rows.count == 12 && segments.count == 1)
       var agreed = 0
       for (known, answer) in zip(known, answers) {

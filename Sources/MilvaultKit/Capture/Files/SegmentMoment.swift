@@ -31,12 +31,9 @@ package struct SegmentMoment: RowCapture {
   /// Rows are brought into the order of their keys by way of a scratch folder, since segments have another.
   package func read(partition: String?, newer: NewerRows?, _ consume: (CapturedPage) async throws -> Void) async throws {
     guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: schema.name) }
-    let scratch = try ScratchFolder("segments")
-    defer { scratch.remove() }
     let layout = RowLayout(fields.map(\.layout))
     let sorter = RowSorter(
-      layout: RowLayout(layout.fields + [FieldLayout(name: SegmentPages.timeField, type: .scalar(.int64))]), keyField: key.name,
-      scratch: scratch.url)
+      layout: RowLayout(layout.fields + [FieldLayout(name: SegmentPages.timeField, type: .scalar(.int64))]), keyField: key.name)
     for part in segments where partition == nil || part.files.partition == partitions[partition ?? ""] {
       try await read(part, keyField: key.name) { rows, times in
         let stamps = Column(name: SegmentPages.timeField, type: .scalar(.int64), values: .fixed(times))
@@ -60,7 +57,7 @@ package struct SegmentMoment: RowCapture {
 
   private func read(_ part: Part, keyField: String, _ consume: (RowBatch, [UInt64]) throws -> Void) async throws {
     do {
-      let reader = try await SegmentRowsReader(storage, part.files, fields: fields, keyField: keyField, cut: time)
+      let reader = try await SegmentRowsReader(storage.logs(of: part.files), fields: fields, keyField: keyField, cut: time)
       while let (rows, times) = try await reader.next() {
         try Task.checkCancellation()
         try consume(rows, times)

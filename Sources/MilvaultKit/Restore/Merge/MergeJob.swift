@@ -189,7 +189,7 @@ struct MergeJob: Sendable {
       let repository = repository.alone
       for before in try await repository.savedSegment(at: place, restore: journal.id).before {
         let entries = try await repository.entries(of: before.layer, layout: live.layout, keyField: key.name, role: .delta)
-        while let next = try entries() { keys.formUnion(zip(next.keys, next.digests).compactMap { $1 == nil ? $0 : nil }) }
+        while let next = try await entries() { keys.formUnion(zip(next.keys, next.digests).compactMap { $1 == nil ? $0 : nil }) }
       }
     }
     return keys

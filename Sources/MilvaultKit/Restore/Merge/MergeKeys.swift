@@ -35,7 +35,7 @@ struct MergeKeys: Sendable {
     for partition in plan.backup.partitions {
       for segment in try await repository.segments(of: partition) {
         let digests = try await repository.digests(of: segment, keyType: try plan.backup.keyLayout().type)
-        while let next = try digests.next() {
+        while let next = try await digests.next() {
           if let key = next.keys.first(where: isUnusable) { throw obstacle(words(key)) }
         }
       }

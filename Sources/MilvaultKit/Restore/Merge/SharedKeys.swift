@@ -62,7 +62,7 @@ struct KeyWalk {
   mutating func advance() async throws -> Bool {
     at += 1
     while at >= keys.count {
-      if let next = try digests?.next() {
+      if let next = try await digests?.next() {
         (keys, at) = (next.keys, 0)
       } else if let segment = segments.popFirst() {
         digests = try await repository.digests(of: segment, keyType: keyType)

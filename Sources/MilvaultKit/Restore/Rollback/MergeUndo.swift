@@ -74,7 +74,7 @@ struct MergeUndo: Sendable {
       var state: [Key: Set<Copy>] = [:]
       for before in one.before {
         let entries = try await repository.entries(of: before.layer, layout: live.layout, keyField: key.name, role: .delta)
-        while let next = try entries() {
+        while let next = try await entries() {
           var digests = try digest(next.rows).digests[...]
           for (key, stored) in zip(next.keys, next.digests) {
             if stored != nil { state[key, default: []].insert(Copy(partition: before.partition, digest: digests.removeFirst())) }
@@ -87,7 +87,7 @@ struct MergeUndo: Sendable {
       states.append(state)
     }
     let reader = try await repository.openRows(of: first.written, layout: rows.layout, key: FieldLayout(name: key.name, type: key.type))
-    while let batch = try reader.next() {
+    while let batch = try await reader.next() {
       let keys = try batch.keys(field: key.name)
       for (key, digest) in zip(keys, try digest(try fit.fitted(batch)).digests) where known.before[key] != nil {
         known.written[key] = digest
@@ -218,7 +218,7 @@ struct MergeUndo: Sendable {
     for one in saved.reversed() {
       for before in one.before {
         let entries = try await repository.entries(of: before.layer, layout: live.layout, keyField: key.name, role: .delta)
-        while let next = try entries() {
+        while let next = try await entries() {
           let present = zip(next.keys, next.digests).compactMap { $1 == nil ? nil : $0 }
           let digests = try digest(next.rows).digests
           // Each once, though several rounds may have saved it.

@@ -1,6 +1,7 @@
 import BackupRepository
 import Foundation
 import MilvusClient
+import ObjectStorage
 
 /// Drills on Milvus servers that are started for it and thrown away: each collection on the one that holds it best.
 struct EmbeddedDrill {

@@ -1,5 +1,4 @@
 package import Foundation
-import ObjectStorage
 
 /// A new file that is written front to back in large blocks. On Linux they go to the disk without a copy in the kernel's cache: what is exported is
 /// read again by others later, if at all, and copying gigabytes there took a third of an export's time. One that is read at once and removed

@@ -1,8 +1,7 @@
 public import Foundation
-public import ObjectStorage
 
-/// Bytes in memory, as an object that is open.
-public struct DataReader: ObjectReader {
+/// An object's bytes that are here already.
+public struct ObjectInMemory: ObjectReader {
   private let data: Data
 
   public init(_ data: Data) { self.data = data }
@@ -10,7 +9,7 @@ public struct DataReader: ObjectReader {
   public var bytes: Int { data.count }
 
   public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-    let part = data.dropFirst(offset).prefix(buffer.count)
-    return part.copyBytes(to: buffer)
+    guard (0..<data.count).contains(offset) else { return 0 }
+    return data.dropFirst(offset).prefix(buffer.count).copyBytes(to: buffer)
   }
 }

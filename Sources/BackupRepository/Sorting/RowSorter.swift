@@ -1,31 +1,38 @@
-package import Foundation
+import Foundation
 import ObjectStorage
 package import RowBatches
 package import RowFormats
 
-/// Brings rows into the order of their keys, however many there are: runs are sorted in memory, written to a scratch folder, and merged.
-/// Rows that come in order make one run, whatever their number. One task uses it.
+/// Brings rows into the order of their keys, however many there are: runs are sorted in memory, written to a scratch folder once they are more than one,
+/// and merged. Rows that come in order make one run, whatever their number. One task uses it.
 package final class RowSorter {
   private let layout: RowLayout
   private let keyField: String
-  private let scratch: URL
   private let runBytes: Int
+  /// Made for the first run.
+  private var scratch: ScratchFolder?
   private var pending: RowBatch
   private var runs: [URL] = []
-  private var open: (file: ExportFile, writer: ParquetWriter, last: Key)?
+  private var open: (file: BlockFile, writer: ParquetWriter, last: Key)?
 
   /// Runs that are read at a time: each takes a row group's memory.
   static let mergedAtOnce = 8
 
-  /// - Parameters:
-  ///   - scratch: a folder for the runs; it is removed by the caller.
-  ///   - runBytes: bytes of rows that are sorted at a time.
-  package init(layout: RowLayout, keyField: String, scratch: URL, runBytes: Int = 64 << 20) {
+  /// - Parameter runBytes: bytes of rows that are sorted at a time.
+  package init(layout: RowLayout, keyField: String, runBytes: Int = 64 << 20) {
     self.runBytes = runBytes
     self.layout = layout
     self.keyField = keyField
-    self.scratch = scratch
     pending = layout.empty
+  }
+
+  // Who reads the runs has them open.
+  deinit { scratch?.remove() }
+
+  private func newRun(_ name: String) throws -> URL {
+    let folder = try scratch ?? ScratchFolder("sort")
+    scratch = folder
+    return folder.url.appendingPathComponent("\(name).parquet")
   }
 
   package func add(_ batch: RowBatch) throws {
@@ -41,8 +48,8 @@ package final class RowSorter {
     guard let first = keys.first, let last = keys.last else { return }
     if let run = open, !(run.last < first) { try endRun() }
     if open == nil {
-      let url = scratch.appendingPathComponent("run-\(runs.count).parquet")
-      let file = try ExportFile(url)
+      let url = try newRun("run-\(runs.count)")
+      let file = try BlockFile(url.path, isShortLived: true)
       runs.append(url)
       open = (file, try ParquetWriter(layout: layout) { try file.write($0) }, last)
     }
@@ -54,7 +61,7 @@ package final class RowSorter {
     guard let run = open else { return }
     open = nil
     try run.writer.finish()
-    _ = try run.file.finish()
+    try run.file.finish()
   }
 
   private static func sorted(_ batch: RowBatch, keyField: String) throws -> RowBatch {
@@ -83,22 +90,25 @@ package final class RowSorter {
   /// Makes one run of several.
   private func mergedRun(_ group: [URL]) async throws -> URL {
     var reader = try await merge(group)
-    let url = scratch.appendingPathComponent("merge-\(UUID().uuidString).parquet")
-    let file = try ExportFile(url)
+    let url = try newRun("merge-\(UUID().uuidString)")
+    let file = try BlockFile(url.path, isShortLived: true)
     let writer = try ParquetWriter(layout: layout) { try file.write($0) }
     while let batch = try reader.next() {
       try Task.checkCancellation()
       try writer.write(batch)
     }
     try writer.finish()
-    _ = try file.finish()
+    try file.finish()
     for run in group { try FileManager.default.removeItem(at: run) }
     return url
   }
 
   private func merge(_ runs: [URL]) async throws -> MergedRows {
-    var readers: [ParquetRowFileReader] = []
-    for run in runs { readers.append(try ParquetRowFileReader(layout: layout, file: try await ImportFile(run))) }
+    var readers: [ParquetReader] = []
+    for run in runs {
+      let file = try await LocalObjectStore(root: run.deletingLastPathComponent()).open(run.lastPathComponent)
+      readers.append(try ParquetReader(layout: layout, size: file.bytes) { try file.read(at: $0, into: $1) })
+    }
     return try MergedRows(readers, layout: layout, keyField: keyField)
   }
 }
@@ -117,7 +127,7 @@ struct RowsInMemory: RowFileReader {
 /// Sorted runs as one.
 struct MergedRows: RowFileReader {
   private struct Run {
-    var reader: ParquetRowFileReader
+    let reader: ParquetReader
     var batch: RowBatch
     var keys: [Key]
     var at = 0
@@ -127,7 +137,7 @@ struct MergedRows: RowFileReader {
   private let layout: RowLayout
   private let keyField: String
 
-  init(_ readers: [ParquetRowFileReader], layout: RowLayout, keyField: String) throws {
+  init(_ readers: [ParquetReader], layout: RowLayout, keyField: String) throws {
     self.layout = layout
     self.keyField = keyField
     for reader in readers {

@@ -1,0 +1,163 @@
+package import MilvusBinlog
+import ObjectStorage
+package import RowBatches
+package import RowFormats
+
+/// The rows of segments that were stored as Milvus's own files.
+extension Repository {
+  /// A segment's logs as they stand here.
+  package func logs(of binlogs: SegmentBinlogs) -> SegmentLogs {
+    let fields = Dictionary(binlogs.fields.map { ($0.id, $0.logs) }, uniquingKeysWith: { first, _ in first })
+    let place = place("segment \(binlogs.identity.segment) of collection \(binlogs.identity.collection)")
+    return SegmentLogs(
+      binlogs.identity, place: place, inserts: fields.mapValues(\.count), deleteLogs: binlogs.deletes.count
+    ) { field, number in
+      let logs = field == SegmentLogs.deletes ? binlogs.deletes : fields[field] ?? []
+      guard logs.indices.contains(number) else { throw BinlogError.misaligned(place, "field \(field) lacks a log") }
+      return (try await openFile(logs[number].file), self.place(logs[number].file))
+    }
+  }
+
+  /// Reads something of Milvus's files; what is wrong with them is told as damage of the repository.
+  func tellingBinlogs<Value>(_ read: () async throws -> Value) async throws -> Value {
+    do {
+      return try await read()
+    } catch BinlogError.damaged(let place, let offset, let what) {
+      throw RepositoryError.damaged(place, "at byte \(offset), \(what)")
+    } catch BinlogError.misaligned(let place, let what) {
+      throw RepositoryError.damaged(place, what)
+    } catch BinlogError.unsupported(let place, let what) {
+      throw RepositoryError.damaged(place, what)
+    }
+  }
+
+  /// Opens all files of a segment: each is there, has its size, and an envelope that is whole. No row is read.
+  func probe(_ binlogs: SegmentBinlogs) async throws {
+    let logs = logs(of: binlogs)
+    try await tellingBinlogs {
+      for field in binlogs.fields { for number in field.logs.indices { _ = try await logs.open(field.id, number) } }
+      for number in binlogs.deletes.indices { _ = try await logs.open(SegmentLogs.deletes, number) }
+    }
+  }
+
+  /// Opens the rows of a layer that count, in the order in which they stand.
+  /// - Parameter layout: the columns to read, the key's among them.
+  package func binlogReader(of layer: SegmentLayer, layout: RowLayout, key: FieldLayout, isAll: Bool) async throws -> SegmentRowsReader {
+    guard let binlogs = layer.binlogs else { throw RepositoryError.damaged(place(layer.digests), "no files of Milvus's belong to it") }
+    let fields = try layout.fields.map { field in
+      guard let found = binlogs.fields.first(where: { $0.name == field.name }) else {
+        throw RepositoryError.damaged(place(layer.digests), "the segment that it belongs to has no field \(field.name)")
+      }
+      return BinlogField(id: found.id, layout: field)
+    }
+    return try await tellingBinlogs {
+      try await SegmentRowsReader(logs(of: binlogs), fields: fields, keyField: key.name, cut: binlogs.cut ?? .max, isAll: isAll)
+    }
+  }
+
+  /// The next rows of a layer that count; nil at the end.
+  package func nextRows(of reader: SegmentRowsReader) async throws -> RowBatch? {
+    while let (rows, _) = try await tellingBinlogs({ try await reader.next() }) {
+      try Task.checkCancellation()
+      if rows.count > 0 { return rows }
+    }
+    return nil
+  }
+
+  /// The rows of layers, one layer's after the other's.
+  func binlogRows(of layers: [SegmentLayer], _ layout: RowLayout, _ key: FieldLayout) -> () async throws -> RowBatch? {
+    var left = layers[...]
+    var reader: SegmentRowsReader?
+    return {
+      while true {
+        if let open = reader {
+          if let rows = try await self.nextRows(of: open) { return rows }
+          reader = nil
+        }
+        guard let layer = left.popFirst() else { return nil }
+        reader = try await self.binlogReader(of: layer, layout: layout, key: key, isAll: false)
+      }
+    }
+  }
+
+  /// The same in the order of their keys.
+  func orderedBinlogRows(of layers: [SegmentLayer], layout: RowLayout, key: FieldLayout) async throws -> () async throws -> RowBatch? {
+    let rows = binlogRows(of: layers, layout, key)
+    if layers.count == 1, layers[0].binlogs?.isSorted == true { return rows }
+    let sorter = RowSorter(layout: layout, keyField: key.name)
+    while let batch = try await rows() {
+      try Task.checkCancellation()
+      try sorter.add(batch)
+    }
+    var sorted = try await sorter.rows()
+    return { try sorted.next() }
+  }
+
+  /// The entries of layers: rows with the digests that stand beside them, which they are not held against.
+  func entries(ofBinlogs layers: [SegmentLayer], layout: RowLayout, keyField: String) async throws -> KeyedSource {
+    guard let key = layout.fields.first(where: { $0.name == keyField }), let first = layers.first else {
+      throw RowBatchError.notAKey(keyField)
+    }
+    var sources: [KeyedSource] = []
+    for layer in layers {
+      let reader = try await openDigests(of: layer, keyType: key.type, role: .base)
+      sources.append {
+        try reader.next(maxKeys: layer.keysAtOnce).map {
+          KeyedEntries(keys: $0.keys, digests: $0.digests, rows: try RowBatch(columns: [], count: $0.keys.count))
+        }
+      }
+    }
+    var digests = try await MergedEntries(sources)
+    let rows = try await orderedBinlogRows(of: layers, layout: layout, key: key)
+    var left: RowBatch?
+    func some(_ most: Int) async throws -> RowBatch? {
+      guard let batch = if let left { left } else { try await rows() } else { return nil }
+      let count = min(most, batch.count)
+      left = count < batch.count ? batch.slice(count..<batch.count) : nil
+      return batch.slice(0..<count)
+    }
+    return joined(
+      { try await digests.next().map { ($0.keys, $0.digests) } }, some, layout: layout, keyField: keyField, place: place(first.digests))
+  }
+
+  /// Decodes a layer's rows and holds what they give, and what is said of them, against the layer.
+  func checkBinlogRows(of layer: SegmentLayer, layout: RowLayout, key: FieldLayout) async throws {
+    guard let binlogs = layer.binlogs else { return }
+    let reader = try await binlogReader(of: layer, layout: layout, key: key, isAll: true)
+    var summary = BinlogSummary()
+    while let rows = try await nextRows(of: reader) {
+      summary.add(try rows.keys(field: key.name), RowDigests(of: rows))
+    }
+    let place = place(layer.digests)
+    guard summary.content == layer.content else {
+      throw RepositoryError.damaged(
+        place,
+        "segment \(binlogs.identity.segment) of Milvus's gives \(summary.content.rows) rows that are not the \(layer.content.rows) backed up"
+      )
+    }
+    guard reader.counts.rows == binlogs.rows, summary.first == binlogs.first, summary.last == binlogs.last,
+      summary.isSorted || !binlogs.isSorted
+    else {
+      throw RepositoryError.damaged(place, "segment \(binlogs.identity.segment) of Milvus's has other keys than are told of it")
+    }
+  }
+}
+
+/// What the rows of a segment come to.
+struct BinlogSummary {
+  private(set) var content = ContentDigest()
+  private(set) var first: Key?
+  private(set) var last: Key?
+  private(set) var isSorted = true
+  private var previous: Key?
+
+  mutating func add(_ keys: [Key], _ digests: RowDigests) {
+    content.add(ContentDigest(of: digests))
+    for key in keys {
+      if let previous, !(previous < key) { isSorted = false }
+      previous = key
+      if first.map({ key < $0 }) ?? true { first = key }
+      if last.map({ $0 < key }) ?? true { last = key }
+    }
+  }
+}

@@ -1,0 +1,154 @@
+import AsyncAlgorithms
+import BackupRepository
+import MilvusBinlog
+import MilvusClient
+import RowBatches
+import RowFormats
+
+/// Backs one partition up from the files of the server's own segments: they are stored as they are, and what an earlier backup has is not read again.
+struct SegmentBackupJob: Sendable {
+  let moment: SegmentMoment
+  let context: SegmentContext
+  let compared: ComparedCollection
+  let progress: ProgressMeter
+
+  /// Segments that are read at a time: while one is decoded, another's files are on their way to the disk.
+  private static let width = 3
+
+  /// - Parameter partition: its name; nil for the whole collection.
+  func run(_ partition: String?) async throws -> StoredPartition {
+    let name = partition ?? PartitionBackup.all
+    var notes: [String] = []
+    var old: [Segment] = []
+    do {
+      old = try await compared.segments(of: name, in: context.repository)
+    } catch let error where PartitionBackupJob.isDamage(error) {
+      // Its list cannot be read. It is not to be reused either, should the same one be written again.
+      notes.append("nothing of backup \(compared.backup ?? "") could be built on: \(error)")
+    }
+    do {
+      var stored = try await store(partition, as: name, comparedWith: old)
+      stored.notes += notes
+      return stored
+    } catch is DuplicateKey {
+      // Which of its rows a key means, only the rows in their order tell.
+      progress.tell("\(moment.schema.name): keys stand more than once, so its rows are stored instead of the server's own files")
+      let job = PartitionBackupJob(capture: moment, context: context, compared: compared, since: nil, progress: progress)
+      var stored = try await job.run(partition)
+      stored.notes.append("keys stand more than once in it: its rows are stored, one for each key, and not the server's own files")
+      return stored
+    }
+  }
+
+  private func store(_ partition: String?, as name: String, comparedWith old: [Segment]) async throws -> StoredPartition {
+    let parts = moment.segments.filter { partition == nil || $0.files.partition == moment.partitions[partition ?? ""] }
+    let known = Dictionary(
+      old.flatMap(\.layers).compactMap { layer in layer.binlogs.map { ($0.identity.segment, layer) } }, uniquingKeysWith: { $1 })
+    var layers: [BinlogLayerJob.Stored] = []
+    let reuses = context.policy.kind != .full
+    try await orderedParallelMap(parts.async, width: Self.width) { [context, moment] part in
+      let old = reuses ? known[part.files.id] : nil
+      return (part, try await BinlogLayerJob(context: context, moment: moment, part: part, old: old).run())
+    } consume: { (part: SegmentMoment.Part, stored: BinlogLayerJob.Stored?) in
+      progress.add(part.rows, bytes: part.files.bytes)
+      if let stored { layers.append(stored) }
+    }
+    let segments = Self.segments(layers.map(\.layer))
+    try await requireUniqueKeys(in: segments, besides: old)
+    var files = layers.flatMap(\.files)
+    var list: FileReference?
+    if !segments.isEmpty {
+      let file = try await context.repository.putSegmentList(segments, damaged: context.damaged)
+      files.append(file)
+      list = file.file
+    }
+    let backup = PartitionBackup(
+      name: name, content: segments.content, rowBytes: segments.reduce(0) { $0 + $1.rowBytes }, segments: segments.count, segmentList: list)
+    let (change, notes) = try await change(layers, comparedWith: old, known)
+    return StoredPartition(partition: backup, files: files, change: change, notes: notes)
+  }
+
+  /// Puts those together whose keys overlap, so that segments follow each other in key order.
+  static func segments(_ layers: [SegmentLayer]) -> [Segment] {
+    var groups: [(layers: [SegmentLayer], last: Key)] = []
+    let ordered = layers.compactMap { layer in layer.binlogs.map { (layer, $0) } }
+      .sorted { ($0.1.first, $0.1.identity.segment) < ($1.1.first, $1.1.identity.segment) }
+    for (layer, binlogs) in ordered {
+      if let group = groups.last, !(group.last < binlogs.first) {
+        groups[groups.count - 1].layers.append(layer)
+        groups[groups.count - 1].last = max(group.last, binlogs.last)
+      } else {
+        groups.append(([layer], binlogs.last))
+      }
+    }
+    var after: Key?
+    return groups.enumerated().map { place, group in
+      let through = place + 1 < groups.count ? group.last : nil
+      defer { after = through }
+      return Segment(ofMilvus: group.layers[0], Array(group.layers.dropFirst()), after: after, through: through)
+    }
+  }
+
+  /// A key that stands in two segments of the server's shows by fewer keys of all than of each.
+  /// - Throws: `DuplicateKey`
+  private func requireUniqueKeys(in segments: [Segment], besides old: [Segment]) async throws {
+    let known = Set(old.filter(\.hasBinlogs).map { Set($0.layers.map(\.digests)) })
+    for segment in segments where segment.layers.count > 1 && !known.contains(Set(segment.layers.map(\.digests))) {
+      var digests = try await context.repository.keyedDigests(of: segment, keyType: context.keyType)
+      var keys = 0
+      while let next = try await digests.next() {
+        try Task.checkCancellation()
+        keys += next.keys.count
+      }
+      guard keys == segment.content.rows else { throw DuplicateKey() }
+    }
+  }
+
+  /// What changed, by the digests of those segments that are not as they were.
+  private func change(
+    _ layers: [BinlogLayerJob.Stored], comparedWith old: [Segment], _ known: [Int64: SegmentLayer]
+  ) async throws -> (ChangeSummary, notes: [String]) {
+    var summary = ChangeSummary(comparedWith: nil, why: "")
+    for layer in layers { summary.segments[layer.way.rawValue, default: 0] += 1 }
+    summary.rowsBefore = old.content.rows
+    let written = layers.flatMap(\.files).filter(\.isNew).reduce(0) { $0 + $1.file.bytes }
+    summary.foundBytes = layers.filter { $0.way == .rewritten }.flatMap(\.files).filter { !$0.isNew }.reduce(0) { $0 + $1.file.bytes }
+    for kind in AskedKind.allCases { summary.wouldWrite[kind.rawValue] = written }
+    summary.wouldWrite[AskedKind.full.rawValue] = layers.reduce(0) { $0 + $1.layer.bytes }
+
+    let standing = Set(layers.map(\.layer.digests))
+    let isBinlogs = old.contains(where: \.hasBinlogs)
+    let gone = isBinlogs ? Self.joined(old.flatMap(\.layers).filter { !standing.contains($0.digests) }) : old
+    let before = Set(old.flatMap(\.layers).map(\.digests))
+    let come = Self.joined(layers.map(\.layer).filter { !before.contains($0.digests) })
+    if gone.isEmpty {
+      summary.counts.inserted = come.content.rows
+      return (summary, [])
+    }
+    let key = FieldLayout(name: context.keyField, type: context.keyType)
+    var (a, b) = (
+      BackedUpKeys(gone, repository: context.repository, layout: context.layout, key: key, withRows: false),
+      BackedUpKeys(come, repository: context.repository, layout: context.layout, key: key, withRows: false)
+    )
+    var comparison = KeyComparison(partition: "", withRows: false) { _ in }
+    do {
+      try await comparison.compare(&a, &b)
+    } catch let error where PartitionBackupJob.isDamage(error) {
+      return (summary, ["how many rows changed is not known: \(error)"])
+    }
+    summary.counts = ChangeCounts(
+      inserted: comparison.counts.inserted, updated: comparison.counts.changed, deleted: comparison.counts.deleted)
+    // Rows that stand as they were in segments that were not there before.
+    let recounted = layers.filter { $0.way == .incremental }.reduce(0) { sum, layer in
+      sum + min(layer.layer.content.rows, known[layer.layer.binlogs?.identity.segment ?? 0]?.content.rows ?? 0)
+    }
+    let moved = comparison.counts.equal - recounted
+    guard isBinlogs, moved > 0 else { return (summary, []) }
+    let note = "\(moved) unchanged rows stand in other segments of the server's than before, which a compaction wrote: they are stored anew"
+    return (summary, [note])
+  }
+
+  private static func joined(_ layers: [SegmentLayer]) -> [Segment] {
+    layers.first.map { [Segment(ofMilvus: $0, Array(layers.dropFirst()))] } ?? []
+  }
+}
