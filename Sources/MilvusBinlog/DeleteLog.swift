@@ -7,6 +7,8 @@ import RowFormats
 public struct Deletes: Sendable {
   /// Of each key the last time at which it was deleted, up to the cut.
   private var last: [Key: UInt64] = [:]
+  /// Of keys that were deleted at several times the first one.
+  private var first: [Key: UInt64] = [:]
   /// Deletes after the cut, which are not among them.
   public private(set) var later = 0
 
@@ -35,7 +37,12 @@ public struct Deletes: Sendable {
         guard file.descriptor.timestamps.contains(time) else {
           throw BinlogError.damaged(file.place, offset: file.events[0].payload.lowerBound, "a delete's timestamp is not within the file's")
         }
-        if time > cut { later += 1 } else { last[key] = max(time, last[key] ?? 0) }
+        if time > cut {
+          later += 1
+          continue
+        }
+        if let other = last[key], other != time { first[key] = min(time, other, first[key] ?? time) }
+        last[key] = max(time, last[key] ?? 0)
       }
     }
   }
@@ -53,6 +60,12 @@ public struct Deletes: Sendable {
 
   /// Whether a row is gone: its key was deleted later than it was inserted. An upsert gives its row and its delete the same time.
   public func hasDeleted(_ key: Key, insertedAt time: UInt64) -> Bool { last[key].map { $0 > time } ?? false }
+
+  /// Whether a row was inserted after one delete of its key and before another: it is gone, and who looks at the first alone takes it for alive.
+  public func standsBetween(_ key: Key, insertedAt time: UInt64) -> Bool {
+    guard !first.isEmpty, let first = first[key] else { return false }
+    return first <= time && hasDeleted(key, insertedAt: time)
+  }
 }
 
 /// Milvus's numbers of types, as its files have them.

@@ -32,6 +32,8 @@ public final class SegmentRowsReader {
     public var later = 0
     /// Rows that were deleted up to the cut.
     public var deleted = 0
+    /// Deleted rows that had been inserted after another delete of their key.
+    public var betweenDeletes = 0
   }
   public private(set) var counts = Counts()
 
@@ -83,6 +85,7 @@ public final class SegmentRowsReader {
         counts.later += 1
       } else if deletes.hasDeleted(keys[row], insertedAt: times[row]) {
         counts.deleted += 1
+        if deletes.standsBetween(keys[row], insertedAt: times[row]) { counts.betweenDeletes += 1 }
       } else {
         kept.append(row)
       }

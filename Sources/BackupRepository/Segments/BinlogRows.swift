@@ -135,10 +135,10 @@ extension Repository {
         "segment \(binlogs.identity.segment) of Milvus's gives \(summary.content.rows) rows that are not the \(layer.content.rows) backed up"
       )
     }
-    guard reader.counts.rows == binlogs.rows, summary.first == binlogs.first, summary.last == binlogs.last,
+    guard reader.counts.rows == binlogs.rows, reader.counts.betweenDeletes == binlogs.betweenDeletes, summary.first == binlogs.first, summary.last == binlogs.last,
       summary.isSorted || !binlogs.isSorted
     else {
-      throw RepositoryError.damaged(place, "segment \(binlogs.identity.segment) of Milvus's has other keys than are told of it")
+      throw RepositoryError.damaged(place, "segment \(binlogs.identity.segment) of Milvus's is not as it is described")
     }
   }
 }

@@ -31,6 +31,8 @@ public struct SegmentBinlogs: Sendable, Hashable, Codable {
   public var cut: UInt64?
   /// Rows in the files, those among them that do not count too.
   public var rows: Int
+  /// Deleted rows that had been inserted after another delete of their key: a server's import might bring them back.
+  public var betweenDeletes: Int
   /// The least and the greatest key of the rows that count.
   public var first: Key
   public var last: Key
@@ -38,9 +40,11 @@ public struct SegmentBinlogs: Sendable, Hashable, Codable {
   public var isSorted: Bool
 
   public init(
-    identity: SegmentIdentity, fields: [Field], deletes: [Log], cut: UInt64?, rows: Int, first: Key, last: Key, isSorted: Bool
+    identity: SegmentIdentity, fields: [Field], deletes: [Log], cut: UInt64?, rows: Int, betweenDeletes: Int, first: Key, last: Key,
+    isSorted: Bool
   ) {
     (self.identity, self.fields, self.deletes, self.cut, self.rows) = (identity, fields, deletes, cut, rows)
+    self.betweenDeletes = betweenDeletes
     (self.first, self.last, self.isSorted) = (first, last, isSorted)
   }
 
@@ -49,6 +53,9 @@ public struct SegmentBinlogs: Sendable, Hashable, Codable {
 }
 
 extension Segment {
+  /// The segments of Milvus's that it is of, each by itself; itself, if it is of none.
+  public var parts: [Segment] { hasBinlogs && !deltas.isEmpty ? layers.map { Segment(ofMilvus: $0) } : [self] }
+
   /// Segments of Milvus's, in no two of which a key stands, as one.
   public init(ofMilvus first: SegmentLayer, _ others: [SegmentLayer] = [], after: Key? = nil, through: Key? = nil) {
     let layers = [first] + others

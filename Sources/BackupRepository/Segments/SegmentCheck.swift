@@ -17,7 +17,7 @@ extension Repository {
   }
 
   /// Hands over a data file's bytes as they stand here, in order, and holds them against its name at the end: they are not to be trusted before.
-  func stream(_ file: FileReference, to consume: (UnsafeRawBufferPointer) throws -> Void) async throws {
+  package func stream(_ file: FileReference, to consume: (UnsafeRawBufferPointer) throws -> Void) async throws {
     var hash = SHA256()
     var bytes = 0
     try await telling(file) {

@@ -91,7 +91,7 @@ struct BinlogLayerJob: Sendable {
       identity: identity,
       fields: part.files.inserts.sorted { $0.key < $1.key }.map { field, all in
         .init(id: field, name: names[field], logs: all.compactMap { logs[$0] })
-      }, deletes: part.files.deletes.compactMap { logs[$0] }, cut: cut(reader), rows: reader.counts.rows, first: digests.first,
+      }, deletes: part.files.deletes.compactMap { logs[$0] }, cut: cut(reader), rows: reader.counts.rows, betweenDeletes: reader.counts.betweenDeletes, first: digests.first,
       last: digests.last, isSorted: digests.isSorted)
     return Stored(layer: layer(binlogs, digests, rowBytes: digests.rowBytes), files: logs.files + [file], way: .rewritten)
   }
@@ -152,7 +152,7 @@ struct BinlogLayerJob: Sendable {
       while let rows = try await repository.nextRows(of: reader) { try writer.append(rows) }
     }
     guard let digests = try await writer.finish() else { return nil }
-    binlogs.cut = cut(reader)
+    (binlogs.cut, binlogs.betweenDeletes) = (cut(reader), reader.counts.betweenDeletes)
     (binlogs.first, binlogs.last) = (digests.first, digests.last)
     if was.cut != nil { binlogs.isSorted = digests.isSorted }
     let file = try await digests.commit(to: repository, damaged: context.damaged)

@@ -20,6 +20,11 @@ public struct MilvusVersion: Sendable, Hashable {
       self.init(isLite: true, major: 2, minor: 5)
       return
     }
+    self.init(version: version)
+  }
+
+  /// - Returns: nil if the words of a server hold no version.
+  init?(version: String) {
     // "v2.3.5-lite" is a server: the ending is only the name of the wheel that it came in. "milvus_lite-3.2.2" is Lite.
     guard let match = version.firstMatch(of: #/([0-9]+)\.([0-9]+)/#), let major = Int(match.1), let minor = Int(match.2) else { return nil }
     self.init(isLite: version.hasPrefix("milvus_lite"), major: major, minor: minor)

@@ -110,7 +110,7 @@ struct CollectionRows: RowSource {
 
   /// - Returns: what the partition should hold when it is read back.
   private func insert(_ partition: PartitionBackup, number: Int, into target: String?) async throws -> ExpectedRows {
-    let segments = try await repository.segments(of: partition)
+    let segments = try await repository.segments(of: partition).flatMap(\.parts)
     let state = await journal.collection(index)
     let before = state.stage == .written ? RestoreRecord.Progress(begun: segments.count, done: segments.count) : state.progress[number]
     var total = Inserted(segment: 0)

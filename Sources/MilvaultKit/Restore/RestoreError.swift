@@ -17,6 +17,8 @@ public enum RestoreError: Error, Sendable {
   case unfinished(String, String, String)
   /// What the repository holds is not what was backed up.
   case damagedBackup(String)
+  /// Rows whose keys the server made can come in with them by its own files only.
+  case ownFilesNotTaken(String, String)
   /// Some collections are restored and stay; the next one failed.
   case partly(done: [String], cause: any Error)
   /// A failed restore left something behind.
@@ -77,6 +79,8 @@ extension RestoreError: CustomStringConvertible {
         + "\n`milvault reindex` with --index builds others"
     case .unfinished(let collection, let stage, let why):
       "the rows of \(collection) are all in and were kept, NOT VERIFIED to the end: \(stage) failed: \(why)"
+    case .ownFilesNotTaken(let collection, let why):
+      "\(collection): the server's own import did not take its files, and rows cannot be inserted with keys that a server made: \(why). Choose --auto-id keep-keys or --auto-id new-keys"
     case .damagedBackup(let collection):
       "the files of \(collection) are damaged: their rows are not those that were backed up. It was dropped again; `milvault verify` names the files"
     case .partly(let done, let cause):

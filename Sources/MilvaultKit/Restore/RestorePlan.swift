@@ -34,6 +34,8 @@ public struct RestorePlan: Sendable {
     var translation = RowTranslation()
     /// Whether rows come in by the server's own import.
     var isImported = false
+    /// What of it comes in as the server's own files, by that import; nil for nothing.
+    var ownFiles: OwnFiles?
     /// Whether rows of all partitions come into one.
     var joinsPartitions = false
     /// What chooses its rows; nil for all.

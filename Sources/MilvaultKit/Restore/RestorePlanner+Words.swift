@@ -16,8 +16,8 @@ extension RestorePlanner {
     if !extra.isEmpty, !plan.joinsPartitions { plan.steps.append("create partitions \(extra.joined(separator: ", "))") }
     let chosen = plan.filter.map { "those of \(backup.content.rows) rows that are chosen by \($0.text)" } ?? "\(backup.content.rows) rows"
     decideMethod(&plan)
-    plan.steps.append(
-      plan.isImported ? "import \(chosen) by the server's own import, from files put into its data folder" : "insert \(chosen) and flush")
+    let files = plan.ownFiles.map { ": \($0.words)" } ?? ", from files put into its data folder"
+    plan.steps.append(plan.isImported ? "import \(chosen) by the server's own import\(files)" : "insert \(chosen) and flush")
     for index in plan.indexes {
       plan.steps.append((options.buildIndexes ? "build " : "do not build (--no-index) ") + index.words)
     }
@@ -60,7 +60,22 @@ extension RestorePlanner {
     guard options.method != .insert else { return }
     let obstacle = hasRows ? options.importObstacle(plan, version: MilvusVersion(connection.info)) : "rows of a migration are in no file"
     plan.isImported = obstacle == nil
+    if !plan.isImported { plan.ownFiles = nil }
     if options.method != .insert, let unusable = options.serverData?.obstacle { plan.obstacles.append(unusable) }
     if let obstacle, options.method == .import { plan.obstacles.append("--method import: \(obstacle)") }
+  }
+
+  /// Looks what a server of the same generation takes as it is.
+  func findOwnFiles(_ plan: inout RestorePlan.Collection, of manifest: Manifest) async throws {
+    guard hasRows, options.method != .insert, plan.backup.capture == "segments", plan.filter == nil, plan.translation.isNothing,
+      !plan.joinsPartitions, let source = manifest.deployment.version.flatMap(MilvusVersion.init(version:)), !source.isLite,
+      source.major == 2, source.minor == 3,
+      options.importObstacle(plan, version: MilvusVersion(connection.info)) == nil
+    else { return }
+    var found = OwnFiles()
+    for partition in plan.backup.partitions {
+      for segment in try await repository.segments(of: partition).flatMap(\.parts) { found.add(segment) }
+    }
+    if found.segments > 0 { plan.ownFiles = found }
   }
 }

@@ -91,6 +91,7 @@ struct RestorePlanner: Sendable {
     }
     let known = resumed?.collections.first { $0.source == source }
     if !options.mode.isIntoLive { try await translate(&plan) }
+    if !options.mode.isIntoLive { try await findOwnFiles(&plan, of: manifest) }
     if databases.contains(target.database) || !connection.capabilities.has(.databases) {
       try await connection.withClient(for: target.database) { client in
         if !options.mode.isIntoLive { try decideKeys(&plan) }
@@ -256,6 +257,10 @@ struct RestorePlanner: Sendable {
   /// read back at the end.
   private func decideKeys(_ plan: inout RestorePlan.Collection) throws {
     guard let index = plan.schema.fields.firstIndex(where: { $0.isPrimaryKey && $0.autoID }), connection.capabilities.has(.segments) else {
+      return
+    }
+    if options.autoID == nil, plan.ownFiles?.isAll == true {
+      plan.steps.append("keep auto-id and the keys, since all its rows come in as the server's own files")
       return
     }
     switch options.autoID {

@@ -25,14 +25,23 @@ extension MilvusClient {
   }
 
   /// Asks the server to read files. Sent once only: a second time would bring the rows in twice.
-  /// - Parameter files: their paths as the server sees them.
+  /// - Parameters:
+  ///   - files: their paths as the server sees them; of segments the folder of a partition's insert logs and that of its delete
+  ///     logs, or nothing for it.
+  ///   - areSegments: whether they are segments of Milvus's own.
   /// - Returns: the tasks that it makes of them.
-  public func importFiles(_ files: [String], into collection: String, partition: String?) async throws -> [Int64] {
+  public func importFiles(_ files: [String], into collection: String, partition: String?, areSegments: Bool = false) async throws -> [Int64]
+  {
     var request = WireImportRequest()
     request.dbName = database
     request.collectionName = collection
     request.partitionName = partition ?? ""
     request.files = files
+    if areSegments {
+      var option = WireKeyValuePair()
+      (option.key, option.value) = ("backup", "true")
+      request.options = [option]
+    }
     let message = request
     return try await whole {
       try await self.call("Import \(collection)", subject: collection, repeatable: .no, patience: Self.patience, status: { $0.status }) {

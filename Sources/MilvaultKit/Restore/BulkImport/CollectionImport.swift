@@ -21,10 +21,15 @@ extension CollectionRows {
     } consume: {
       total.add($0)
     }
-    let files = ImportedFile.places(of: segments.map(\.rowBytes), from: before.done, bytes: options.importFileBytes).async.map { places in
+    let isOwn = try await areOwnFiles(segments)
+    let all = ImportedFile.places(of: segments.map(\.rowBytes), from: before.done, bytes: options.importFileBytes) {
+      isOwn[$0] == isOwn[$1]
+    }
+    let files = all.async.map { places in
       for place in places where place < before.begun { try await empty(segments[place], target) }
       try await journal.update(index) { $0.progress[partition].begun = max($0.progress[partition].begun, places.upperBound) }
-      return try await write(segments, places, partition: partition)
+      return isOwn[places.lowerBound]
+        ? try await put(segments, places, partition: partition) : try await write(segments, places, partition: partition)
     }
     try await orderedParallelMap(files, width: Self.width) { file in
       (file.places, try await bringIn(file, of: segments, into: target))
@@ -35,10 +40,17 @@ extension CollectionRows {
     return total
   }
 
-  /// A file for the server to import.
+  /// Which segments come in as the server's own files.
+  private func areOwnFiles(_ segments: [Segment]) async throws -> [Bool] {
+    guard plan.ownFiles != nil else { return segments.map { _ in false } }
+    let made = try await client.describeCollection(plan.schema.name)
+    return segments.map { $0.importObstacle == nil && $0.fits(made) }
+  }
+
+  /// A file for the server to import, or its own ones.
   private struct Written: Sendable {
     var places: Range<Int>
-    var file: ImportedFile
+    var file: any ImportSource
     var inserted: Inserted
     /// Why it could not be written.
     var failure: String?
@@ -47,12 +59,12 @@ extension CollectionRows {
   private func write(_ segments: [Segment], _ places: Range<Int>, partition: Int) async throws -> Written {
     guard let folder = options.serverData else { throw CancellationError() }
     let name = "\(ServerData.prefix(ofRestore: journal.id))-\(index)-\(partition)-\(places.lowerBound).parquet"
-    var written = Written(
-      places: places, file: ImportedFile(folder: folder, name: name), inserted: Inserted(segment: places.lowerBound))
+    let file = ImportedFile(folder: folder, name: name)
+    var written = Written(places: places, file: file, inserted: Inserted(segment: places.lowerBound))
     // Read while the batch before is written.
     var batches = try rows(of: Array(segments[places])).buffer(policy: .bounded(2)).makeAsyncIterator()
     do {
-      try await written.file.write(plan.schema.layout) {
+      try await file.write(plan.schema.layout) {
         guard let batch = try await batches.next() else { return nil }
         let fitting = try fitting(batch)
         written.inserted.add(fitting.inserted)
@@ -65,11 +77,30 @@ extension CollectionRows {
     return written
   }
 
+  /// Puts the server's own files there. Their rows are those that were found in them when they were stored: they are read back at the end.
+  private func put(_ segments: [Segment], _ places: Range<Int>, partition: Int) async throws -> Written {
+    guard let folder = options.serverData else { throw CancellationError() }
+    let name = "\(ServerData.prefix(ofRestore: journal.id))-\(index)-\(partition)-\(places.lowerBound)"
+    let content = Array(segments[places]).content
+    var inserted = Inserted(segment: places.lowerBound, rows: content.rows)
+    if options.verify == .rows { (inserted.stored, inserted.sent) = (content, content) }
+    let file = ImportedSegments(folder: folder, name: name, segments: Array(segments[places]))
+    var written = Written(places: places, file: file, inserted: inserted)
+    do {
+      try await file.write(from: repository)
+      progress.add(content.rows, bytes: segments[places].reduce(0) { $0 + $1.rowBytes })
+    } catch let error as StorageError {
+      written.failure = "\(error)"
+    }
+    return written
+  }
+
   private func bringIn(_ written: Written, of segments: [Segment], into target: String?) async throws -> Inserted {
     var failure = written.failure
     do {
       if failure == nil {
-        failure = try await client.importFile(written.file, rows: written.inserted.rows, into: plan.schema.name, partition: target)
+        let partition = target ?? (written.file.areSegments ? "_default" : nil)
+        failure = try await client.importFile(written.file, rows: written.inserted.rows, into: plan.schema.name, partition: partition)
       }
     } catch {
       await written.file.remove()
@@ -78,6 +109,7 @@ extension CollectionRows {
     // Rows of a file that failed may be in, or may still come in; from one that is gone, no more.
     await written.file.remove()
     guard let failure else { return written.inserted }
+    if plan.schema.primaryKey?.autoID == true { throw RestoreError.ownFilesNotTaken(plan.target.text, failure) }
     try await awaitImports()
     for place in written.places { try await empty(segments[place], target) }
     var inserted = Inserted(segment: written.places.lowerBound)

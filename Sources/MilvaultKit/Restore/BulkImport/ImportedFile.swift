@@ -4,26 +4,36 @@ import ObjectStorage
 import RowBatches
 import RowFormats
 
+/// What lies where the server reads it, for its own import.
+protocol ImportSource: Sendable {
+  /// The paths by which the server finds it.
+  var paths: [String] { get }
+  /// Whether it is segments of Milvus's own, and not a file of ours.
+  var areSegments: Bool { get }
+  func remove() async
+}
+
 /// A Parquet file that lies where the server reads it, for its own import.
-package struct ImportedFile: Sendable {
+package struct ImportedFile: ImportSource {
   let folder: ServerData
   /// A name that no other file has.
   let name: String
 
   private var here: URL { URL(fileURLWithPath: folder.here).appendingPathComponent(name) }
 
-  /// The path by which the server finds it.
-  var there: String { "\(folder.there)/\(name)" }
+  var paths: [String] { ["\(folder.there)/\(name)"] }
+  var areSegments: Bool { false }
 
   /// Consecutive segments that come in as one file, from a place on.
   /// - Parameters:
   ///   - sizes: of the segments.
   ///   - bytes: that a file should not go beyond; a segment is never cut.
-  package static func places(of sizes: [Int], from start: Int, bytes: Int) -> [Range<Int>] {
+  ///   - areAlike: whether two segments can come in together; nil if all can.
+  package static func places(of sizes: [Int], from start: Int, bytes: Int, areAlike: ((Int, Int) -> Bool)? = nil) -> [Range<Int>] {
     var files: [Range<Int>] = []
     var (first, sum) = (start, 0)
     for place in start..<max(start, sizes.count) {
-      if place > first, sum + sizes[place] > bytes {
+      if place > first, sum + sizes[place] > bytes || areAlike?(place - 1, place) == false {
         files.append(first..<place)
         (first, sum) = (place, 0)
       }
@@ -66,13 +76,13 @@ package struct ImportedFile: Sendable {
 }
 
 extension MilvusClient {
-  /// Has the server import a file, and waits for the end.
+  /// Has the server import what lies there, and waits for the end.
   /// - Returns: why not all rows are in; nil if they are. Whether rows of a failed import are in is not known.
-  func importFile(_ file: ImportedFile, rows: Int, into collection: String, partition: String?) async throws -> String? {
+  func importFile(_ file: any ImportSource, rows: Int, into collection: String, partition: String?) async throws -> String? {
     guard rows > 0 else { return nil }
     let tasks: [Int64]
     do {
-      tasks = try await importFiles([file.there], into: collection, partition: partition)
+      tasks = try await importFiles(file.paths, into: collection, partition: partition, areSegments: file.areSegments)
     } catch let error as MilvusError {
       // Perhaps it was begun all the same: whoever goes on waits for all that is under way.
       return "\(error)"
