@@ -4,6 +4,9 @@
     milvus_bench.py URI export NAME FILE         iterate, then pandas to Parquet: the script of the tutorials
     milvus_bench.py URI insert NAME ROWS DIM BATCH
     milvus_bench.py URI drop NAME
+    milvus_bench.py URI append NAME ROWS DIM FIRST
+    milvus_bench.py URI settle NAME              compact until there is nothing to compact
+    milvus_bench.py URI latency NAME FILE        search until there is such a file; prints how often, and the median and 99 % milliseconds
     milvus_bench.py URI part NAME ROWS DIM SHARE SEED    a share of those rows' keys, with other vectors
     milvus_bench.py URI put NAME FILE            delete and insert the rows of a Parquet file
     milvus_bench.py URI change NAME ROWS DIM SHARE PATTERN SEED [at]    other vectors for a share of the rows: scattered, or one run of keys (clustered)
@@ -81,6 +84,28 @@ elif verb == "change":
         c.upsert([part.tolist(), [f"the text of row number {i}, changed" for i in part], list(v)] + ([[time.time_ns()] * len(part)] if has_at else []))
     c.flush()
     print(changed)
+elif verb == "append":
+    c, count, dim, start = Collection(name), *map(int, rest)
+    ids, texts, v = rows(start, count, dim)
+    c.insert([ids, texts, list(v)])
+    c.flush()
+elif verb == "settle":
+    # Until the server has no small segments left to put together.
+    c = Collection(name)
+    for _ in range(3):
+        c.compact()
+        c.wait_for_compaction_completed()
+        time.sleep(2)
+elif verb == "latency":
+    import os
+    c = Collection(name)
+    random, took = np.random.default_rng(1), []
+    dim = next(field for field in c.schema.fields if field.name == "v").params["dim"]
+    while not os.path.exists(rest[0]):
+        begun = time.perf_counter()
+        c.search([random.standard_normal(dim, dtype=np.float32).tolist()], "v", {"metric_type": "L2", "params": {}}, limit=10)
+        took.append((time.perf_counter() - begun) * 1000)
+    print(len(took), round(float(np.median(took)), 1), round(float(np.percentile(took, 99)), 1))
 elif verb == "drop":
     utility.drop_collection(name)
 elif verb == "export":

@@ -10,32 +10,16 @@ public struct BinlogField: Sendable, Hashable {
   public init(id: Int64, layout: FieldLayout) { (self.id, self.layout) = (id, layout) }
 }
 
-/// The rows of one segment as they were at a moment: all that were inserted up to it, without those that had been deleted. In the order in which Milvus
-/// keeps them, which is not that of the keys. Not thread-safe; one task uses it.
-public final class SegmentRowsReader {
-  private let files: SegmentLogs
-  private let fields: [BinlogField]
-  private let keyField: String
-  private let cut: UInt64
-  /// Those up to the cut.
+/// One segment as it was at a moment: all rows that were inserted up to it, without those that had been deleted. Its logs may be read by several tasks.
+public struct SegmentAtMoment: Sendable {
+  /// Those up to the moment.
   public let deletes: Deletes
-  private let logs: Int
-  private let rowsAtOnce: Int
-  private var log = 0
-  private var open: OpenLogs?
-
-  /// What was read so far.
-  public struct Counts: Sendable, Hashable {
-    /// Rows in the files: so many has the segment in the server's list of segments.
-    public var rows = 0
-    /// Rows that were inserted after the cut.
-    public var later = 0
-    /// Rows that were deleted up to the cut.
-    public var deleted = 0
-    /// Deleted rows that had been inserted after another delete of their key.
-    public var betweenDeletes = 0
-  }
-  public private(set) var counts = Counts()
+  /// How many logs each field has: so many readers may share the work.
+  public let logCount: Int
+  fileprivate let files: SegmentLogs
+  fileprivate let fields: [BinlogField]
+  fileprivate let keyField: String
+  fileprivate let cut: UInt64
 
   /// - Parameters:
   ///   - fields: those to read, the key's among them.
@@ -49,16 +33,13 @@ public final class SegmentRowsReader {
       throw BinlogError.misaligned(files.place, "it has the fields \(found.sorted()) and should have \(wanted.sorted())")
     }
     let logs = files.inserts[SegmentFiles.timestampField] ?? 0
-    self.logs = logs
+    logCount = logs
     if let (field, found) = files.inserts.first(where: { $1 != logs }) {
       throw BinlogError.misaligned(files.place, "field \(field) has \(found) logs, and the rows' timestamps have \(logs)")
     }
     var deletes = Deletes()
     for number in 0..<files.deleteLogs { try deletes.add(try await files.open(SegmentLogs.deletes, number), upTo: cut) }
     self.deletes = deletes
-    // About 8 MiB at a time.
-    let width = fields.reduce(16) { $0 + ($1.layout.type.fixedWidth ?? 256) }
-    rowsAtOnce = min(max(16, (8 << 20) / width), 1 << 15)
   }
 
   /// The field that is in the files and not in a schema: the dynamic one, whose number the server does not tell.
@@ -67,25 +48,62 @@ public final class SegmentRowsReader {
     return others.count == 1 ? others.first : nil
   }
 
+  /// The rows of some of its logs, or of all.
+  public func reader(of logs: Range<Int>? = nil) -> SegmentRowsReader { SegmentRowsReader(self, logs ?? 0..<logCount) }
+}
+
+/// Reads the rows of a segment at a moment, in the order in which Milvus keeps them, which is not that of the keys. Not thread-safe; one task uses it.
+public final class SegmentRowsReader {
+  private let segment: SegmentAtMoment
+  private let rowsAtOnce: Int
+  private var left: Range<Int>
+  private var open: OpenLogs?
+
+  /// What was read so far.
+  public struct Counts: Sendable, Hashable {
+    /// Rows in the files: so many has the segment in the server's list of segments.
+    public var rows = 0
+    /// Rows that were inserted after the cut.
+    public var later = 0
+    /// Rows that were deleted up to the cut.
+    public var deleted = 0
+    /// Deleted rows that had been inserted after another delete of their key.
+    public var betweenDeletes = 0
+
+    public init() {}
+
+    public static func += (a: inout Counts, b: Counts) {
+      (a.rows, a.later, a.deleted, a.betweenDeletes) =
+        (a.rows + b.rows, a.later + b.later, a.deleted + b.deleted, a.betweenDeletes + b.betweenDeletes)
+    }
+  }
+  public private(set) var counts = Counts()
+
+  fileprivate init(_ segment: SegmentAtMoment, _ logs: Range<Int>) {
+    (self.segment, left) = (segment, logs)
+    // About 8 MiB at a time.
+    let width = segment.fields.reduce(16) { $0 + ($1.layout.type.fixedWidth ?? 256) }
+    rowsAtOnce = min(max(16, (8 << 20) / width), 1 << 15)
+  }
+
   /// The next rows, each with the time at which it was inserted; none of a batch may be left. nil at the end.
   public func next() async throws -> (rows: RowBatch, times: [UInt64])? {
     while open == nil || open?.left == 0 {
-      guard log < logs else { return nil }
-      open = try await OpenLogs(files, fields, number: log)
-      log += 1
+      guard let number = left.popFirst() else { return nil }
+      open = try await OpenLogs(segment.files, segment.fields, number: number)
     }
     guard let logs = open else { return nil }
     let (times, rows) = try logs.next(min(logs.left, rowsAtOnce))
     open = logs
-    let keys = try rows.keys(field: keyField)
+    let keys = try rows.keys(field: segment.keyField)
     var kept: [Int] = []
     kept.reserveCapacity(rows.count)
     for row in 0..<rows.count {
-      if times[row] > cut {
+      if times[row] > segment.cut {
         counts.later += 1
-      } else if deletes.hasDeleted(keys[row], insertedAt: times[row]) {
+      } else if segment.deletes.hasDeleted(keys[row], insertedAt: times[row]) {
         counts.deleted += 1
-        if deletes.standsBetween(keys[row], insertedAt: times[row]) { counts.betweenDeletes += 1 }
+        if segment.deletes.standsBetween(keys[row], insertedAt: times[row]) { counts.betweenDeletes += 1 }
       } else {
         kept.append(row)
       }

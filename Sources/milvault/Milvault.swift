@@ -26,8 +26,22 @@ struct Milvault: AsyncParsableCommand {
       EstimateCommand.self, EmbeddedCommand.self, DemoCommand.self,
     ])
 
+  private static func raiseFileLimit() {
+    var limit = rlimit()
+    #if os(Linux)
+      let files = __rlimit_resource_t(UInt32(RLIMIT_NOFILE.rawValue))
+    #else
+      let files = RLIMIT_NOFILE
+    #endif
+    guard getrlimit(files, &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    setrlimit(files, &limit)
+  }
+
   static func main() async {
     signal(SIGPIPE, SIG_IGN)
+    // Files of many segments are read side by side.
+    raiseFileLimit()
     do {
       var command = try parseAsRoot()
       if let command = command as? any MilvaultCommand {

@@ -1,11 +1,13 @@
 """A second reader of a repository, written from docs/repository-format.md: no Milvault, only pyarrow and hashlib.
 
-    second_reader.py REPOSITORY URI COLLECTION
+    second_reader.py REPOSITORY URI COLLECTION      URI: - to compare with no server
 
-Reads the newest backup's rows, computes every row digest and the content digest itself, and compares values with what pymilvus reads.
+Reads the newest backup's rows, of Milvus's own files too (docs/milvus-files.md), computes every row digest and the content digest itself, and
+compares values with what pymilvus reads.
 """
 import glob
 import hashlib
+import io
 import json
 import struct
 import sys
@@ -23,6 +25,7 @@ fields = [f for f in schema["fields"] if not f.get("isFunctionOutput")]
 if schema["hasDynamicField"]:
     fields.append({"name": "$meta", "type": "json"})
 
+path = lambda f: f"{repository}/data/{f['name'][:2]}/{f['name']}"
 PACK = {"int8": "<b", "int16": "<h", "int32": "<i", "int64": "<q", "float": "<f", "double": "<d", "timestamptz": "<q", "bool": "<?"}
 
 
@@ -56,16 +59,61 @@ def canonical(field, value):
     return header + struct.pack("<Q", len(body)) + body
 
 
+def payloads(file, kind):
+    """The values of one of Milvus's log files."""
+    data = open(path(file), "rb").read()
+    assert struct.unpack_from("<I", data)[0] == 0xFFFABC
+    at = struct.unpack_from("<i", data, 4 + 13)[0]
+    while at < len(data):
+        _, found, length, end = struct.unpack_from("<Qbii", data, at)
+        assert found == kind and end == at + length
+        yield from pq.read_table(io.BytesIO(data[at + 17 + 16:end]))["val"].to_pylist()
+        at = end
+
+
+def value(field, raw):
+    """As the row files have it."""
+    if field["type"] == "json":
+        return raw.decode()
+    if field["type"] == "float_vector":
+        return list(struct.unpack(f"<{len(raw) // 4}f", raw))
+    if field["type"] == "binary_vector":
+        return list(raw)
+    if field["type"] == "array":
+        from pymilvus.grpc_gen import schema_pb2
+        message = schema_pb2.ScalarField.FromString(raw)
+        kind = message.WhichOneof("data")
+        return list(getattr(message, kind).data) if kind else []
+    return raw
+
+
+def binlog_rows(layer):
+    """The rows of one of Milvus's segments that count, in key order."""
+    logs = layer["binlogs"]
+    cut = logs.get("cut", 2**64 - 1)
+    deleted = {}
+    for log in logs["deletes"]:
+        for line in map(json.loads, payloads(log["file"], 2)):
+            if line["ts"] <= cut:
+                deleted[line["pk"]] = max(line["ts"], deleted.get(line["pk"], 0))
+    columns = {f["id"]: [v for log in f["logs"] for v in payloads(log["file"], 1)] for f in logs["fields"]}
+    assert len({len(c) for c in columns.values()} | {logs["rows"]}) == 1
+    of = {f["name"]: columns[f["id"]] for f in logs["fields"] if f.get("name")}
+    key = next(f["name"] for f in fields if f.get("isPrimaryKey"))
+    kept = [i for i, time in enumerate(columns[1]) if time <= cut and deleted.get(of[key][i], 0) <= time]
+    found = [{f["name"]: value(f, of[f["name"]][i]) for f in fields} for i in kept]
+    return sorted(found, key=lambda row: row[key].encode() if isinstance(row[key], str) else row[key])
+
+
 rows, total, layers = {}, 0, 0
 for partition in collection["partitions"]:
     if not partition.get("segmentList"):
         continue
-    path = lambda f: f"{repository}/data/{f['name'][:2]}/{f['name']}"
     for segment in json.load(open(path(partition["segmentList"])))["segments"]:
         key = next(f["name"] for f in fields if f.get("isPrimaryKey"))
         found = {}
         for layer in [segment["base"]] + segment.get("deltas", []):
-            table = iter(pq.read_table(path(layer["rows"])).to_pylist() if layer.get("rows") else [])
+            table = iter(binlog_rows(layer) if layer.get("binlogs") else pq.read_table(path(layer["rows"])).to_pylist() if layer.get("rows") else [])
             digests = pq.read_table(path(layer["digests"])).to_pylist()
             assert len(digests) == layer["content"]["rows"] + layer["deletes"]
             for beside in digests:
@@ -83,6 +131,9 @@ for partition in collection["partitions"]:
         rows.update((k, row) for k, (row, _) in found.items())
 assert f"{total:064x}" == collection["content"]["sum"] and len(rows) == collection["content"]["rows"], "the content digest differs"
 
+print(f"{len(rows)} rows in {layers} layers, every digest the same")
+if uri == "-":
+    sys.exit()
 client = MilvusClient(uri=uri)
 seen = client.query(name, filter="id >= -100000", output_fields=["*"], limit=10000)
 assert len(seen) == len(rows)

@@ -24,15 +24,21 @@ public struct LostRows: Sendable, Hashable, Codable {
   /// The segment's keys are greater than this one, and go up to `through`.
   public var after: Key?
   public var through: Key?
+  /// The server's number of the one segment of its own that it is, of those between these keys; nil for all between them.
+  public var segment: Int64?
   public var rows: Int
   /// Whether it is the whole partition, whose list of segments cannot be read.
   public var isPartition: Bool
 
-  public init(collection: String, partition: String, after: Key? = nil, through: Key? = nil, rows: Int, isPartition: Bool = false) {
+  public init(
+    collection: String, partition: String, after: Key? = nil, through: Key? = nil, segment: Int64? = nil, rows: Int,
+    isPartition: Bool = false
+  ) {
     self.collection = collection
     self.partition = partition
     self.after = after
     self.through = through
+    self.segment = segment
     self.rows = rows
     self.isPartition = isPartition
   }

@@ -40,9 +40,9 @@ extension Repository {
     }
   }
 
-  /// Opens the rows of a layer that count, in the order in which they stand.
+  /// Opens the rows of a layer that count.
   /// - Parameter layout: the columns to read, the key's among them.
-  package func binlogReader(of layer: SegmentLayer, layout: RowLayout, key: FieldLayout, isAll: Bool) async throws -> SegmentRowsReader {
+  package func binlogs(of layer: SegmentLayer, layout: RowLayout, key: FieldLayout, isAll: Bool) async throws -> SegmentAtMoment {
     guard let binlogs = layer.binlogs else { throw RepositoryError.damaged(place(layer.digests), "no files of Milvus's belong to it") }
     let fields = try layout.fields.map { field in
       guard let found = binlogs.fields.first(where: { $0.name == field.name }) else {
@@ -51,7 +51,7 @@ extension Repository {
       return BinlogField(id: found.id, layout: field)
     }
     return try await tellingBinlogs {
-      try await SegmentRowsReader(logs(of: binlogs), fields: fields, keyField: key.name, cut: binlogs.cut ?? .max, isAll: isAll)
+      try await SegmentAtMoment(logs(of: binlogs), fields: fields, keyField: key.name, cut: binlogs.cut ?? .max, isAll: isAll)
     }
   }
 
@@ -75,7 +75,7 @@ extension Repository {
           reader = nil
         }
         guard let layer = left.popFirst() else { return nil }
-        reader = try await self.binlogReader(of: layer, layout: layout, key: key, isAll: false)
+        reader = try await self.binlogs(of: layer, layout: layout, key: key, isAll: false).reader()
       }
     }
   }
@@ -120,14 +120,33 @@ extension Repository {
       { try await digests.next().map { ($0.keys, $0.digests) } }, some, layout: layout, keyField: keyField, place: place(first.digests))
   }
 
+  /// Logs of a segment that are decoded at a time.
+  private static var logsAtOnce: Int { 2 }
+
   /// Decodes a layer's rows and holds what they give, and what is said of them, against the layer.
   func checkBinlogRows(of layer: SegmentLayer, layout: RowLayout, key: FieldLayout) async throws {
     guard let binlogs = layer.binlogs else { return }
-    let reader = try await binlogReader(of: layer, layout: layout, key: key, isAll: true)
-    var summary = BinlogSummary()
-    while let rows = try await nextRows(of: reader) {
-      summary.add(try rows.keys(field: key.name), RowDigests(of: rows))
+    let segment = try await self.binlogs(of: layer, layout: layout, key: key, isAll: true)
+    var parts = Array(repeating: BinlogSummary(), count: segment.logCount)
+    var counts = SegmentRowsReader.Counts()
+    try await withThrowingTaskGroup(of: (Int, BinlogSummary, SegmentRowsReader.Counts).self) { group in
+      func take() async throws {
+        guard let (number, part, read) = try await group.next() else { return }
+        parts[number] = part
+        counts += read
+      }
+      for number in 0..<segment.logCount {
+        if number >= Self.logsAtOnce { try await take() }
+        group.addTask {
+          let reader = segment.reader(of: number..<number + 1)
+          var part = BinlogSummary()
+          while let rows = try await self.nextRows(of: reader) { part.add(try rows.keys(field: key.name), RowDigests(of: rows)) }
+          return (number, part, reader.counts)
+        }
+      }
+      while !group.isEmpty { try await take() }
     }
+    let summary = parts.reduce(into: BinlogSummary()) { $0.add($1) }
     let place = place(layer.digests)
     guard summary.content == layer.content else {
       throw RepositoryError.damaged(
@@ -135,7 +154,8 @@ extension Repository {
         "segment \(binlogs.identity.segment) of Milvus's gives \(summary.content.rows) rows that are not the \(layer.content.rows) backed up"
       )
     }
-    guard reader.counts.rows == binlogs.rows, reader.counts.betweenDeletes == binlogs.betweenDeletes, summary.first == binlogs.first, summary.last == binlogs.last,
+    guard counts.rows == binlogs.rows, counts.betweenDeletes == binlogs.betweenDeletes, summary.first == binlogs.first,
+      summary.last == binlogs.last,
       summary.isSorted || !binlogs.isSorted
     else {
       throw RepositoryError.damaged(place, "segment \(binlogs.identity.segment) of Milvus's is not as it is described")
@@ -144,15 +164,28 @@ extension Repository {
 }
 
 /// What the rows of a segment come to.
-struct BinlogSummary {
+struct BinlogSummary: Sendable {
   private(set) var content = ContentDigest()
   private(set) var first: Key?
   private(set) var last: Key?
   private(set) var isSorted = true
+  /// The keys at both ends of those that came.
+  private var start: Key?
   private var previous: Key?
+
+  /// Adds what comes behind.
+  mutating func add(_ other: BinlogSummary) {
+    guard let next = other.start else { return }
+    content.add(other.content)
+    isSorted = isSorted && other.isSorted && (previous.map { $0 < next } ?? true)
+    (start, previous) = (start ?? next, other.previous)
+    if let key = other.first, first.map({ key < $0 }) ?? true { first = key }
+    if let key = other.last, last.map({ $0 < key }) ?? true { last = key }
+  }
 
   mutating func add(_ keys: [Key], _ digests: RowDigests) {
     content.add(ContentDigest(of: digests))
+    start = start ?? keys.first
     for key in keys {
       if let previous, !(previous < key) { isSorted = false }
       previous = key

@@ -83,6 +83,9 @@ extension Segment: Codable {
         throw DecodingError.dataCorruptedError(
           forKey: .deltas, in: container, debugDescription: "Milvus's own files and others in one segment")
       }
+      guard layers.compactMap(\.binlogs).allSatisfy({ Set($0.fields.map(\.id)).count == $0.fields.count }) else {
+        throw DecodingError.dataCorruptedError(forKey: .base, in: container, debugDescription: "a field stands twice in a segment")
+      }
       return
     }
     guard layers.allSatisfy({ $0.binlogs == nil }), deltas.allSatisfy({ $0.deletes >= 0 && ($0.rows == nil) == ($0.content.rows == 0) })

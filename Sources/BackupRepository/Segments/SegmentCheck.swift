@@ -17,7 +17,7 @@ extension Repository {
   }
 
   /// Hands over a data file's bytes as they stand here, in order, and holds them against its name at the end: they are not to be trusted before.
-  package func stream(_ file: FileReference, to consume: (UnsafeRawBufferPointer) throws -> Void) async throws {
+  func stream(_ file: FileReference, to consume: (UnsafeRawBufferPointer) throws -> Void) async throws {
     var hash = SHA256()
     var bytes = 0
     try await telling(file) {
@@ -28,6 +28,16 @@ extension Repository {
       }
     }
     try requireSize(bytes, of: file)
+    guard hash.finalize().hex == file.sha256 else { throw RepositoryError.damaged(place(file), "its SHA-256 is not its name") }
+  }
+
+  /// Hands over a data file's bytes from where its rows would be read, a copy perhaps, and holds them against its name at the end.
+  package func copy(_ file: FileReference, to consume: (UnsafeRawBufferPointer) throws -> Void) async throws {
+    var hash = SHA256()
+    try await openFile(file).pieces { piece in
+      hash.update(bufferPointer: piece)
+      try consume(piece)
+    }
     guard hash.finalize().hex == file.sha256 else { throw RepositoryError.damaged(place(file), "its SHA-256 is not its name") }
   }
 

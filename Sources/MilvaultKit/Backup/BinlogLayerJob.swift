@@ -21,6 +21,9 @@ struct BinlogLayerJob: Sendable {
     var way: SegmentWay
   }
 
+  /// Logs of a segment that are read at a time: while one is decoded, another is on its way to the disk.
+  private static let logsAtOnce = 3
+
   private var repository: Repository { context.repository }
   private var identity: SegmentIdentity {
     SegmentIdentity(collection: part.files.collection, partition: part.files.partition, segment: part.files.id)
@@ -49,9 +52,18 @@ struct BinlogLayerJob: Sendable {
 
   /// Whether the segment's insert logs are those of the earlier backup, and no delete log went.
   private func isSame(_ binlogs: SegmentBinlogs) -> Bool {
-    let logs = Dictionary(uniqueKeysWithValues: binlogs.fields.map { ($0.id, $0.logs.map { [$0.id, Int64($0.file.bytes)] }) })
-    return binlogs.identity == identity && logs == part.files.inserts.mapValues { $0.map { [$0.id, Int64($0.bytes)] } }
-      && Set(binlogs.deletes.map(\.id)).isSubset(of: part.files.deletes.map(\.id))
+    let logs = Dictionary(binlogs.fields.map { ($0.id, $0.logs.map(Known.init)) }, uniquingKeysWith: { $0 + $1 })
+    return binlogs.identity == identity && logs == part.files.inserts.mapValues { $0.map(Known.init) }
+      && Set(binlogs.deletes.map(Known.init)).isSubset(of: part.files.deletes.map(Known.init))
+  }
+
+  /// By what a log of the server's is known again.
+  private struct Known: Hashable {
+    let id: Int64
+    let bytes: Int
+
+    init(_ log: SegmentBinlogs.Log) { (id, bytes) = (log.id, log.file.bytes) }
+    init(_ log: SegmentFiles.Log) { (id, bytes) = (log.id, log.bytes) }
   }
 
   /// Whether the files of a layer can be named again.
@@ -67,21 +79,30 @@ struct BinlogLayerJob: Sendable {
   /// Reads all files, each once, and stores them as they come.
   private func storeNew(_ damaged: Set<String>) async throws -> Stored? {
     let logs = StoredLogs()
-    let reader = try await SegmentRowsReader(
+    let segment = try await SegmentAtMoment(
       moment.storage.logs(of: part.files) { field, log in
-        let bytes = try await self.read(log)
-        let kind: FileReference.Kind = field == SegmentLogs.deletes ? .deleteLog : .insertLog
-        logs.add(log, try await repository.put(bytes, as: kind, damaged: damaged))
-        return ObjectInMemory(bytes)
+        let object = try await self.open(log)
+        logs.add(log, try await self.store(object, log, field == SegmentLogs.deletes ? .deleteLog : .insertLog, damaged: damaged))
+        return object
       }, fields: moment.fields, keyField: context.keyField, cut: moment.time)
     let writer = try BinlogLayerWriter(repository: repository, layout: context.layout, keyField: context.keyField)
-    while let (rows, _) = try await reader.next() {
-      try Task.checkCancellation()
-      try writer.append(rows)
+    var counts = SegmentRowsReader.Counts()
+    let keyField = context.keyField
+    try await orderedParallelMap((0..<segment.logCount).async, width: Self.logsAtOnce) { number in
+      let reader = segment.reader(of: number..<number + 1)
+      var read: [(keys: [Key], digests: RowDigests, bytes: Int)] = []
+      while let (rows, _) = try await reader.next() {
+        try Task.checkCancellation()
+        read.append((try rows.keys(field: keyField), RowDigests(of: rows), rows.valueBytes))
+      }
+      return (read, reader.counts)
+    } consume: { (read: [(keys: [Key], digests: RowDigests, bytes: Int)], found: SegmentRowsReader.Counts) in
+      for rows in read { try writer.append(rows.keys, rows.digests, rowBytes: rows.bytes) }
+      counts += found
     }
-    guard reader.counts.rows == part.rows else {
+    guard counts.rows == part.rows else {
       throw CaptureError.segmentRows(
-        collection: moment.schema.name, place: "\(moment.storage.location), segment \(part.files.id)", found: reader.counts.rows,
+        collection: moment.schema.name, place: "\(moment.storage.location), segment \(part.files.id)", found: counts.rows,
         listed: part.rows)
     }
     guard let digests = try await writer.finish() else { return nil }
@@ -89,22 +110,32 @@ struct BinlogLayerJob: Sendable {
     let names = Dictionary(moment.fields.map { ($0.id, $0.layout.name) }, uniquingKeysWith: { first, _ in first })
     let binlogs = SegmentBinlogs(
       identity: identity,
-      fields: part.files.inserts.sorted { $0.key < $1.key }.map { field, all in
-        .init(id: field, name: names[field], logs: all.compactMap { logs[$0] })
-      }, deletes: part.files.deletes.compactMap { logs[$0] }, cut: cut(reader), rows: reader.counts.rows, betweenDeletes: reader.counts.betweenDeletes, first: digests.first,
+      fields: try part.files.inserts.sorted { $0.key < $1.key }.map { field, all in
+        .init(id: field, name: names[field], logs: try all.map { try logs.stored($0) })
+      }, deletes: try part.files.deletes.map { try logs.stored($0) }, cut: cut(counts, segment.deletes), rows: counts.rows,
+      betweenDeletes: counts.betweenDeletes, first: digests.first,
       last: digests.last, isSorted: digests.isSorted)
     return Stored(layer: layer(binlogs, digests, rowBytes: digests.rowBytes), files: logs.files + [file], way: .rewritten)
   }
 
-  /// The bytes of one of the server's files. What is wrong with its storage is not taken for something wrong with the repository.
-  private func read(_ log: SegmentFiles.Log) async throws -> Data {
+  /// Puts a file of the server's into the repository.
+  private func store(
+    _ object: any ObjectReader, _ log: SegmentFiles.Log, _ kind: FileReference.Kind, damaged: Set<String>
+  ) async throws -> StoredFile {
+    let file = try repository.stage(kind)
+    try await object.pieces { try file.write($0) }
+    return try await file.finish().commit(to: repository, damaged: damaged)
+  }
+
+  /// Opens one of the server's files. What is wrong with its storage is not taken for something wrong with the repository.
+  private func open(_ log: SegmentFiles.Log) async throws -> any ObjectReader {
     do {
-      let bytes = try await moment.storage.store.read(log.key)
-      guard bytes.count == log.bytes else {
+      let object = try await moment.storage.store.open(log.key)
+      guard object.bytes == log.bytes else {
         throw CaptureError.segmentsChanged(
-          collection: moment.schema.name, "\(log.key) had \(log.bytes) bytes when it was listed, and has \(bytes.count)")
+          collection: moment.schema.name, "\(log.key) had \(log.bytes) bytes when it was listed, and has \(object.bytes)")
       }
-      return bytes
+      return object
     } catch StorageError.notFound(let what) {
       throw CaptureError.segmentsChanged(collection: moment.schema.name, "\(what) was removed while it was read")
     } catch let error as StorageError {
@@ -112,8 +143,8 @@ struct BinlogLayerJob: Sendable {
     }
   }
 
-  private func cut(_ reader: SegmentRowsReader) -> UInt64? {
-    reader.counts.later > 0 || reader.deletes.later > 0 ? moment.time : nil
+  private func cut(_ counts: SegmentRowsReader.Counts, _ deletes: Deletes) -> UInt64? {
+    counts.later > 0 || deletes.later > 0 ? moment.time : nil
   }
 
   private func layer(_ binlogs: SegmentBinlogs, _ digests: BinlogLayerWriter.Finished, rowBytes: Int) -> SegmentLayer {
@@ -127,14 +158,17 @@ struct BinlogLayerJob: Sendable {
   private func recount(_ old: SegmentLayer, _ was: SegmentBinlogs) async throws -> Stored? {
     var files = old.files.dropLast().map { StoredFile(file: $0, isNew: false) }
     var binlogs = was
-    let known = Dictionary(uniqueKeysWithValues: was.deletes.map { ($0.id, $0) })
+    // What new proofs are made from is whole.
+    let columns = was.fields.filter { was.cut != nil || $0.name == nil || $0.name == context.keyField }
+    for file in (columns.flatMap(\.logs) + was.deletes).map(\.file) + [old.digests] { try await repository.check(file) }
+    let known = Dictionary(was.deletes.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
     binlogs.deletes = []
     for log in part.files.deletes {
       if let same = known[log.id] {
         binlogs.deletes.append(same)
         continue
       }
-      let stored = try await repository.put(try await read(log), as: .deleteLog, damaged: context.damaged)
+      let stored = try await store(try await open(log), log, .deleteLog, damaged: context.damaged)
       binlogs.deletes.append(.init(id: log.id, file: stored.file))
       files.append(stored)
     }
@@ -143,16 +177,19 @@ struct BinlogLayerJob: Sendable {
     layer.binlogs = binlogs
     let writer = try BinlogLayerWriter(repository: repository, layout: context.layout, keyField: context.keyField)
     let key = FieldLayout(name: context.keyField, type: context.keyType)
+    let segment: SegmentAtMoment
     let reader: SegmentRowsReader
     if was.cut == nil {
-      reader = try await repository.binlogReader(of: layer, layout: RowLayout([key]), key: key, isAll: false)
+      segment = try await repository.binlogs(of: layer, layout: RowLayout([key]), key: key, isAll: false)
+      reader = segment.reader()
       try await append(of: old, to: writer, standing: try await standingKeys(reader))
     } else {
-      reader = try await repository.binlogReader(of: layer, layout: context.layout, key: key, isAll: true)
+      segment = try await repository.binlogs(of: layer, layout: context.layout, key: key, isAll: true)
+      reader = segment.reader()
       while let rows = try await repository.nextRows(of: reader) { try writer.append(rows) }
     }
     guard let digests = try await writer.finish() else { return nil }
-    (binlogs.cut, binlogs.betweenDeletes) = (cut(reader), reader.counts.betweenDeletes)
+    (binlogs.cut, binlogs.betweenDeletes) = (cut(reader.counts, segment.deletes), reader.counts.betweenDeletes)
     (binlogs.first, binlogs.last) = (digests.first, digests.last)
     if was.cut != nil { binlogs.isSorted = digests.isSorted }
     let file = try await digests.commit(to: repository, damaged: context.damaged)
@@ -205,8 +242,10 @@ private final class StoredLogs: Sendable {
 
   func add(_ log: SegmentFiles.Log, _ file: StoredFile) { stored.withLock { $0[log.key] = file } }
 
-  subscript(_ log: SegmentFiles.Log) -> SegmentBinlogs.Log? {
-    stored.withLock { $0[log.key].map { .init(id: log.id, file: $0.file) } }
+  /// - Throws: `BinlogError` if it was not read.
+  func stored(_ log: SegmentFiles.Log) throws -> SegmentBinlogs.Log {
+    guard let file = stored.withLock({ $0[log.key] }) else { throw BinlogError.misaligned(log.key, "it was listed, and not read") }
+    return .init(id: log.id, file: file.file)
   }
 
   var files: [StoredFile] { stored.withLock { Array($0.values) } }

@@ -104,7 +104,9 @@ struct CollectionBackupJob: Sendable {
       }
       progress.begin("backing up \(schema.name)", total: moment.segments.reduce(0) { $0 + $1.rows })
       do {
-        let job = SegmentBackupJob(moment: moment, context: context, compared: compared, progress: progress)
+        // Where something was wrong, nothing of before is trusted.
+        let job = SegmentBackupJob(
+          moment: moment, context: context, compared: compared, reuses: attempt == 1 && options.policy.kind != .full, progress: progress)
         let read = try await readPartitions(moment.partitionsToRead(), compared, nil) { try await job.run($0) }
         guard try await capture.stillStands(moment) else {
           throw CaptureError.segmentsChanged(collection: schema.name, "segments were rewritten while they were read")

@@ -10,9 +10,11 @@ struct SegmentBackupJob: Sendable {
   let moment: SegmentMoment
   let context: SegmentContext
   let compared: ComparedCollection
+  /// Whether what the compared backup has is taken as it is, and not read again.
+  let reuses: Bool
   let progress: ProgressMeter
 
-  /// Segments that are read at a time: while one is decoded, another's files are on their way to the disk.
+  /// Segments of one log that are read at a time; of larger ones several logs are.
   private static let width = 3
 
   /// - Parameter partition: its name; nil for the whole collection.
@@ -45,8 +47,8 @@ struct SegmentBackupJob: Sendable {
     let known = Dictionary(
       old.flatMap(\.layers).compactMap { layer in layer.binlogs.map { ($0.identity.segment, layer) } }, uniquingKeysWith: { $1 })
     var layers: [BinlogLayerJob.Stored] = []
-    let reuses = context.policy.kind != .full
-    try await orderedParallelMap(parts.async, width: Self.width) { [context, moment] part in
+    let width = parts.contains { $0.files.inserts.values.contains { $0.count > 1 } } ? 1 : Self.width
+    try await orderedParallelMap(parts.async, width: width) { [context, moment, reuses] part in
       let old = reuses ? known[part.files.id] : nil
       return (part, try await BinlogLayerJob(context: context, moment: moment, part: part, old: old).run())
     } consume: { (part: SegmentMoment.Part, stored: BinlogLayerJob.Stored?) in
@@ -92,8 +94,9 @@ struct SegmentBackupJob: Sendable {
   /// A key that stands in two segments of the server's shows by fewer keys of all than of each.
   /// - Throws: `DuplicateKey`
   private func requireUniqueKeys(in segments: [Segment], besides old: [Segment]) async throws {
-    let known = Set(old.filter(\.hasBinlogs).map { Set($0.layers.map(\.digests)) })
-    for segment in segments where segment.layers.count > 1 && !known.contains(Set(segment.layers.map(\.digests))) {
+    // By the segments that they are of: two with equal rows have equal digests.
+    let known = Set(reuses ? old.filter(\.hasBinlogs).map { Set($0.layers) } : [])
+    for segment in segments where segment.layers.count > 1 && !known.contains(Set(segment.layers)) {
       var digests = try await context.repository.keyedDigests(of: segment, keyType: context.keyType)
       var keys = 0
       while let next = try await digests.next() {
@@ -116,11 +119,11 @@ struct SegmentBackupJob: Sendable {
     for kind in AskedKind.allCases { summary.wouldWrite[kind.rawValue] = written }
     summary.wouldWrite[AskedKind.full.rawValue] = layers.reduce(0) { $0 + $1.layer.bytes }
 
-    let standing = Set(layers.map(\.layer.digests))
+    let standing = Set(layers.map { Proven($0.layer) })
     let isBinlogs = old.contains(where: \.hasBinlogs)
-    let gone = isBinlogs ? Self.joined(old.flatMap(\.layers).filter { !standing.contains($0.digests) }) : old
-    let before = Set(old.flatMap(\.layers).map(\.digests))
-    let come = Self.joined(layers.map(\.layer).filter { !before.contains($0.digests) })
+    let gone = isBinlogs ? Self.joined(old.flatMap(\.layers).filter { !standing.contains(Proven($0)) }) : old
+    let before = Set(old.flatMap(\.layers).map(Proven.init))
+    let come = Self.joined(layers.map(\.layer).filter { !before.contains(Proven($0)) })
     if gone.isEmpty {
       summary.counts.inserted = come.content.rows
       return (summary, [])
@@ -146,6 +149,14 @@ struct SegmentBackupJob: Sendable {
     guard isBinlogs, moved > 0 else { return (summary, []) }
     let note = "\(moved) unchanged rows stand in other segments of the server's than before, which a compaction wrote: they are stored anew"
     return (summary, [note])
+  }
+
+  /// A segment of the server's, and which of its rows count.
+  private struct Proven: Hashable {
+    let segment: SegmentIdentity?
+    let digests: FileReference
+
+    init(_ layer: SegmentLayer) { (segment, digests) = (layer.binlogs?.identity, layer.digests) }
   }
 
   private static func joined(_ layers: [SegmentLayer]) -> [Segment] {

@@ -17,7 +17,7 @@ public struct ReadingProbe: Sendable {
       for partition in collection.partitions {
         let rows = SegmentRows(
           repository: repository, segments: try await repository.segments(of: partition), layout: collection.layout,
-          key: try collection.keyLayout(), batchBytes: 16 << 20)
+          key: try collection.keyLayout(), batchBytes: 16 << 20, isOrdered: false)
         for try await batch in rows {
           bytes += batch.rows.byteCount
           if watch.seconds > Self.longest || bytes > Self.most { break reading }

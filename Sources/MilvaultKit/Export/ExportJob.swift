@@ -230,7 +230,8 @@ public struct ExportJob: Sendable {
     let fields = rows.layout.fields.filter { $0.type.fixedWidth == nil }
     guard !fields.isEmpty else { return [:] }
     let texts = SegmentRows(
-      repository: rows.repository, segments: rows.segments, layout: RowLayout(fields), key: rows.key, batchBytes: rows.batchBytes)
+      repository: rows.repository, segments: rows.segments, layout: RowLayout(fields), key: rows.key, batchBytes: rows.batchBytes,
+      isOrdered: false)
     var longest: [String: Int] = [:]
     for try await batch in texts {
       for column in batch.rows.columns {

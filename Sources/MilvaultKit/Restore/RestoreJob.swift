@@ -96,7 +96,7 @@ public struct RestoreJob: Sendable {
     for partition in backup.partitions {
       let rows = SegmentRows(
         repository: repository, segments: try await repository.segments(of: partition), layout: backup.layout,
-        key: try backup.keyLayout(), batchBytes: 16 << 20)
+        key: try backup.keyLayout(), batchBytes: 16 << 20, isOrdered: false)
       for try await batch in rows {
         count += filter.matches(in: batch.rows).count
         progress.add(batch.rows.count, bytes: batch.rows.byteCount)

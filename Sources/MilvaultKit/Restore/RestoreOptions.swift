@@ -164,8 +164,7 @@ extension CollectionBackup {
       let gone = lost.filter { $0.partition == partition.name }
       guard !gone.isEmpty else { continue }
       let all = gone.contains(where: \.isPartition) ? [] : try await repository.segments(of: partition)
-      rest.partitions[place] = partition.with(
-        only: all.filter { segment in !gone.contains { $0.after == segment.after && $0.through == segment.through } })
+      rest.partitions[place] = partition.with(only: all.compactMap { $0.without(gone) })
     }
     rest.content = rest.partitions.reduce(into: ContentDigest()) { $0.add($1.content) }
     return rest
@@ -174,5 +173,17 @@ extension CollectionBackup {
   /// Whether no partition and no segment of it was left out.
   func isWhole(as all: [PartitionBackup]) -> Bool {
     partitions.count == all.count && partitions.allSatisfy { $0.chosen == nil }
+  }
+}
+
+extension Segment {
+  /// What damage has left of it; nil for nothing.
+  fileprivate func without(_ lost: [LostRows]) -> Segment? {
+    let mine = lost.filter { $0.after == after && $0.through == through }
+    guard !mine.isEmpty else { return self }
+    guard hasBinlogs, mine.allSatisfy({ $0.segment != nil }) else { return nil }
+    let gone = Set(mine.map(\.segment))
+    let left = layers.filter { !gone.contains($0.binlogs?.identity.segment) }
+    return left.first.map { Segment(ofMilvus: $0, Array(left.dropFirst()), after: after, through: through) }
   }
 }

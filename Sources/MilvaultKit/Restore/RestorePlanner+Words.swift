@@ -70,12 +70,13 @@ extension RestorePlanner {
     guard hasRows, options.method != .insert, plan.backup.capture == "segments", plan.filter == nil, plan.translation.isNothing,
       !plan.joinsPartitions, let source = manifest.deployment.version.flatMap(MilvusVersion.init(version:)), !source.isLite,
       source.major == 2, source.minor == 3,
-      options.importObstacle(plan, version: MilvusVersion(connection.info)) == nil
+      options.importObstacle(plan, version: MilvusVersion(connection.info)) == nil,
+      SegmentSupport(connection.info, connection.capabilities).isExact
     else { return }
     var found = OwnFiles()
     for partition in plan.backup.partitions {
       for segment in try await repository.segments(of: partition).flatMap(\.parts) { found.add(segment) }
     }
-    if found.segments > 0 { plan.ownFiles = found }
+    plan.ownFiles = found
   }
 }

@@ -273,7 +273,9 @@ struct RestorePlanner: Sendable {
     case nil:
       plan.obstacles.append(
         "its keys were made by the server (auto-id), and this server takes no given keys for such a collection. Choose: --auto-id keep-keys "
-          + "(the keys stay, the new collection has no auto-id) or --auto-id new-keys (auto-id stays, the rows get other keys)")
+          + "(the keys stay, the new collection has no auto-id) or --auto-id new-keys (auto-id stays, the rows get other keys)"
+          + (plan.ownFiles.map { ". As the server's own files they could keep both, but not here: of \($0.others) segments \($0.reasons)" }
+            ?? ""))
     }
   }
 

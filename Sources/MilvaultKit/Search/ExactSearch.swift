@@ -117,7 +117,8 @@ struct ExactSearch {
     progress.begin("finding nearest neighbours in \(schema.name)", total: partitions.reduce(0) { $0 + $1.content.rows })
     for partition in partitions {
       let rows = SegmentRows(
-        repository: repository, segments: try await repository.segments(of: partition), layout: layout, key: key, batchBytes: 4 << 20)
+        repository: repository, segments: try await repository.segments(of: partition), layout: layout, key: key, batchBytes: 4 << 20,
+        isOrdered: false)
       try await orderedParallelMap(rows, width: 2) { batch in
         let keys = try batch.rows.keys(field: key.name)
         var nearest = empty

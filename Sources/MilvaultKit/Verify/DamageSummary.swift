@@ -50,6 +50,7 @@ extension LostRows {
       case (nil, let through?): "keys up to \(through)"
       case (let after?, let through?): "keys above \(after) up to \(through)"
       }
-    return "\(collection): \(rows) rows of partition \(partition), \(keys)"
+    let place = segment.map { "the server's segment \($0)" } ?? keys
+    return "\(collection): \(rows) rows of partition \(partition), \(place)"
   }
 }

@@ -77,13 +77,19 @@ struct FileVerification {
     try await orderedParallelMap(segments.async, width: 2) { segment in
       (segment, try await check.damage(of: segment))
     } consume: { (segment: Segment, damage: [FileDamage]) in
-      // Rows come from all files but the base's digests, by which they are only proven.
-      let isLost = damage.contains { $0.file != segment.base.digests || !$0.isOfFile }
-      let rows = LostRows(
+      var rows = LostRows(
         collection: collection.fullName, partition: partition.name, after: segment.after, through: segment.through,
         rows: segment.content.rows)
+      // Rows come from all files but the base's digests, by which they are only proven.
+      let isLost = damage.contains { $0.file != segment.base.digests || !$0.isOfFile }
       for one in damage {
-        findings.append(.init(collection: collection.fullName, file: one.file.name, problem: one.problem, lost: isLost ? rows : nil))
+        var lost = isLost ? rows : nil
+        if segment.hasBinlogs, let layer = segment.layers.first(where: { $0.files.contains(one.file) }) {
+          // Each of the server's segments stands for itself.
+          (rows.segment, rows.rows) = (layer.binlogs?.identity.segment, layer.content.rows)
+          lost = one.file != layer.digests || !one.isOfFile ? rows : nil
+        }
+        findings.append(.init(collection: collection.fullName, file: one.file.name, problem: one.problem, lost: lost))
       }
       for file in segment.files { count(file) }
       self.rows += segment.content.rows
@@ -117,6 +123,15 @@ private struct SegmentVerification {
   let cache: VerifiedLayers
 
   func damage(of segment: Segment) async throws -> [FileDamage] {
+    let parts = segment.parts
+    guard parts.count > 1 else { return try await damage(ofOne: segment) }
+    // The server's segments one after the other, so that the files of one are held at a time; and then that no key stands in two.
+    var damage: [FileDamage] = []
+    for part in parts { damage += try await self.damage(ofOne: part) }
+    return damage.isEmpty ? try await self.damage(ofOne: segment) : damage
+  }
+
+  private func damage(ofOne segment: Segment) async throws -> [FileDamage] {
     var damage: [FileDamage] = []
     var repository = repository
     for layer in segment.layers where await cache.level(of: layer) == nil {

@@ -119,6 +119,8 @@ func systemError(_ path: String) -> StorageError {
   switch code {
   case ENOENT: return .notFound(path)
   case ENOSPC, EDQUOT: return .noSpace(path)
+  // Of this process or machine, and not of the file.
+  case EMFILE, ENFILE: return .unavailable(path, "too many files are open; raise the limit (`ulimit -n`)")
   case EACCES, EPERM, EROFS: return .notPermitted(path, String(cString: strerror(code)))
   default: return .failed(path, String(cString: strerror(code)))
   }

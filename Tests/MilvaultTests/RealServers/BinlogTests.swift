@@ -46,7 +46,7 @@ extension RealServers {
       func read(_ files: SegmentFiles? = nil, cut: UInt64 = .max) async throws -> (content: ContentDigest, counts: SegmentRowsReader.Counts)
       {
         let files = if let files { files } else { try #require(try await storage.segments(of: collection.collectionID).values.first) }
-        let reader = try await SegmentRowsReader(storage.logs(of: files), fields: fields, keyField: "id", cut: cut)
+        let reader = try await SegmentAtMoment(storage.logs(of: files), fields: fields, keyField: "id", cut: cut).reader()
         var content = ContentDigest()
         while let (rows, times) = try await reader.next() {
           #expect(times.count == rows.count)

@@ -32,6 +32,11 @@ extension RealServers {
       let second = try await Self.newest(filled)
       #expect(second.capture == "segments" && second.guarantee.level == .exact && second.cut.timestamp != nil)
       #expect(second.content == first.content && second.partitions.map(\.content) == first.partitions.map(\.content))
+      // Another program, written from the documents alone, finds the same rows in the files.
+      let reader = try await run(
+        URL(fileURLWithPath: EmbeddedInstallation(.lite3).python),
+        [Project.support.appendingPathComponent("second_reader.py").path, filled.repository, "-", filled.name])
+      #expect(reader.exitCode == 0 && reader.output.contains("\(first.content.rows) rows"), "\(reader)")
       guard scenario == "everything" else { return }
       // Rows that are changed, deleted and deleted to be inserted again, and a restore of that which another client compares.
       try await filled.server.pymilvus(

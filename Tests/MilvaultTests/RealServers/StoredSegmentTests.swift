@@ -233,5 +233,64 @@ extension RealServers {
       }
       try await data.filled.drop()
     }
+
+    /// An insert that is run twice makes a second segment with the same rows: keys that stand twice, though no digest is new.
+    @Test func theSameRowsInsertedAgainAreFound() async throws {
+      let data = try await Overlapping()
+      try #require(try await data.backup("first", "--consistency", "exact").exitCode == 0)
+      try await data.change("c.insert(overlapping_rows(range(0, 1000), 1)); c.flush()")
+      let again = try await data.backup("again", "--consistency", "exact")
+      try #require(again.exitCode == 0, "\(again)")
+      let (before, after) = (try await data.collection("first"), try await data.collection("again"))
+      #expect(after.content == before.content && after.duplicates?.extraRows == 1000, "\(String(describing: after.duplicates))")
+      #expect(after.notes.contains { $0.contains("its rows are stored") }, "\(after.notes)")
+      #expect(try await data.filled.milvault("verify", "--all", "--level", "rows").exitCode == 0)
+      try await data.filled.drop()
+    }
+
+    /// New proofs are not made from files that rotted: they come from the server once more.
+    @Test func whatRottedIsNotBuiltOn() async throws {
+      let data = try await Overlapping()
+      try await data.change("c.compact(); c.wait_for_compaction_completed()")
+      try #require(try await data.backup("first", "--consistency", "exact").exitCode == 0)
+      var rotten: [URL: Data] = [:]
+      for layer in try await data.segments("first").flatMap(\.layers) {
+        // The rows' times.
+        for log in try #require(layer.binlogs?.fields.first { $0.id == 1 }).logs {
+          let url = URL(fileURLWithPath: "\(data.filled.repository)/\(log.file.key)")
+          rotten[url] = try Data(contentsOf: url)
+          var bytes = try Data(contentsOf: url)
+          bytes[bytes.count - 200] ^= 4
+          try bytes.write(to: url)
+        }
+      }
+      try await data.change(#"c.delete(f"k in {[overlapping_key(n) for n in range(50)]}".replace("'", '"'))"#)
+      let second = try await data.backup("second", "--consistency", "exact")
+      try #require(second.exitCode == 0, "\(second)")
+      for (url, whole) in rotten { #expect(try Data(contentsOf: url) == whole) }
+      #expect(try await data.backup("queried", "--capture", "query").exitCode == 0)
+      #expect(try await data.collection("second").content == data.collection("queried").content)
+      #expect(try await data.filled.milvault("verify", "--all", "--level", "rows").exitCode == 0)
+      try await data.filled.drop()
+    }
+
+    /// One of the server's segments is lost, and the others are restored.
+    @Test func oneLostSegmentTakesItsOwnRowsOnly() async throws {
+      let data = try await Overlapping()
+      try #require(try await data.backup("first", "--consistency", "exact").exitCode == 0)
+      let layers = try await data.segments("first").flatMap(\.layers)
+      let lost = try #require(layers.count > 1 ? layers.last : nil)
+      let file = try #require(lost.binlogs?.fields.last?.logs.first?.file)
+      try FileManager.default.removeItem(atPath: "\(data.filled.repository)/\(file.key)")
+      // The digests of another are hurt: its rows are whole all the same.
+      try Data("x".utf8).write(to: URL(fileURLWithPath: "\(data.filled.repository)/\(layers[0].digests.key)"))
+      let verified = try await data.filled.milvault("verify", "first", "--level", "rows")
+      #expect(verified.exitCode == 2 && (verified.output + verified.errors).contains("the server's segment"), "\(verified)")
+      let restored = try await data.filled.milvault(
+        "restore", "first", "--skip-damaged", "--suffix", "_s", "--uri", data.filled.server.uri)
+      #expect(restored.exitCode == 2 && restored.errors.contains("MISSING"), "\(restored)")
+      #expect(try await data.filled.content(suffix: "_s").rows == 3000 - lost.content.rows)
+      try await data.filled.drop("_s")
+    }
   }
 }

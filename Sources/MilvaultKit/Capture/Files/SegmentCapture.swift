@@ -169,7 +169,7 @@ package struct SegmentCapture: Sendable {
       if let id = ids[field.name] { return BinlogField(id: id, layout: layout) }
       // No files, no rows, and no number needed.
       guard let some else { return BinlogField(id: 0, layout: layout) }
-      guard field.isDynamic, let id = SegmentRowsReader.dynamicField(in: some, besides: ids.values) else {
+      guard field.isDynamic, let id = SegmentAtMoment.dynamicField(in: some, besides: ids.values) else {
         throw CaptureError.noSegments("which of the files below \(found.storage.location) hold field \(field.name) is not told")
       }
       return BinlogField(id: id, layout: layout)

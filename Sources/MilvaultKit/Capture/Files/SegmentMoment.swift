@@ -57,7 +57,7 @@ package struct SegmentMoment: RowCapture {
 
   private func read(_ part: Part, keyField: String, _ consume: (RowBatch, [UInt64]) throws -> Void) async throws {
     do {
-      let reader = try await SegmentRowsReader(storage.logs(of: part.files), fields: fields, keyField: keyField, cut: time)
+      let reader = try await SegmentAtMoment(storage.logs(of: part.files), fields: fields, keyField: keyField, cut: time).reader()
       while let (rows, times) = try await reader.next() {
         try Task.checkCancellation()
         try consume(rows, times)

@@ -97,10 +97,12 @@ extension CollectionRows {
 
   private func bringIn(_ written: Written, of segments: [Segment], into target: String?) async throws -> Inserted {
     var failure = written.failure
+    var unclear: MilvusError?
     do {
       if failure == nil {
         let partition = target ?? (written.file.areSegments ? "_default" : nil)
-        failure = try await client.importFile(written.file, rows: written.inserted.rows, into: plan.schema.name, partition: partition)
+        failure = try await client.importFile(
+          written.file, rows: written.inserted.rows, into: plan.schema.name, partition: partition, unclear: &unclear)
       }
     } catch {
       await written.file.remove()
@@ -109,7 +111,11 @@ extension CollectionRows {
     // Rows of a file that failed may be in, or may still come in; from one that is gone, no more.
     await written.file.remove()
     guard let failure else { return written.inserted }
-    if plan.schema.primaryKey?.autoID == true { throw RestoreError.ownFilesNotTaken(plan.target.text, failure) }
+    if plan.schema.primaryKey?.autoID == true, connection.capabilities.has(.segments) {
+      // An answer that does not tell is no refusal: the restore can be gone on with.
+      if let unclear { throw unclear }
+      throw RestoreError.ownFilesNotTaken(plan.target.text, failure)
+    }
     try await awaitImports()
     for place in written.places { try await empty(segments[place], target) }
     var inserted = Inserted(segment: written.places.lowerBound)

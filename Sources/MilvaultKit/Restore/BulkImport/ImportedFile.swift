@@ -77,14 +77,18 @@ package struct ImportedFile: ImportSource {
 
 extension MilvusClient {
   /// Has the server import what lies there, and waits for the end.
+  /// - Parameter unclear: becomes the answer that left open whether the import was begun.
   /// - Returns: why not all rows are in; nil if they are. Whether rows of a failed import are in is not known.
-  func importFile(_ file: any ImportSource, rows: Int, into collection: String, partition: String?) async throws -> String? {
+  func importFile(_ file: any ImportSource, rows: Int, into collection: String, partition: String?, unclear: inout MilvusError?)
+    async throws -> String?
+  {
     guard rows > 0 else { return nil }
     let tasks: [Int64]
     do {
       tasks = try await importFiles(file.paths, into: collection, partition: partition, areSegments: file.areSegments)
     } catch let error as MilvusError {
       // Perhaps it was begun all the same: whoever goes on waits for all that is under way.
+      if error.isUnclear { unclear = error }
       return "\(error)"
     }
     guard !tasks.isEmpty else { return "the server's import made no task of the file" }

@@ -57,7 +57,7 @@ struct ImportedSegments: ImportSource {
     try Task.checkCancellation()
     let object = try store.stage()
     do {
-      try await repository.stream(file) { try object.write($0) }
+      try await repository.copy(file) { try object.write($0) }
     } catch {
       object.discard()
       throw error

@@ -22,10 +22,12 @@ struct OwnFiles: Sendable {
     }
   }
 
+  var reasons: String { why.sorted().joined(separator: ", and ") }
+
   /// For a plan.
   var words: String {
-    let rest = "; \(others) others with \(otherRows) rows by files of ours, since \(why.sorted().joined(separator: ", and "))"
-    return "\(segments) segments as the server's own files" + (isAll ? "" : rest)
+    let rest = "\(others) others with \(otherRows) rows by files of ours, since \(reasons)"
+    return "\(segments) segments as the server's own files" + (isAll ? "" : "; \(rest)")
   }
 }
 
