@@ -46,6 +46,7 @@ bench: build
 	Benchmarks/since
 	Benchmarks/merge
 	Benchmarks/restore
+	Benchmarks/segments
 	Benchmarks/verify
 	Benchmarks/objects
 	Benchmarks/copies

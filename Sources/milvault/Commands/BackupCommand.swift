@@ -17,15 +17,16 @@ struct BackupCommand: MilvaultCommand {
     discussion: """
       Without --collection all collections of all databases are backed up. Read by queries (or with --golden), a collection that is not loaded is
       loaded for the time.
-      Each collection is read whole and held against its newest backup from the same deployment; what is stored depends on how much of it
-      changed. A segment that did not change costs nothing; one that changed a little gets a delta, one that changed much is written anew.
+      By queries each collection is read whole and held against its newest backup from the same deployment; what is stored depends on how much of
+      it changed. A segment that did not change costs nothing; one that changed a little gets a delta, one that changed much is written anew.
       With --changed-since-field rows are left unread that the field says are as they were, from the third such backup on. What that cannot see
       is an update that does not raise the field: a sample is read to find those out, and all rows every change.fullEvery (in milvault.yaml; a
       week). change.writeLag (10 minutes) is the longest from the time in the field until the row can be read, clocks that differ included.
       Read through the server, rows are of one moment only if nothing writes (fuzzy). With --storage, on Milvus 2.3.5, they are read from the files of
       the server's own segments: all that was inserted and deleted up to one timestamp, each collection's own, and nothing later, whatever is written
-      meanwhile (exact). The collection is flushed, and need not be loaded; its rows are sorted below TMPDIR, which needs as much room as the largest
-      collection, in plain text. Where the files cannot be read, queries are taken and it is said: for scheduled backups say --consistency exact.
+      meanwhile (exact). The collection is flushed, and need not be loaded. The files are stored as they are, and those that an earlier backup by
+      segments has are not read from the server again (--kind full reads all; other kinds mean nothing there). The keys of large segments, and the
+      rows of a partition in which a key stands twice, are sorted below TMPDIR in plain text. Where the files cannot be read, queries are taken and it is said: for scheduled backups say --consistency exact.
       With --changed-since-field rows are read by queries.
       Every backup restores by itself, whatever becomes of the others. The backup exists when its manifest is written, as the last act; a run that fails before leaves no backup.
 

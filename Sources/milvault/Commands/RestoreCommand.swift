@@ -118,7 +118,7 @@ struct RestoreCommand: MilvaultCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The server's data folder, for its own import; =THERE where the server sees it at another path. Or a place in its bucket, below its root path: s3://a-bucket/files/import?endpoint=http://localhost:9000. Milvus 2.3, which has a fault: if milvault is killed (kill -9) while it asks how far an import is, the server may die of it.",
+      "The server's data folder, for its own import; =THERE where the server sees it at another path. Or a place in its bucket, below its root path: s3://a-bucket/files/import?endpoint=http://localhost:9000 (keys as for --storage). milvault writes there and removes what it wrote. Of a backup by segments of Milvus 2.3, a server from 2.3.5 on takes its own files back as they are, and with them keys that it made, if all segments can (--plan says so); not with a partition key, --filter or a translated schema. For Milvus 2.3, which has a fault: if milvault is killed (kill -9) while it asks how far an import is, the server may die of it.",
       valueName: "folder[=there]|address"))
   var serverData: String?
 

@@ -50,7 +50,7 @@ extension RealServers {
         let share = Project.isSoak ? shares.randomElement(using: &random) ?? "0" : shares[round]
         if round > 0, share != "0" { try await filled.server.pymilvus("change", filled.name, "\(round)", share) }
         let content = isForgotten.contains(round) ? nil : try await filled.content()
-        let backup = try await Self.backUp(filled)
+        let backup = try await Self.backUp(filled, locks: [:])
         #expect(backup.change?.comparedWith == last)
         last = backup.backup.id
         if let content { backups.append((backup.backup.id, content)) } else { gone.append(backup.backup.id) }

@@ -132,6 +132,7 @@ extension RealServers {
       let backups = Project.isSoak ? 20 : 3
       let writer = try filled.server.startPymilvus("log", filled.name, "600", log, disturbed)
       var ids: [String] = []
+      while (try? Data(contentsOf: URL(fileURLWithPath: log)))?.isEmpty != false { try await Task.sleep(for: .milliseconds(200)) }
       for round in 0..<backups {
         try await Task.sleep(for: .seconds(2))
         let backup = try await filled.backup("--storage", Self.storage(filled), "--consistency", "exact")
