@@ -44,7 +44,7 @@ import Testing
         start = end
       }
       try await object.commit(as: "history/staged-\(size)")
-      try await store.put(ObjectInMemory(data), at: "history/sent-\(size)")
+      try await store.put(DataReader(data), at: "history/sent-\(size)")
       for key in ["history/put-\(size)", "history/staged-\(size)", "history/sent-\(size)"] {
         #expect(try await store.read(key) == data)
         var streamed = Data()
@@ -78,7 +78,7 @@ import Testing
     let base = TwiceReadingStore(LocalObjectStore(root: kept.folder))
     let store = try await Repository.open(base, passphrase: Self.passphrase()).store
     let data = Self.bytes(2 * Self.frame + 100)
-    try await store.put(ObjectInMemory(data), at: "history/a")
+    try await store.put(DataReader(data), at: "history/a")
     let (first, second) = try #require(base.rounds.withLock { $0.count == 2 ? ($0[0], $0[1]) : nil })
     #expect(first.count == second.count && first != second && first.prefix(36) != second.prefix(36))
     #expect(try await store.read("history/a") == data)

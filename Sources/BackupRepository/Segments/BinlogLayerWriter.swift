@@ -28,8 +28,7 @@ public final class BinlogLayerWriter {
     guard !keys.isEmpty else { return }
     summary.add(keys, digests)
     self.rowBytes += rowBytes
-    let entries = KeyedEntries(keys: keys, digests: digests.digests, rows: try RowBatch(columns: [], count: keys.count))
-    try sorter.add(try DigestFile.batch(entries, keyType: keyType))
+    try sorter.add(try DigestFile.batch(keys, digests, keyType: keyType))
   }
 
   /// The rows of one segment, whose digests wait for their name. Dropped without `commit` it leaves nothing.

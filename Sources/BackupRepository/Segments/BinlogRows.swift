@@ -123,30 +123,39 @@ extension Repository {
   /// Logs of a segment that are decoded at a time.
   private static var logsAtOnce: Int { 2 }
 
-  /// Decodes a layer's rows and holds what they give, and what is said of them, against the layer.
+  /// Decodes a layer's rows and holds each against the digest that stands beside it, and what is said of them against what they come to.
   func checkBinlogRows(of layer: SegmentLayer, layout: RowLayout, key: FieldLayout) async throws {
     guard let binlogs = layer.binlogs else { return }
     let segment = try await self.binlogs(of: layer, layout: layout, key: key, isAll: true)
     var parts = Array(repeating: BinlogSummary(), count: segment.logCount)
     var counts = SegmentRowsReader.Counts()
-    try await withThrowingTaskGroup(of: (Int, BinlogSummary, SegmentRowsReader.Counts).self) { group in
+    // The digests beside them are in the order of keys.
+    let sorter = RowSorter(layout: DigestFile.layout(keyType: key.type, holdsDeletes: false), keyField: DigestFile.keyColumn)
+    try await withThrowingTaskGroup(of: (Int, BinlogSummary, SegmentRowsReader.Counts, [RowBatch]).self) { group in
       func take() async throws {
-        guard let (number, part, read) = try await group.next() else { return }
+        guard let (number, part, read, entries) = try await group.next() else { return }
         parts[number] = part
         counts += read
+        for batch in entries { try sorter.add(batch) }
       }
       for number in 0..<segment.logCount {
         if number >= Self.logsAtOnce { try await take() }
         group.addTask {
           let reader = segment.reader(of: number..<number + 1)
           var part = BinlogSummary()
-          while let rows = try await self.nextRows(of: reader) { part.add(try rows.keys(field: key.name), RowDigests(of: rows)) }
-          return (number, part, reader.counts)
+          var entries: [RowBatch] = []
+          while let rows = try await self.nextRows(of: reader) {
+            let (keys, digests) = (try rows.keys(field: key.name), RowDigests(of: rows))
+            part.add(keys, digests)
+            entries.append(try DigestFile.batch(keys, digests, keyType: key.type))
+          }
+          return (number, part, reader.counts, entries)
         }
       }
       while !group.isEmpty { try await take() }
     }
     let summary = parts.reduce(into: BinlogSummary()) { $0.add($1) }
+    try await compare(try await sorter.rows(), with: layer, keyType: key.type)
     let place = place(layer.digests)
     guard summary.content == layer.content else {
       throw RepositoryError.damaged(
@@ -160,6 +169,31 @@ extension Repository {
     else {
       throw RepositoryError.damaged(place, "segment \(binlogs.identity.segment) of Milvus's is not as it is described")
     }
+  }
+}
+
+extension Repository {
+  /// Compares keys and digests, in order, with those that stand beside a layer's rows.
+  private func compare(_ found: any RowFileReader, with layer: SegmentLayer, keyType: ColumnType) async throws {
+    var found = found
+    let place = place(layer.digests)
+    let beside = try await openDigests(of: layer, keyType: keyType, role: .base)
+    var (keys, digests): ([Key], [RowDigest?]) = ([], [])
+    var at = 0
+    while let batch = try found.next() {
+      guard let stored = batch.column(DigestFile.digestColumn).flatMap(RowDigests.init(stored:)) else { continue }
+      for (key, digest) in zip(try batch.keys(field: DigestFile.keyColumn), stored.digests) {
+        if at == keys.count {
+          guard let next = try beside.next() else { throw RepositoryError.damaged(place, "it has no digest of key \(key)") }
+          (keys, digests, at) = (next.keys, next.digests, 0)
+        }
+        guard keys[at] == key, digests[at] == digest else {
+          throw RepositoryError.damaged(place, "the row with key \(key) is not the one that was backed up")
+        }
+        at += 1
+      }
+    }
+    guard at == keys.count, try beside.next() == nil else { throw RepositoryError.damaged(place, "it has more keys than there are rows") }
   }
 }
 

@@ -36,6 +36,11 @@ enum DigestFile {
     ])
   }
 
+  /// Keys that all have a row, as the rows of a digest file.
+  static func batch(_ keys: [Key], _ digests: RowDigests, keyType: ColumnType) throws -> RowBatch {
+    try batch(KeyedEntries(keys: keys, digests: digests.digests, rows: try RowBatch(columns: [], count: keys.count)), keyType: keyType)
+  }
+
   /// Entries as the rows of a digest file.
   static func batch(_ entries: KeyedEntries, keyType: ColumnType) throws -> RowBatch {
     let columns = [

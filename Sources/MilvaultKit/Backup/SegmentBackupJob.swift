@@ -22,14 +22,17 @@ struct SegmentBackupJob: Sendable {
     let name = partition ?? PartitionBackup.all
     var notes: [String] = []
     var old: [Segment] = []
+    var context = context
     do {
       old = try await compared.segments(of: name, in: context.repository)
     } catch let error where PartitionBackupJob.isDamage(error) {
       // Its list cannot be read. It is not to be reused either, should the same one be written again.
+      let list = compared.collection?.partitions.first { $0.name == name }?.segmentList
+      context = context.excluding(list.map { [$0.name] } ?? [])
       notes.append("nothing of backup \(compared.backup ?? "") could be built on: \(error)")
     }
     do {
-      var stored = try await store(partition, as: name, comparedWith: old)
+      var stored = try await store(partition, as: name, comparedWith: old, in: context)
       stored.notes += notes
       return stored
     } catch is DuplicateKey {
@@ -42,13 +45,15 @@ struct SegmentBackupJob: Sendable {
     }
   }
 
-  private func store(_ partition: String?, as name: String, comparedWith old: [Segment]) async throws -> StoredPartition {
+  private func store(
+    _ partition: String?, as name: String, comparedWith old: [Segment], in context: SegmentContext
+  ) async throws -> StoredPartition {
     let parts = moment.segments.filter { partition == nil || $0.files.partition == moment.partitions[partition ?? ""] }
     let known = Dictionary(
       old.flatMap(\.layers).compactMap { layer in layer.binlogs.map { ($0.identity.segment, layer) } }, uniquingKeysWith: { $1 })
     var layers: [BinlogLayerJob.Stored] = []
     let width = parts.contains { $0.files.inserts.values.contains { $0.count > 1 } } ? 1 : Self.width
-    try await orderedParallelMap(parts.async, width: width) { [context, moment, reuses] part in
+    try await orderedParallelMap(parts.async, width: width) { [moment, reuses] part in
       let old = reuses ? known[part.files.id] : nil
       return (part, try await BinlogLayerJob(context: context, moment: moment, part: part, old: old).run())
     } consume: { (part: SegmentMoment.Part, stored: BinlogLayerJob.Stored?) in
@@ -57,15 +62,8 @@ struct SegmentBackupJob: Sendable {
     }
     let segments = Self.segments(layers.map(\.layer))
     try await requireUniqueKeys(in: segments, besides: old)
-    var files = layers.flatMap(\.files)
-    var list: FileReference?
-    if !segments.isEmpty {
-      let file = try await context.repository.putSegmentList(segments, damaged: context.damaged)
-      files.append(file)
-      list = file.file
-    }
-    let backup = PartitionBackup(
-      name: name, content: segments.content, rowBytes: segments.reduce(0) { $0 + $1.rowBytes }, segments: segments.count, segmentList: list)
+    let (backup, list) = try await context.list(segments, as: name)
+    let files = layers.flatMap(\.files) + (list.map { [$0] } ?? [])
     let (change, notes) = try await change(layers, comparedWith: old, known)
     return StoredPartition(partition: backup, files: files, change: change, notes: notes)
   }

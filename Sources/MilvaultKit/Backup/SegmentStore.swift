@@ -70,15 +70,8 @@ struct SegmentStore: Sendable {
     guard reachedTheEnd else { return nil }
     // Nothing came after the last segment: it reaches to the end.
     if let last = segments.indices.last { segments[last].through = nil }
-    var list: FileReference?
-    if !segments.isEmpty {
-      let file = try await context.repository.putSegmentList(segments, damaged: context.damaged)
-      files.append(file)
-      list = file.file
-    }
-    let backup = PartitionBackup(
-      name: partition, content: segments.reduce(into: ContentDigest()) { $0.add($1.content) },
-      rowBytes: segments.reduce(0) { $0 + $1.rowBytes }, segments: segments.count, segmentList: list)
+    let (backup, list) = try await context.list(segments, as: partition)
+    files += list.map { [$0] } ?? []
     var change = writer.summary
     change.foundBytes = foundBytes
     let unusable = old.flatMap(\.files).map(\.name).filter { writer.damaged.contains($0) }

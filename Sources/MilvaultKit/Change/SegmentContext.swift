@@ -41,5 +41,15 @@ package struct SegmentContext: Sendable {
     return other
   }
 
+  /// Writes the list of a partition's segments, which are all there.
+  /// - Parameter name: the partition's in the manifest.
+  func list(_ segments: [Segment], as name: String) async throws -> (partition: PartitionBackup, list: StoredFile?) {
+    let list = segments.isEmpty ? nil : try await repository.putSegmentList(segments, damaged: damaged)
+    let partition = PartitionBackup(
+      name: name, content: segments.content, rowBytes: segments.reduce(0) { $0 + $1.rowBytes }, segments: segments.count,
+      segmentList: list?.file)
+    return (partition, list)
+  }
+
   var keyType: ColumnType { layout.fields.first { $0.name == keyField }?.type ?? .scalar(.int64) }
 }

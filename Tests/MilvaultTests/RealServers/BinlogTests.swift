@@ -95,7 +95,7 @@ extension RealServers {
         #expect(longer is BinlogError, "\(log.key), a byte more")
         // The whole envelope, up to the payload. Times of the events themselves and the digits of a size say nothing about rows.
         let envelope = try Data(contentsOf: copied.path(log))
-        let payload = try BinlogFile(ObjectInMemory(envelope), place: "").events[0].payload.lowerBound
+        let payload = try BinlogFile(DataReader(envelope), place: "").events[0].payload.lowerBound
         let json = 85..<payload - 33
         // And after a compaction a delete log names another segment than its own.
         let segment = copied.files.deletes.contains(log) ? 37..<45 : 0..<0

@@ -112,26 +112,16 @@ extension RealServers {
     @Test func filesComeFromACopyToo() async throws {
       let filled = try await Filled("everything", on: .standalone23)
       let (storage, imports) = try await Self.folder(filled)
-      let far = filled.scratch.path("far")
-      try Data("pass\n".utf8).write(to: URL(fileURLWithPath: filled.scratch.path("pw")))
-      let configuration = """
-        repository: { url: "\(filled.repository)" }
-        copies: [ { name: far, url: "\(far)", encrypt: true, passphraseFile: "\(filled.scratch.path("pw"))" } ]
-        """
-      try Data(configuration.utf8).write(to: URL(fileURLWithPath: filled.scratch.path("milvault.yaml")))
-      func milvault(_ arguments: String...) async throws -> Finished {
-        try await run(Project.milvault, arguments, folder: filled.scratch.folder)
-      }
-      let backup = try await milvault(
-        "backup", "--uri", filled.server.uri, "--collection", filled.name, "--storage", storage, "--consistency", "exact", "--copy")
+      let milvault = try filled.withEncryptedCopy("far")
+      let backup = try await milvault([
+        "backup", "--uri", filled.server.uri, "--collection", filled.name, "--storage", storage, "--consistency", "exact", "--copy",
+      ])
       try #require(backup.exitCode == 0, "\(backup)")
       let files = try FileManager.default.subpathsOfDirectory(atPath: filled.repository).filter { $0.hasSuffix("insert.binlog") }
       try FileManager.default.removeItem(atPath: "\(filled.repository)/\(try #require(files.first))")
       for (suffix, options) in [("_here", []), ("_far", ["--at", "far"])] {
-        let restore = try await run(
-          Project.milvault,
-          ["restore", "latest", "--suffix", suffix, "--server-data", imports, "--uri", filled.server.uri] + options,
-          folder: filled.scratch.folder)
+        let restore = try await milvault(
+          ["restore", "latest", "--suffix", suffix, "--server-data", imports, "--uri", filled.server.uri] + options)
         #expect(restore.exitCode == 0 && restore.output.contains("every row read back and equal"), "\(restore)")
         #expect(!restore.errors.contains("were inserted"), "\(restore)")
         let comparison = try await filled.server.compare(filled.name, filled.name + suffix)

@@ -57,7 +57,7 @@ import Testing
     for (number, size) in [0, 1, 1 << 20, (8 << 20) + 1, (45 << 20) + 3].enumerated() {
       let key = "data/ab/\(number).bin"
       let data = Self.bytes(size, seed: UInt8(number))
-      try await store.put(ObjectInMemory(data), at: key)
+      try await store.put(DataReader(data), at: key)
       #expect(try await store.info(key)?.bytes == size)
       var came = Data()
       try await store.stream(key) { came.append(contentsOf: $0) }

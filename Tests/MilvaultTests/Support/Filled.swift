@@ -34,6 +34,20 @@ struct Filled {
     try await run(Project.milvault, arguments + ["--repo", repository], environment: environment, folder: scratch.folder)
   }
 
+  /// Sets up an encrypted copy, in `milvault.yaml`.
+  /// - Returns: runs milvault with it: without `--repo`, which would be another place than that of `--at`.
+  func withEncryptedCopy(_ name: String) throws -> @Sendable ([String]) async throws -> Finished {
+    let passphrase = scratch.path("\(name)-passphrase")
+    try Data("a passphrase\n".utf8).write(to: URL(fileURLWithPath: passphrase))
+    let configuration = """
+      repository: { url: "\(repository)" }
+      copies: [ { name: \(name), url: "\(scratch.path(name))", encrypt: true, passphraseFile: "\(passphrase)" } ]
+      """
+    try Data(configuration.utf8).write(to: URL(fileURLWithPath: scratch.path("milvault.yaml")))
+    let folder = scratch.folder
+    return { try await run(Project.milvault, $0, folder: folder) }
+  }
+
   /// A backup that goes on while the test does.
   func startBackup() throws -> RunningProcess {
     try RunningProcess(Project.milvault, backupArguments(nil), folder: scratch.folder)

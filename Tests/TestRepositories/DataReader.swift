@@ -1,7 +1,8 @@
 public import Foundation
+public import ObjectStorage
 
-/// An object's bytes that are here already.
-public struct ObjectInMemory: ObjectReader {
+/// Bytes in memory, as an object that is open.
+public struct DataReader: ObjectReader {
   private let data: Data
 
   public init(_ data: Data) { self.data = data }
@@ -9,7 +10,7 @@ public struct ObjectInMemory: ObjectReader {
   public var bytes: Int { data.count }
 
   public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-    guard (0..<data.count).contains(offset) else { return 0 }
-    return data.dropFirst(offset).prefix(buffer.count).copyBytes(to: buffer)
+    let part = data.dropFirst(offset).prefix(buffer.count)
+    return part.copyBytes(to: buffer)
   }
 }
