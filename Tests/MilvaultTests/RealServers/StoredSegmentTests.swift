@@ -2,6 +2,7 @@ import BackupRepository
 import Foundation
 import MilvaultKit
 import ObjectStorage
+import RowBatches
 import Testing
 
 extension RealServers {
@@ -228,6 +229,33 @@ extension RealServers {
       try await data.filled.drop()
     }
 
+    /// Digests of other rows beside the files, which add up to the same: each row is held against its own.
+    @Test func digestsOfOtherRowsAreFoundOut() async throws {
+      let data = try await Overlapping()
+      try #require(try await data.backup("first", "--consistency", "exact").exitCode == 0)
+      let repository = try await Repository.open(LocalObjectStore(root: URL(fileURLWithPath: data.filled.repository)))
+      let layout = try await data.collection("first").layout
+      let whole = Segment(ofMilvus: try #require(try await data.segments("first").first?.base))
+      try await repository.checkRows(of: whole, layout: layout, keyField: "k")
+      let digests = try await repository.digests(of: whole, keyType: .scalar(.varchar))
+      let writer = try BinlogLayerWriter(repository: repository, layout: layout, keyField: "k")
+      while let next = try await digests.next() {
+        var swapped = next.digests
+        swapped.swapAt(0, swapped.count - 1)
+        try writer.append(next.keys, RowDigests(swapped), rowBytes: 0)
+      }
+      let written = try #require(try await writer.finish())
+      _ = try await written.commit(to: repository, damaged: [])
+      #expect(written.content == whole.content)
+      var layer = whole.base
+      layer.digests = written.digests
+      let other = Segment(ofMilvus: layer)
+      await #expect { try await repository.checkRows(of: other, layout: layout, keyField: "k") } throws: {
+        "\($0)".contains("is not the one that was backed up")
+      }
+      try await data.filled.drop()
+    }
+
     /// An insert that is run twice makes a second segment with the same rows: keys that stand twice, though no digest is new.
     @Test func theSameRowsInsertedAgainAreFound() async throws {
       let data = try await Overlapping()
@@ -265,6 +293,25 @@ extension RealServers {
       for (url, whole) in rotten { #expect(try Data(contentsOf: url) == whole) }
       #expect(try await data.backup("queried", "--capture", "query").exitCode == 0)
       #expect(try await data.collection("second").content == data.collection("queried").content)
+      #expect(try await data.filled.milvault("verify", "--all", "--level", "rows").exitCode == 0)
+      try await data.filled.drop()
+    }
+
+    /// A list of segments that rotted, which nobody has found yet, is not taken for the one that is to be written.
+    @Test func aListThatRottedIsWrittenAnew() async throws {
+      let data = try await Overlapping()
+      try await data.change("c.compact(); c.wait_for_compaction_completed()")
+      try #require(try await data.backup("first", "--consistency", "exact").exitCode == 0)
+      let list = try #require(try await data.collection("first").partitions.first?.segmentList)
+      let path = URL(fileURLWithPath: "\(data.filled.repository)/\(list.key)")
+      let whole = try Data(contentsOf: path)
+      var bytes = whole
+      bytes[whole.count / 2] ^= 1
+      try bytes.write(to: path)
+      let next = try await data.backup("next", "--consistency", "exact")
+      try #require(next.exitCode == 0, "\(next)")
+      #expect(try await data.collection("next").notes.contains { $0.contains("could be built on") })
+      #expect(try Data(contentsOf: path) == whole)
       #expect(try await data.filled.milvault("verify", "--all", "--level", "rows").exitCode == 0)
       try await data.filled.drop()
     }
