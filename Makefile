@@ -27,6 +27,11 @@ test: setup
 	  { echo; echo "What failed:"; grep -a -A 12 'recorded an issue' .build/test.log; exit 1; }
 	@grep -a SKIPPED .build/test.log || echo "Nothing was skipped."
 
+# `make test TIMES=1` tells how long each test had its server.
+ifdef TIMES
+test: export MILVAULT_TEST_TIMES = 1
+endif
+
 # What needs many repetitions: hundreds of kills and rounds.
 soak: export MILVAULT_SOAK = 1
 soak: test

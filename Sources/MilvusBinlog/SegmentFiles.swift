@@ -40,6 +40,14 @@ public struct MilvusStorage: Sendable {
   /// Whether files of a collection stand here.
   public func has(_ collection: Int64) async throws -> Bool { try await !store.list("\(root)insert_log/\(collection)/").isEmpty }
 
+  /// The server's numbers of the collections that files stand here of.
+  public func collections() async throws -> Set<Int64> {
+    Set(
+      try await store.list("\(root)insert_log/").compactMap { object in
+        object.key.dropFirst(root.count).split(separator: "/").dropFirst().first.flatMap { Int64($0) }
+      })
+  }
+
   /// The segments that have files, by their ids.
   /// - Parameter collection: the server's number of it.
   public func segments(of collection: Int64) async throws -> [Int64: SegmentFiles] {

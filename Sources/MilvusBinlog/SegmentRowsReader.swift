@@ -25,8 +25,11 @@ public struct SegmentAtMoment: Sendable {
   ///   - fields: those to read, the key's among them.
   ///   - cut: the last timestamp that counts.
   ///   - isAll: whether the rows have these fields and no others.
+  ///   - deletes: those that count; nil for those of the segment's own logs.
   /// - Throws: `BinlogError` if the files do not fit each other.
-  public init(_ files: SegmentLogs, fields: [BinlogField], keyField: String, cut: UInt64, isAll: Bool = true) async throws {
+  public init(_ files: SegmentLogs, fields: [BinlogField], keyField: String, cut: UInt64, isAll: Bool = true, deletes: Deletes? = nil)
+    async throws
+  {
     (self.files, self.fields, self.keyField, self.cut) = (files, fields, keyField, cut)
     let (wanted, found) = (Set(fields.map(\.id) + [SegmentFiles.rowIDField, SegmentFiles.timestampField]), Set(files.inserts.keys))
     guard isAll ? found == wanted : found.isSuperset(of: wanted) else {
@@ -37,9 +40,13 @@ public struct SegmentAtMoment: Sendable {
     if let (field, found) = files.inserts.first(where: { $1 != logs }) {
       throw BinlogError.misaligned(files.place, "field \(field) has \(found) logs, and the rows' timestamps have \(logs)")
     }
-    var deletes = Deletes()
-    for number in 0..<files.deleteLogs { try deletes.add(try await files.open(SegmentLogs.deletes, number), upTo: cut) }
-    self.deletes = deletes
+    if let deletes {
+      self.deletes = deletes
+      return
+    }
+    var own = Deletes()
+    for number in 0..<files.deleteLogs { try own.add(try await files.open(SegmentLogs.deletes, number), upTo: cut) }
+    self.deletes = own
   }
 
   /// The field that is in the files and not in a schema: the dynamic one, whose number the server does not tell.

@@ -958,7 +958,11 @@ def churn(name, seconds, pause=0.1):
     while time.time() < end:
         version += 1
         picked = sorted(int(k) for k in random.choice(keys, 4, replace=False))
-        c.upsert(changing_rows(picked, version))
+        if generation != "2.2.16":
+            c.upsert(changing_rows(picked, version))
+        else:
+            c.delete(f"id in {picked}")
+            c.insert(changing_rows(picked, version))
         time.sleep(float(pause))
 
 

@@ -118,11 +118,17 @@ public struct Guarantee: Sendable, Hashable, Codable {
   public var level: Level
   /// Why this level, in words.
   public var because: String
+  /// Set where the level rests on what the user says, and not on a proof.
+  public var isDeclared: Bool?
 
-  public init(level: Level, because: String) {
+  public init(level: Level, because: String, isDeclared: Bool = false) {
     self.level = level
     self.because = because
+    self.isDeclared = isDeclared ? true : nil
   }
+
+  /// "exact", "quiesced (declared)"
+  public var words: String { isDeclared == true ? "\(level.rawValue) (declared)" : level.rawValue }
 }
 
 /// Keys that stand more than once on the server, which returns one row for each: found, proven and told.

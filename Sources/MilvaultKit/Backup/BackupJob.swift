@@ -16,6 +16,8 @@ public struct BackupOptions: Sendable {
   public var storage: DeploymentStorage?
   /// Whether a backup whose rows may be of several moments fails before any is read.
   public var consistency = AskedConsistency.any
+  /// How writes are stopped while rows are read; nil not to.
+  public var quiesce: QuiesceOptions?
   /// How changed segments are stored.
   public var policy = ChangePolicy()
   /// The field that tells which rows are newer than the compared backup; nil to read all rows.
@@ -41,6 +43,8 @@ public struct BackupResult: Sendable {
   public let entry: CatalogEntry
   /// The verification of what was stored; nil if none was asked for.
   public let check: CheckRecord?
+  /// Why writes may still be stopped; nil where they go on.
+  public let stillStopped: QuiesceError?
   /// What the repository's history has of the run.
   public internal(set) var run: RunRecord?
 }
@@ -72,12 +76,7 @@ public struct BackupJob: Sendable {
       let manifest = result.entry.manifest
       // The backup is made, whether or not a record of it can be.
       let run = RunRecord(
-        verb: "backup", started: started,
-        outcome: result.check?.passed == false ? .damage : result.check?.drill?.isDone == false ? .failed : .done,
-        error: result.check.flatMap { check in
-          if !check.passed { return "it was stored, and its verification did not pass" }
-          return check.drill?.isDone == false ? "it was stored and its files are proven, but the drill was not done" : nil
-        }, backup: manifest.id,
+        verb: "backup", started: started, outcome: Self.outcome(result), error: Self.words(result), backup: manifest.id,
         collections: manifest.collections.map(\.fullName), rows: manifest.rows, bytes: manifest.newBytes, seconds: manifest.seconds)
       try? await repository.record(run)
       result.run = run
@@ -90,6 +89,17 @@ public struct BackupJob: Sendable {
     }
   }
 
+  private static func outcome(_ result: BackupResult) -> RunRecord.Outcome {
+    if result.check?.passed == false { return .damage }
+    return result.check?.drill?.isDone == false || result.stillStopped != nil ? .failed : .done
+  }
+
+  private static func words(_ result: BackupResult) -> String? {
+    if result.check?.passed == false { return "it was stored, and its verification did not pass" }
+    if let error = result.stillStopped { return "it was stored. \(error)" }
+    return result.check?.drill?.isDone == false ? "it was stored and its files are proven, but the drill was not done" : nil
+  }
+
   private func backUp(_ connection: DeploymentConnection, started: Timestamp, under lock: RepositoryLock) async throws -> BackupResult {
     let catalog = try await repository.catalog()
     let previous = catalog.newest.map { ManifestLink(id: $0.manifest.id, sha256: $0.sha256) }
@@ -99,42 +109,95 @@ public struct BackupJob: Sendable {
     try await requireChangedSinceField(connection, names)
     // Before the rows: a user who may not list them learns it at once.
     let accessControl = options.accessControl ? try await connection.accessControl() : nil
-    var collections: [CollectionBackup] = []
-    var newBytes = 0
-    var reusedBytes = 0
-    var counted: Set<FileReference> = []
-    for (database, group) in names {
-      try await connection.withClient(for: database) { client in
-        for name in group {
-          let job = CollectionBackupJob(
-            client: client, connection: connection, repository: repository, options: options, progress: progress, damaged: damaged,
-            earlier: catalog.entries, database: database, storage: bySegments)
-          let (collection, files) = try await job.run(name)
-          collections.append(collection)
-          for stored in files where counted.insert(stored.file).inserted {
-            if stored.isNew { newBytes += stored.file.bytes } else { reusedBytes += stored.file.bytes }
+    let (read, stillStopped) = try await whileStopped { writes in
+      var read = ReadCollections()
+      for (database, group) in names {
+        try await connection.withClient(for: database) { client in
+          for name in group {
+            let job = CollectionBackupJob(
+              client: client, connection: connection, repository: repository, options: options, progress: progress, damaged: damaged,
+              earlier: catalog.entries, database: database, storage: bySegments, writes: writes)
+            read.add(try await job.run(name))
           }
         }
       }
+      return read
     }
+    let collections = read.collections
     let finished = Timestamp.now
     let manifest = Manifest(
       id: Repository.newBackupID(at: started), name: options.name, repository: repository.id, started: started, finished: finished,
       previous: previous, deployment: connection.manifestEntry,
       kind: Self.kind(options.policy.kind, of: collections),
-      collections: collections, accessControl: accessControl, newBytes: newBytes, reusedBytes: reusedBytes,
+      collections: collections, accessControl: accessControl, newBytes: read.newBytes, reusedBytes: read.reusedBytes,
       seconds: collections.reduce(into: ["total": finished.date.timeIntervalSince(started.date)]) { sums, collection in
         sums.merge(collection.seconds) { $0 + $1 }
       })
     try Task.checkCancellation()
     let entry = try await repository.publish(manifest, under: lock)
-    guard let level = options.verify else { return BackupResult(entry: entry, check: nil) }
+    guard let level = options.verify else { return BackupResult(entry: entry, check: nil, stillStopped: stillStopped) }
     do {
       let check = try await Verification(repository: repository, drill: options.drill, progress: progress).run(entry, level: level)
-      return BackupResult(entry: entry, check: check)
+      return BackupResult(entry: entry, check: check, stillStopped: stillStopped)
     } catch {
+      if let stillStopped { progress.tell("\(stillStopped)") }
       throw BackupError.storedButNotVerified(manifest.id, error is CancellationError ? "stopped" : "\(error)")
     }
+  }
+
+  /// What was read of all collections.
+  private struct ReadCollections: Sendable {
+    var collections: [CollectionBackup] = []
+    var newBytes = 0
+    var reusedBytes = 0
+    private var counted: Set<FileReference> = []
+
+    mutating func add(_ read: (collection: CollectionBackup, files: [StoredFile])) {
+      collections.append(read.collection)
+      for stored in read.files where counted.insert(stored.file).inserted {
+        if stored.isNew { newBytes += stored.file.bytes } else { reusedBytes += stored.file.bytes }
+      }
+    }
+  }
+
+  /// Reads while writes are stopped, if they are to be, and lets them go on whatever came of it.
+  /// - Returns: what was read, and why writes may still be stopped.
+  private func whileStopped(
+    _ read: @escaping @Sendable (StoppedWrites?) async throws -> ReadCollections
+  ) async throws -> (ReadCollections, QuiesceError?) {
+    guard let quiesce = options.quiesce else { return (try await read(nil), nil) }
+    progress.begin("stopping writes")
+    let writes = try await StoppedWrites.stop(quiesce)
+    let result: Result<ReadCollections, any Error>
+    do {
+      result = .success(
+        try await withThrowingTaskGroup(of: ReadCollections.self) { group in
+          group.addTask { try await read(writes) }
+          // Where less will do, all is read, and it is said.
+          if options.consistency != .any {
+            group.addTask {
+              try await writes.untilLate()
+              throw CancellationError()
+            }
+          }
+          defer { group.cancelAll() }
+          guard let read = try await group.next() else { throw CancellationError() }
+          return read
+        })
+    } catch {
+      result = .failure(error)
+    }
+    do {
+      try await writes.letGo()
+    } catch let error as QuiesceError {
+      guard case .success(let read) = result else {
+        // Worse than a backup that failed.
+        if case .failure(let error) = result { progress.tell("the backup failed: \(error)") }
+        throw error
+      }
+      return (read, error)
+    }
+    return (try result.get(), nil)
   }
 
   /// The storage to capture from; nil to capture by queries.

@@ -17,8 +17,18 @@ struct CollectionBackupJob: Sendable {
   let database: String
   /// Where the server's own files are, to capture from; nil to capture by queries.
   let storage: DeploymentStorage?
+  /// Writes that were stopped; nil where that was not asked for.
+  let writes: StoppedWrites?
 
   func run(_ name: String) async throws -> (CollectionBackup, [StoredFile]) {
+    let (backup, files) = try await backUp(name)
+    if options.consistency == .quiesced, backup.guarantee.level == .fuzzy {
+      throw CaptureError.notQuiesced(collection: backup.fullName, backup.guarantee.because)
+    }
+    return (backup, files)
+  }
+
+  private func backUp(_ name: String) async throws -> (CollectionBackup, [StoredFile]) {
     let description = try await client.describeCollection(name)
     let schema = description.schema
     guard schema.primaryKey != nil else { throw CaptureError.noPrimaryKey(collection: schema.name) }
@@ -37,7 +47,7 @@ struct CollectionBackupJob: Sendable {
         let (backup, files) = try await backUpSegments(about, storage)
         guard options.golden > 0 else { return (backup, files) }
         return try await client.whileLoaded(schema.name, state: loadState, progress: progress) { try await withGolden(backup, files) }
-      } catch  where options.capture == .auto && options.consistency == .any && (error is BinlogError || error is CaptureError) {
+      } catch  where options.capture == .auto && options.consistency != .exact && (error is BinlogError || error is CaptureError) {
         if case CaptureError.duplicateKeys? = error as? CaptureError { throw error }
         fallingBack = "read by queries, since its segments could not be: \(error)"
         progress.tell("\(schema.name): \(fallingBack ?? "")")
@@ -161,12 +171,14 @@ struct CollectionBackupJob: Sendable {
     let (description, schema) = (about.description, about.description.schema)
     let watch = Stopwatch()
     guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: schema.name) }
+    let still =
+      isToBeStill ? try await StillCollection(client, collection: schema.name, capabilities: connection.capabilities) : nil
     var cut = try await cutNow()
     let counts = try await client.canCount(schema, consistency: consistency(cut))
     let first = capture(schema, counts: counts, cut)
     let unchecked = try await UnreadableKeys(capture: first, indexes: about.indexes).check()
-    let estimate = try await client.rowEstimate(of: schema.name)
-    progress.begin("backing up \(schema.name)", total: estimate)
+    let seen = try await SeenWrites(first)
+    progress.begin("backing up \(schema.name)", total: seen.known)
 
     let context = SegmentContext(
       repository: repository, damaged: damaged, layout: schema.layout, keyField: key.name, policy: options.policy)
@@ -200,10 +212,35 @@ struct CollectionBackupJob: Sendable {
     } else if let changedSince = options.changedSince {
       notes.append("all rows were read, since it has no field \(changedSince.field) that tells newer rows")
     }
+    let last = capture(schema, counts: counts, try await cutNow())
+    var guarantee = Self.guarantee(counts: counts, since: read.change.since, try await SeenWrites(last).words(since: seen))
+    if let still { guarantee = try await self.guarantee(still, read, last) }
     let backup = about.backup(
-      database: database, capture: "query", cut: cut, guarantee: Self.guarantee(counts: counts, since: read.change.since), read,
-      notes: notes, seconds: watch.seconds)
+      database: database, capture: "query", cut: cut, guarantee: guarantee, read, notes: notes, seconds: watch.seconds)
     return (backup, read.files)
+  }
+
+  /// Whether the user says that nothing writes.
+  private var isToBeStill: Bool { writes != nil || options.consistency == .quiesced }
+
+  /// How far all rows are of one moment where nothing was to be written.
+  private func guarantee(_ still: StillCollection, _ read: ReadPartitions, _ again: QueryCapture) async throws -> Guarantee {
+    progress.begin("proving that nothing was written to \(again.schema.name)")
+    let contents = Dictionary(
+      uniqueKeysWithValues: read.partitions.map { ($0.name == PartitionBackup.all ? nil : $0.name, $0.content) })
+    let rows = read.partitions.reduce(read.duplicates?.extraRows ?? 0) { $0 + $1.content.rows }
+    let verdict = try await still.verdict(rows: rows, contents: read.change.since == nil ? contents : nil, again: again)
+    if writes?.isLate == true {
+      return Guarantee(
+        level: .fuzzy, because: "writes were stopped, and went on before all was read: they may be stopped no longer (--quiesce-limit)")
+    }
+    let stopped = writes == nil ? "nothing was to be written meanwhile" : "writes were stopped meanwhile"
+    return switch verdict {
+    case .proven(let how): Guarantee(level: .quiesced, because: "\(stopped), and nothing was: \(how)")
+    case .declared(let why):
+      Guarantee(level: .quiesced, because: "\(stopped); that nothing was could not be proven: \(why)", isDeclared: true)
+    case .written(let what): Guarantee(level: .fuzzy, because: "\(stopped), and something was written all the same: \(what)")
+    }
   }
 
   private func cutNow() async throws -> Cut {
@@ -272,12 +309,13 @@ struct CollectionBackupJob: Sendable {
     return read
   }
 
-  private static func guarantee(counts: Bool, since: ChangedSince?) -> Guarantee {
+  private static func guarantee(counts: Bool, since: ChangedSince?, _ seen: String) -> Guarantee {
     let proof = counts ? "Every range was held against the server's own count" : "This server cannot count: two passes over the keys agreed"
     let unread = since?.from.map { ". Rows whose \(since?.field ?? "") is below \($0) are taken to be as they were" } ?? ""
     return Guarantee(
       level: .fuzzy,
-      because: "rows were read by query while writes may have gone on; no query of this server gives a snapshot. \(proof)\(unread)")
+      because: "rows were read by query while writes may have gone on; no query of this server gives a snapshot. \(seen). \(proof)\(unread)"
+    )
   }
 
   private static func notes(_ schema: CollectionSchema, counts: Bool) -> [String] {

@@ -17,6 +17,8 @@ public enum CaptureMethod: String, Sendable, Codable, CaseIterable {
 /// How far all rows of a collection have to belong to one moment.
 public enum AskedConsistency: String, Sendable, Codable, CaseIterable {
   case any
+  /// Nothing was written while it was read.
+  case quiesced
   case exact
 }
 

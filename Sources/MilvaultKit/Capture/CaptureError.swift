@@ -28,6 +28,8 @@ public enum CaptureError: Error, Sendable {
   case segmentRows(collection: String, place: String, found: Int, listed: Int)
   /// Rows of one moment were asked for, and cannot be had.
   case notExact(String)
+  /// Nothing was to be written while it was read, and that is not so, or does not help.
+  case notQuiesced(collection: String, String)
 }
 
 extension CaptureError: CustomStringConvertible {
@@ -67,6 +69,9 @@ extension CaptureError: CustomStringConvertible {
         + "count; a compaction (`Collection.compact()` in pymilvus) writes the segment anew. --capture query does without its files; nothing was backed up"
     case .notExact(let why):
       "--consistency exact: \(why). Nothing was backed up. With --storage, a Milvus from 2.3.5 on can be exact; --consistency any takes what can be had"
+    case .notQuiesced(let collection, let why):
+      "--consistency quiesced, collection \"\(collection)\": \(why). No backup was made. See that all writers are stopped before it begins "
+        + "(--quiesce-command), and none goes on before it ends"
     case .notLoadable(let collection, let why):
       "collection \"\(collection)\" is not loaded and cannot be (\(why)). Milvus reads rows of loaded collections only. If it has no "
         + "index, build an index on a vector field first"

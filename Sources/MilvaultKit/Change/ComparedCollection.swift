@@ -31,7 +31,7 @@ package struct ComparedCollection: Sendable {
     // A collection that was renamed is told by its number, one that was made anew by its name.
     let same = description.id == 0 ? nil : candidate { $0.collectionID == description.id }
     guard let (found, backup) = same ?? candidate({ $0.name == name }) else {
-      let how = capture == "segments" ? "its segments" : "queries"
+      let how = ["segments": "its segments", RescueJob.capture: "the files of a server that does not run"][capture] ?? "queries"
       (collection, self.backup, why) = (nil, nil, "the first backup of this collection from \(label) by \(how) in this repository")
       return
     }

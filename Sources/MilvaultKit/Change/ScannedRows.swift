@@ -5,7 +5,7 @@ package import RowBatches
 /// are, by what the capture knows, as the compared backup has them.
 package struct ScannedRows: Sendable {
   package let keys: [Key]
-  let digests: RowDigests
+  package let digests: RowDigests
   /// The rows that were read, in key order.
   let read: RowBatch
   /// Where among the keys those of the rows that were read stand, ascending; nil if all were.

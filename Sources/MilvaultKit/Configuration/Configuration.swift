@@ -20,6 +20,11 @@ public struct Configuration: Sendable, Codable {
     /// The environment variables that hold the keys of the server's own bucket.
     public var storageAccessKeyEnv: String?
     public var storageSecretKeyEnv: String?
+    /// Shell commands that stop writes for the time of a backup, and let them go on; how long that may take.
+    public var quiesceCommand: String?
+    public var resumeCommand: String?
+    public var quiesceLimit: DurationText?
+    public var hookLimit: DurationText?
   }
 
   public struct RepositoryPlace: Sendable, Codable {
@@ -219,7 +224,10 @@ public struct Configuration: Sendable, Codable {
       "passphraseCommand", "encrypt",
     ]
     let known: [String: Set<String>] = [
-      "milvus": ["label", "uri", "tokenEnv", "database", "ca", "medium", "site", "storage", "storageAccessKeyEnv", "storageSecretKeyEnv"],
+      "milvus": [
+        "label", "uri", "tokenEnv", "database", "ca", "medium", "site", "storage", "storageAccessKeyEnv", "storageSecretKeyEnv",
+        "quiesceCommand", "resumeCommand", "quiesceLimit", "hookLimit",
+      ],
       "repository": place, "copies": place.union(["name", "keep"]), "keep": retention,
       "transfer": ["limitUpload", "limitDownload"],
       "change": ["incrementalBelow", "differentialBelow", "fullEvery", "writeLag"],
@@ -288,6 +296,11 @@ public struct Configuration: Sendable, Codable {
       # Keys of the server's own bucket, for that and for restores with --server-data s3://…
       # storageAccessKeyEnv: MINIO_KEY
       # storageSecretKeyEnv: MINIO_SECRET
+      # Commands that stop writes while a backup reads, and let them go on, and how long: rows are of one moment then, wherever files are not read.
+      # quiesceCommand: /usr/local/bin/gateway writes off
+      # resumeCommand: /usr/local/bin/gateway writes on
+      # quiesceLimit: 10m
+      # hookLimit: 2m
 
     repository:
       # Where backups are kept. A disk other than Milvus's own: a copy beside the original is no backup.

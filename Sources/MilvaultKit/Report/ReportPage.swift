@@ -157,7 +157,7 @@ extension ReportPage.Collection {
     let drilled = check.drill?.collections.first { $0.collection == backup.fullName }
     name = backup.fullName
     rows = ReportWords.number(backup.content.rows)
-    guarantee = backup.guarantee.level.rawValue
+    guarantee = backup.guarantee.words
     content = backup.content.hex
     let isHurt = check.findings.contains { $0.collection == backup.fullName }
     files = isHurt ? "damaged" : check.level == .checksums ? "every checksum equal" : "every row's digest equal"

@@ -141,6 +141,15 @@ public struct CollectionDescription: Sendable {
   public var fieldIDs: [String: Int64]
   /// Field types that this client does not know, with the fields that have them: such a collection cannot be backed up.
   public var unknownFields: [String]
+
+  public init(
+    id: Int64, schema: CollectionSchema, aliases: [String], shards: Int, consistencyLevel: ConsistencyLevel, properties: [String: String],
+    partitionCount: Int, fieldIDs: [String: Int64], unknownFields: [String]
+  ) {
+    (self.id, self.schema, self.aliases, self.shards) = (id, schema, aliases, shards)
+    (self.consistencyLevel, self.properties, self.partitionCount) = (consistencyLevel, properties, partitionCount)
+    (self.fieldIDs, self.unknownFields) = (fieldIDs, unknownFields)
+  }
 }
 
 public enum ConsistencyLevel: String, Sendable, Hashable, Codable {

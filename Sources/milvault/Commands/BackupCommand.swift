@@ -58,6 +58,8 @@ struct BackupCommand: MilvaultCommand {
 
   @OptionGroup(title: "Capture") var captureOptions: CaptureOptions
 
+  @OptionGroup(title: "Rescue of a server that does not run") var rescue: RescueArguments
+
   @Option(
     help: ArgumentHelp(
       "Read only rows whose field is not below what it was, besides all keys and a sample. The application must set it to the time, or a number that grows, with every write.",
@@ -96,6 +98,11 @@ struct BackupCommand: MilvaultCommand {
     if verify != .restore, drill.isGiven {
       throw ValidationError("--scratch, --sample and --min-recall are for drills: add --verify restore")
     }
+    if rescue.offline != nil {
+      guard !captureOptions.isGiven, verify != .restore, golden == 0, changedSinceField == nil, !rbac else {
+        throw ValidationError("--offline reads files and asks no server: leave out what is for one")
+      }
+    }
     guard (0...10_000).contains(golden) else { throw ValidationError("--golden takes 0 to 10000") }
     guard (1...64).contains(streams) else { throw ValidationError("--streams takes 1 to 64") }
     if kind == .full, changedSinceField != nil {
@@ -115,6 +122,8 @@ struct BackupCommand: MilvaultCommand {
     let backup: Manifest
     let check: CheckRecord?
     let copies: CopyRun.Answer?
+    /// Why writes may still be stopped.
+    let stillStopped: String?
   }
 
   func work(_ console: Console) async throws -> Outcome {
@@ -150,8 +159,13 @@ struct BackupCommand: MilvaultCommand {
     if let name, try await repository.catalog().entries.contains(where: { $0.manifest.name == name }) {
       console.warning("there is a backup named \(name) already; by this name none of them can be found, by id each")
     }
-    let job = BackupJob(target: try common.target(), repository: repository, options: options, progress: console.meter)
-    let result = try await job.run()
+    let result: BackupResult
+    if var rescue = try await rescue.options(common, options.collections, in: repository) {
+      (rescue.name, rescue.policy, rescue.verify, rescue.lockWait) = (name, options.policy, options.verify, lockWait.seconds)
+      result = try await RescueJob(repository: repository, options: rescue, progress: console.meter).run()
+    } else {
+      result = try await BackupJob(target: try common.target(), repository: repository, options: options, progress: console.meter).run()
+    }
     report(result, console)
     let isProven = result.check?.passed != false
     if copy, !isProven { console.warning("not copied, since its verification did not pass") }
@@ -162,15 +176,16 @@ struct BackupCommand: MilvaultCommand {
       options.lockWait = lockWait.seconds
       copying = try await CopyRun(repository: repository, places: copies, options: options).run(console) { copied = $0 }
     }
-    try console.answer(Answer(backup: result.entry.manifest, check: result.check, copies: copied))
+    try console.answer(
+      Answer(backup: result.entry.manifest, check: result.check, copies: copied, stillStopped: result.stillStopped?.description))
     if let run = result.run {
-      let copies = copying == .done ? "" : ", and NOT ALL COPIES ARE UP TO DATE"
+      let copies = (copying == .done ? "" : ", and NOT ALL COPIES ARE UP TO DATE") + (result.stillStopped.map { ". \($0)" } ?? "")
       let summary =
         "backup \(result.entry.manifest.id), \(Format.number(result.entry.manifest.rows)) rows: \(result.check?.verdict ?? "UNVERIFIED")\(copies)"
       await notify.tell(summary, run, result.check.map { [$0] } ?? [], console)
     }
     if !isProven { return .damage }
-    return result.check?.drill?.isDone == false && copying == .done ? .failed : copying
+    return (result.check?.drill?.isDone == false || result.stillStopped != nil) && copying == .done ? .failed : copying
   }
 
   private func report(_ result: BackupResult, _ console: Console) {
@@ -178,7 +193,7 @@ struct BackupCommand: MilvaultCommand {
     for collection in manifest.collections {
       let segments = collection.partitions.reduce(0) { $0 + $1.segments }
       console.say(
-        "\(collection.fullName): \(Format.number(collection.content.rows)) rows in \(collection.partitions.count) partitions, \(segments) segments (\(collection.guarantee.level.rawValue))"
+        "\(collection.fullName): \(Format.number(collection.content.rows)) rows in \(collection.partitions.count) partitions, \(segments) segments (\(collection.guarantee.words))"
       )
       if let duplicates = collection.duplicates {
         console.warning(
@@ -207,9 +222,10 @@ struct BackupCommand: MilvaultCommand {
     if found > 0 {
       console.say("\(Format.bytes(found)) of what was to be written were there already, from an interrupted backup or of equal rows")
     }
-    if manifest.collections.contains(where: { $0.guarantee.level == .fuzzy }) {
+    if rescue.offline == nil, manifest.collections.contains(where: { $0.guarantee.level == .fuzzy }) {
       console.note("fuzzy: if something wrote meanwhile, the rows are not all of one moment")
     }
     VerifyCommand.report(result.check, ofNew: manifest, console)
+    if let error = result.stillStopped { console.warning("the backup is stored. \(error)") }
   }
 }

@@ -1,4 +1,5 @@
 public import ArgumentParser
+import BackupRepository
 public import MilvaultKit
 
 /// Where the server keeps its own files.
@@ -23,14 +24,57 @@ struct CaptureOptions: ParsableArguments {
 
   @Option(
     help:
-      "any: take what can be had, and say what it is. exact: fail unless the rows of each collection are of one moment, before any is read as far as that is known then."
+      "any: take what can be had, and say what it is. quiesced: fail if anything was written to a collection while it was read by queries. exact: fail unless the rows of each collection are of one moment, before any is read as far as that is known then."
   )
   var consistency: AskedConsistency = .any
+
+  @Option(
+    help: ArgumentHelp(
+      "A shell command that stops writes before rows are read, and ends when none is under way. Needs --resume-command.",
+      valueName: "command"))
+  var quiesceCommand: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "A shell command that lets writes go on. It is run when all is read, and in every other outcome: a failure, ^C, a kill, the limit.",
+      valueName: "command"))
+  var resumeCommand: String?
+
+  @Option(help: ArgumentHelp("How long writes may be stopped. (default: 10m)", valueName: "time"))
+  var quiesceLimit: DurationText?
+
+  @Option(help: ArgumentHelp("How long each of the two commands may take. (default: 2m)", valueName: "time"))
+  var hookLimit: DurationText?
+
+  /// Whether any of them was given.
+  var isGiven: Bool {
+    capture != .auto || place.storage != nil || consistency != .any || quiesceCommand != nil || resumeCommand != nil || quiesceLimit != nil
+      || hookLimit != nil
+  }
 
   func fill(_ options: inout BackupOptions, _ common: CommonOptions) throws {
     options.capture = capture
     options.consistency = consistency
     options.storage = try common.storage(place.storage)
+    options.quiesce = try quiesce(try common.configuration().milvus)
+  }
+}
+
+extension CaptureOptions {
+  /// The commands of the options, or of the configuration; nil where neither has any.
+  private func quiesce(_ milvus: Configuration.Milvus?) throws -> QuiesceOptions? {
+    let (stop, resume) = (quiesceCommand ?? milvus?.quiesceCommand, resumeCommand ?? milvus?.resumeCommand)
+    guard stop != nil || resume != nil || quiesceLimit != nil || hookLimit != nil else { return nil }
+    guard let stop, let resume else {
+      throw ValidationError("--quiesce-command and --resume-command belong together: where one has nothing to do, give it the command true")
+    }
+    var options = QuiesceOptions(stop: stop, resume: resume)
+    options.limit = (quiesceLimit ?? milvus?.quiesceLimit)?.seconds ?? options.limit
+    options.commandLimit = (hookLimit ?? milvus?.hookLimit)?.seconds ?? options.commandLimit
+    guard (1...86_400).contains(options.limit), (1...86_400).contains(options.commandLimit) else {
+      throw ValidationError("--quiesce-limit and --hook-limit take 1s to 1d")
+    }
+    return options
   }
 }
 

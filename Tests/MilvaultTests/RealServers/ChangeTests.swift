@@ -35,7 +35,7 @@ extension RealServers {
       return try JSONDecoder().decode(Backup.self, from: Data(finished.output.utf8))
     }
 
-    @Test(arguments: [MilvusGeneration.lite3, .lite2, .standalone23, .standalone22])
+    @Test(arguments: MilvusGeneration.few(.lite3, .standalone23, soak: .lite2, .standalone22))
     func everyBackupRestoresAloneToItsOwnTime(_ generation: MilvusGeneration) async throws {
       let filled = try await Filled("changing", on: generation)
       let shares = ["0", "0.002", "0.02", "0.3", "0.7"]

@@ -61,7 +61,7 @@ extension RealServers {
     }
 
     /// Few rows are read, all changes are found; and where the application does not maintain the field, that is.
-    @Test(arguments: [MilvusGeneration.lite3, .standalone22] + (Project.isSoak ? [.lite2, .standalone23] : []))
+    @Test(arguments: MilvusGeneration.few(.lite3, soak: .standalone22, .lite2, .standalone23))
     func onlyNewerRowsAreRead(_ generation: MilvusGeneration) async throws {
       let isLite = generation == .lite2 || generation == .lite3
       let rows = isLite ? 6000 : 24000
@@ -121,9 +121,14 @@ extension RealServers {
     /// Whatever the field's type and the key's: the server means by the expressions what is meant here.
     @Test(
       arguments: [
-        ("since_double", MilvusGeneration.lite3), ("since_large_double", .standalone23), ("since_text", .lite2), ("since_time", .lite3),
-        ("since_nullable", .lite3), ("since_string_keys", .lite3),
-      ] + (Project.isSoak ? [("since_text", .lite3), ("since_small", .lite2), ("since_string_keys", .lite2)] : []))
+        ("since_large_double", MilvusGeneration.standalone23), ("since_text", .lite2), ("since_nullable", .lite3),
+        ("since_string_keys", .lite3),
+      ]
+        + (Project.isSoak
+          ? [
+            ("since_double", .lite3), ("since_time", .lite3), ("since_text", .lite3), ("since_small", .lite2),
+            ("since_string_keys", .lite2),
+          ] : []))
     func everyTypeThatTellsTimeWill(_ scenario: String, _ generation: MilvusGeneration) async throws {
       let filled = try await Filled(scenario, on: generation)
       try await Self.backUpTwice(filled)

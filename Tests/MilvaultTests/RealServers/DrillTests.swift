@@ -138,7 +138,7 @@ extension RealServers {
     }
 
     /// The exact neighbours are those that servers find by comparing with all, and with the scores that they give.
-    @Test(arguments: MilvusGeneration.usual)
+    @Test(arguments: MilvusGeneration.few(.lite3, .standalone23, soak: .lite2, .standalone22))
     func exactNeighboursAreThoseOfTheServers(_ generation: MilvusGeneration) async throws {
       let floats = ["float L2", "float IP"] + (generation == .standalone22 ? [] : ["float COSINE"])
       let bits = ["binary HAMMING", "binary JACCARD"]

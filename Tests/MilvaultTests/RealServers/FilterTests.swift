@@ -31,7 +31,7 @@ extension RealServers {
     /// Those that end a Lite 2.5: it dies of them.
     private static let deadly = [#"s like "a\%c""#, #"s like "a\_c""#, "array_length(ai) in [0, 1]"]
 
-    @Test(arguments: MilvusGeneration.allCases)
+    @Test(arguments: MilvusGeneration.few(.standalone23, .lite2, soak: .lite3, .standalone22))
     func eachFilterChoosesWhatTheServerChooses(_ generation: MilvusGeneration) async throws {
       let filled = try await Filled("filterable", on: generation)
       let backup = try await filled.backup()

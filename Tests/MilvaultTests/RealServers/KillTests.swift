@@ -18,7 +18,7 @@ extension RealServers {
         #expect(backup.exitCode == 0, "\(backup)")
       }
       let milliseconds = Int(whole.components.seconds * 1000 + whole.components.attoseconds / 1_000_000_000_000_000)
-      for round in 0..<(Project.isSoak ? 200 : 20) {
+      for round in 0..<(Project.isSoak ? 200 : 10) {
         if round % 3 == 0 {
           // Every few rounds a repository without the data, so that there is something to write.
           for folder in ["data", "backups", "history", "checks"] {

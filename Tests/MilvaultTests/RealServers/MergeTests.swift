@@ -50,7 +50,7 @@ extension RealServers {
       return filled
     }
 
-    @Test(arguments: MilvusGeneration.allCases)
+    @Test(arguments: MilvusGeneration.few(.lite3, .standalone23, soak: .lite2, .standalone22))
     func aMergeBringsTheBackupsRowsInAndRollbackTakesThemBack(_ generation: MilvusGeneration) async throws {
       let filled = try await changed("changing", on: generation)
       let before = try await filled.content()
@@ -87,7 +87,7 @@ extension RealServers {
       try await filled.drop("_copy")
     }
 
-    @Test(arguments: MilvusGeneration.usual)
+    @Test(arguments: MilvusGeneration.few(.lite3, .standalone23, soak: .lite2, .standalone22))
     func aFillAddsOnlyWhatIsMissing(_ generation: MilvusGeneration) async throws {
       let filled = try await changed("changing", on: generation)
       let before = try await filled.content()
@@ -352,7 +352,7 @@ extension RealServers {
     }
 
     /// Killed at any moment: gone on with, it is what it would have been; rolled back, as if nothing had been.
-    @Test(arguments: [MilvusGeneration.lite3, .standalone23])
+    @Test(arguments: MilvusGeneration.few(.standalone23, soak: .lite3))
     func aMergeKilledAtAnyMomentIsGoneOnWithOrUndone(_ generation: MilvusGeneration) async throws {
       let filled = try await changed("changing", on: generation, share: "0.6")
       let others = try await beside(filled)

@@ -13,7 +13,7 @@ extension RealServers {
       return (data.path, folder.path)
     }
 
-    @Test(arguments: ["everything", "partitions", "strings", "autoid", "overlapping"])
+    @Test(arguments: ["everything", "autoid", "overlapping"] + (Project.isSoak ? ["partitions", "strings"] : []))
     func segmentsComeBackAsTheyAre(_ scenario: String) async throws {
       let filled = try await Filled(scenario, on: .standalone23)
       let (storage, imports) = try await Self.folder(filled)

@@ -46,7 +46,7 @@ extension RealServers {
       try await filled.milvault("restore", "--resume", "--uri", filled.server.uri)
     }
 
-    @Test(arguments: MilvusGeneration.usualWithNames)
+    @Test(arguments: MilvusGeneration.few(.standalone23, soak: .lite3, .standalone22))
     func theRestoredCollectionTakesTheNameAndTheOldOneIsKept(_ generation: MilvusGeneration) async throws {
       let (filled, original, changed) = try await changed(on: generation)
       let plan = try await filled.restore("--mode", "replace", "--plan")
@@ -174,7 +174,7 @@ extension RealServers {
     }
 
     /// At any moment: the live collection has its name, or the next command gives it back.
-    @Test(arguments: [MilvusGeneration.lite3, .standalone23])
+    @Test(arguments: MilvusGeneration.few(.standalone23, soak: .lite3))
     func killedAtAnyMomentItIsGoneOnWithOrUndone(_ generation: MilvusGeneration) async throws {
       let (filled, original, changed) = try await changed(on: generation)
       var unfinished = 0

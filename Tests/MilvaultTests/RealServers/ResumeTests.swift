@@ -9,17 +9,19 @@ extension RealServers {
       try await filled.milvault("restore", "--resume", "--uri", uri ?? filled.server.uri)
     }
 
-    @Test(arguments: MilvusGeneration.usual)
+    @Test(arguments: MilvusGeneration.few(.lite3, .standalone23, soak: .lite2, .standalone22))
     func aRestoreKilledAtAnyMomentGoesOn(_ generation: MilvusGeneration) async throws {
       let filled = try await Filled("segments", on: generation)
       let backup = try await filled.backup()
       #expect(backup.exitCode == 0, "\(backup)")
       let original = try await filled.content()
       var unfinished = 0
-      for round in 0..<(Project.isSoak ? 40 : 3) {
+      // By how busy the machine is, the right moment comes sooner or later.
+      var longest = generation.isLite ? 1000 : 3000
+      for round in 0..<(Project.isSoak ? 40 : 12) where Project.isSoak || round < 3 || unfinished == 0 {
         let suffix = "_\(round)"
         let process = try filled.startRestore("--suffix", suffix)
-        try await Task.sleep(for: .milliseconds(Int.random(in: 100...(generation.isLite ? 1000 : 3000))))
+        try await Task.sleep(for: .milliseconds(Int.random(in: 100...longest)))
         process.signal(SIGKILL)
         _ = await process.wait()
         let list = try await filled.milvault("rollback", "--list")
@@ -37,7 +39,10 @@ extension RealServers {
           let resumed = try await resume(filled)
           #expect(resumed.exitCode == 0 && resumed.output.contains("every row read back and equal"), "\(resumed)")
         } else if try await filled.server.pymilvus("run", "print(utility.has_collection('\(filled.name)\(suffix)'))").contains("False") {
+          longest = min(longest * 3 / 2, 60_000)
           continue  // killed before it did anything
+        } else {
+          longest = max(longest * 2 / 3, 200)
         }
         let comparison = try await filled.server.compare(filled.name, filled.name + suffix)
         #expect(comparison.differences.isEmpty && comparison.rows == original.rows, "\(comparison)")

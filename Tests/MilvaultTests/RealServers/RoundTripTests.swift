@@ -33,10 +33,11 @@ enum Scenario: String, CaseIterable, Sendable {
   static func of(_ generation: MilvusGeneration) -> [Scenario] {
     switch generation {
     case .lite3: allCases.filter { $0 != .halves }
+    case .lite2 where !Project.isSoak: [.strings, .returns, .everything, .autoid, .empty, .wide, .halves, .extremes]
     case .lite2:
       [.uniform, .skewed, .strings, .returns, .everything, .properties, .autoid, .unloaded, .empty, .wide, .segments, .halves, .extremes]
-    case .standalone23: allCases.filter { $0 != .bm25 && $0 != .halves }
-    case .standalone22: allCases.filter { $0 != .bm25 && $0 != .halves }
+    case .standalone22 where !Project.isSoak: [.skewed, .strings, .returns, .everything, .partitions, .autoid, .unloaded, .extremes]
+    case .standalone22, .standalone23: allCases.filter { $0 != .bm25 && $0 != .halves }
     }
   }
 }

@@ -19,7 +19,7 @@ extension RealServers {
     }
 
     /// The same rows as by queries, to the bit; files that are here are not stored again; and what was written since is found.
-    @Test(arguments: ["everything", "partitions", "autoid", "strings", "empty", "properties"])
+    @Test(arguments: ["everything", "partitions", "autoid", "empty"] + (Project.isSoak ? ["strings", "properties"] : []))
     func theFilesHoldWhatTheServerGives(_ scenario: String) async throws {
       let filled = try await Filled(scenario, on: .standalone23)
       let queried = try await filled.backup("--capture", "query")

@@ -18,8 +18,10 @@ struct Filled {
   }
 
   /// Backs the collection up, through `uri` if it is not the server's own.
-  func backup(_ options: String..., uri: String? = nil, environment: [String: String] = [:]) async throws -> Finished {
-    try await run(Project.milvault, backupArguments(uri) + options, environment: environment, folder: scratch.folder)
+  func backup(
+    _ some: String..., options: [String] = [], uri: String? = nil, environment: [String: String] = [:]
+  ) async throws -> Finished {
+    try await run(Project.milvault, backupArguments(uri) + some + options, environment: environment, folder: scratch.folder)
   }
 
   /// Restores the newest backup.
@@ -49,8 +51,8 @@ struct Filled {
   }
 
   /// A backup that goes on while the test does.
-  func startBackup() throws -> RunningProcess {
-    try RunningProcess(Project.milvault, backupArguments(nil), folder: scratch.folder)
+  func startBackup(_ options: [String] = []) throws -> RunningProcess {
+    try RunningProcess(Project.milvault, backupArguments(nil) + options, folder: scratch.folder)
   }
 
   /// A restore that goes on while the test does.

@@ -13,6 +13,7 @@ enum Project {
   }
   /// Long repetitions: `make soak`.
   static let isSoak = ProcessInfo.processInfo.environment["MILVAULT_SOAK"] != nil
+  static let tellsTimes = ProcessInfo.processInfo.environment["MILVAULT_TEST_TIMES"] != nil
   /// What programs find. Arrow's clients in this process are told by a variable what no other program asked for.
   static var environment: [String: String] {
     ProcessInfo.processInfo.environment.merging(["AWS_REQUEST_CHECKSUM_CALCULATION": ""]) { $1 }
@@ -30,7 +31,7 @@ struct Finished: Sendable, CustomStringConvertible {
 /// A program that runs. Not by Foundation's Process: of some hundred thousand that it started, three ended the tests, as it reads beyond the end of
 /// an array of its own.
 final class RunningProcess: Sendable {
-  private let id: pid_t
+  let id: pid_t
   private let files: [URL]
   private let status = Mutex<Int32?>(nil)
 

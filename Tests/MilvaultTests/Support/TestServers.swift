@@ -13,6 +13,8 @@ actor TestServers {
     var secured = false
     /// With its data in a bucket, and not in a folder.
     var inBucket = false
+    /// Which of several Lites; each has one test at a time.
+    var slot = 0
   }
 
   private struct Entry {
@@ -22,13 +24,25 @@ actor TestServers {
     let data: URL
     /// The S3 server that holds its data; nil for one in a folder.
     var bucket: PortProcess?
+    /// The tests that have used it.
+    var users: Set<ObjectIdentifier> = []
   }
+  /// Tests that use one Lite, before it is begun anew: with all that they leave in it, Lite 3 becomes slow.
+  private static let mostUsers = 8
   private var running: [Kind: Entry] = [:]
   private var starting: [Kind: Task<String, any Error>] = [:]
 
-  /// A running server's address.
-  func uri(_ kind: Kind) async throws -> String {
-    try await Turn.take(kind)
+  /// A running server's address, and which one it is.
+  func server(_ asked: Kind) async throws -> (uri: String, kind: Kind) {
+    let kind = try await Turn.take(asked)
+    guard let user = Turn.id else { throw TestFailure("only tests in `RealServers` use servers") }
+    if kind.generation.isLite, let users = running[kind]?.users, users.count >= Self.mostUsers, !users.contains(user) { await stop(kind) }
+    let uri = try await uri(kind)
+    running[kind]?.users.insert(user)
+    return (uri, kind)
+  }
+
+  private func uri(_ kind: Kind) async throws -> String {
     if let entry = running[kind] { return entry.uri }
     // Of tests that ask at the same moment one starts it.
     let start = starting[kind] ?? Task { try await self.start(kind) }
@@ -95,8 +109,6 @@ extension MilvusGeneration {
   static let usual = Project.isSoak ? allCases : allCases.filter { $0 != .standalone22 }
   /// One or two each time, all of them in `make soak`: for claims that hold or fail alike on all.
   static func few(_ some: MilvusGeneration..., soak all: MilvusGeneration...) -> [MilvusGeneration] { Project.isSoak ? some + all : some }
-  /// The same, of those that have partitions, aliases and renames.
-  static let usualWithNames = usual.filter { $0 != .lite2 }
 }
 
 /// One generation's server as a test uses it: pymilvus fills and compares, milvault does the rest.
@@ -109,8 +121,7 @@ struct TestServer: Sendable {
       print("SKIPPED \(generation.rawValue): it is not made for this machine")
       try Test.cancel("Milvus \(generation.rawValue) is not made for this machine")
     }
-    kind = TestServers.Kind(generation: generation, secured: secured, inBucket: inBucket)
-    uri = try await TestServers.shared.uri(kind)
+    (uri, kind) = try await TestServers.shared.server(TestServers.Kind(generation: generation, secured: secured, inBucket: inBucket))
   }
 
   private var python: URL { URL(fileURLWithPath: EmbeddedInstallation(kind.generation).python) }

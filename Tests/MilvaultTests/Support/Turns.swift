@@ -1,35 +1,41 @@
 import MilvaultKit
+import Synchronization
 import Testing
 
-/// Two cores, and standalone servers' fixed ports: a few tests at a time use the one standalone server that runs, and two use Lite servers; all else
-/// waits for its turn. Those for the server that runs come first, then those that want it for themselves, then those that need another one started.
+/// Two cores, and standalone servers' fixed ports: a few tests at a time use the one standalone server that runs, and a few Lite servers of their own; all
+/// else waits for its turn. Those for the server that runs come first, then those that want it for themselves, then those that need another one started.
 actor Turns {
   static let shared = Turns()
 
   enum Lane: CaseIterable {
     case standalone, lite
 
-    /// Tests at a time. Standalone servers have them wait most of the time.
-    var width: Int { self == .standalone ? 4 : 2 }
+    /// Tests at a time. Standalone servers have them wait most of the time; a Lite works in one thread.
+    var width: Int { self == .standalone ? 4 : 3 }
   }
 
   struct Want {
     let kind: TestServers.Kind
-    /// Whether the test stops the server, or backs up all that it holds.
+    /// Whether the test stops the server, or backs up all that it holds. A Lite is always its holder's alone.
     var alone = false
     var lane: Lane { kind.generation.isLite ? .lite : .standalone }
   }
 
   private struct Queue {
-    var holders: [ObjectIdentifier: Want] = [:]
+    var holders: [ObjectIdentifier: (want: Want, slot: Int)] = [:]
     var last: TestServers.Kind?
     var waiting: [(turn: Turn, want: Want, holdsOther: Bool, wake: CheckedContinuation<Void, Never>)] = []
 
     /// Whether a test may begin beside those that hold the lane.
     func admits(_ want: Want) -> Bool {
-      guard let holder = holders.values.first else { return true }
-      return holders.count < want.lane.width && !holder.alone && !want.alone
-        && (want.lane == .lite || holder.kind == want.kind)
+      guard let holder = holders.values.first?.want else { return true }
+      return holders.count < want.lane.width && (want.lane == .lite || !holder.alone && !want.alone && holder.kind == want.kind)
+    }
+
+    mutating func admit(_ want: Want, by id: ObjectIdentifier) {
+      let taken = Set(holders.values.map(\.slot))
+      holders[id] = (want, (0..<want.lane.width).first { !taken.contains($0) } ?? 0)
+      last = want.kind
     }
 
     /// The place of the one to be woken next.
@@ -45,7 +51,7 @@ actor Turns {
 
   fileprivate func take(_ want: Want, by turn: Turn) async throws {
     let id = ObjectIdentifier(turn)
-    if let held = queues[want.lane]?.holders[id] {
+    if let held = queues[want.lane]?.holders[id]?.want {
       guard want.lane == .lite || held.alone || held.kind == want.kind && !want.alone else {
         throw TestFailure("a test that uses two standalone servers, or stops one, begins with `Turn.take(…, alone: true)`")
       }
@@ -57,8 +63,7 @@ actor Turns {
     }
     var queue = queues[want.lane] ?? Queue()
     if queue.admits(want) {
-      queue.holders[id] = want
-      queue.last = want.kind
+      queue.admit(want, by: id)
       queues[want.lane] = queue
     } else {
       await withCheckedContinuation { wake in
@@ -68,13 +73,14 @@ actor Turns {
     }
   }
 
+  fileprivate func slot(of turn: Turn, in lane: Lane) -> Int? { queues[lane]?.holders[ObjectIdentifier(turn)]?.slot }
+
   fileprivate func end(_ turn: Turn) {
     for lane in Lane.allCases {
       guard var queue = queues[lane], queue.holders.removeValue(forKey: ObjectIdentifier(turn)) != nil else { continue }
       while let place = queue.next {
         let (next, want, _, wake) = queue.waiting.remove(at: place)
-        queue.holders[ObjectIdentifier(next)] = want
-        queue.last = want.kind
+        queue.admit(want, by: ObjectIdentifier(next))
         wake.resume()
       }
       queues[lane] = queue
@@ -85,11 +91,28 @@ actor Turns {
 /// What one test case holds of the servers, until it ends.
 final class Turn: Sendable {
   @TaskLocal fileprivate static var current: Turn?
+  /// Since when it holds a server.
+  private let began = Mutex<ContinuousClock.Instant?>(nil)
 
   /// Waits until the test may use a server.
-  static func take(_ kind: TestServers.Kind, alone: Bool = false) async throws {
+  /// - Returns: which of those of its kind.
+  @discardableResult static func take(_ kind: TestServers.Kind, alone: Bool = false) async throws -> TestServers.Kind {
     guard let current else { throw TestFailure("only tests in `RealServers` use servers") }
-    try await Turns.shared.take(Turns.Want(kind: kind, alone: alone), by: current)
+    let want = Turns.Want(kind: kind, alone: alone)
+    try await Turns.shared.take(want, by: current)
+    current.began.withLock { $0 = $0 ?? .now }
+    var kind = kind
+    if want.lane == .lite { kind.slot = await Turns.shared.slot(of: current, in: .lite) ?? 0 }
+    return kind
+  }
+
+  /// Whose it is: the servers tell by it which tests have used them.
+  static var id: ObjectIdentifier? { current.map { ObjectIdentifier($0) } }
+
+  /// Tells how long a test had servers, without its wait for them: `make test TIMES=1`.
+  fileprivate func tell(_ test: Test) {
+    guard Project.tellsTimes, let began = began.withLock({ $0 }) else { return }
+    print("TURN \((ContinuousClock.now - began).formatted(.units(allowed: [.seconds], fractionalPart: .show(length: 1)))) \(test.name)")
   }
 
   /// Waits until the test may use all of these.
@@ -113,6 +136,7 @@ struct TakesTurns: SuiteTrait, TestTrait, TestScoping {
       throw error
     }
     await Turns.shared.end(turn)
+    turn.tell(test)
   }
 }
 

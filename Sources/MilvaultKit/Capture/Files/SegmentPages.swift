@@ -16,9 +16,13 @@ struct SegmentPages {
   private var waiting: RowBatch?
   private var last: Key?
   private var isAtEnd = false
+  /// Whether rows of one key and one time are the same row, which stands in several segments.
+  private let areCopiesOne: Bool
+  /// Rows that were left out since they were.
+  private(set) var copies = 0
 
-  init(_ reader: any RowFileReader, layout: RowLayout, keyField: String) {
-    (self.reader, self.layout, self.keyField) = (reader, layout, keyField)
+  init(_ reader: any RowFileReader, layout: RowLayout, keyField: String, areCopiesOne: Bool = false) {
+    (self.reader, self.layout, self.keyField, self.areCopiesOne) = (reader, layout, keyField, areCopiesOne)
   }
 
   /// - Returns: the next page; nil after the one that has no upper bound.
@@ -39,6 +43,11 @@ struct SegmentPages {
       guard !keys.isEmpty || isAtEnd else { continue }
       let after = last
       last = keys.last ?? last
+      if areCopiesOne {
+        let single = try Self.single(rows, keys)
+        copies += rows.count - single.count
+        if single.count < rows.count { (rows, keys) = (rows.picking(single), single.map { keys[$0] }) }
+      }
       let newest = try Self.newest(rows, keys)
       let kept = newest.count == rows.count ? rows : rows.picking(newest)
       return page(
@@ -57,6 +66,17 @@ struct SegmentPages {
   private func page(_ range: KeyRange, _ rows: DigestedRows, extra: Int, duplicate: Key? = nil) -> CapturedPage {
     CapturedPage(
       range: range, rows: ScannedRows(rows), counted: [CountedRange(range: range, rows: rows.keys.count + extra)], duplicate: duplicate)
+  }
+
+  /// Of rows that share key and time one.
+  private static func single(_ rows: RowBatch, _ keys: [Key]) throws -> [Int] {
+    guard zip(keys, keys.dropFirst()).contains(where: { $0 == $1 }) else { return Array(keys.indices) }
+    let times = try rows.keys(field: timeField)
+    var seen: Set<Key> = []
+    return keys.indices.filter { row in
+      if row == 0 || keys[row - 1] != keys[row] { seen = [] }
+      return seen.insert(times[row]).inserted
+    }
   }
 
   /// Of each key the row that was inserted last.
