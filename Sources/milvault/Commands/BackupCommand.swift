@@ -28,6 +28,9 @@ struct BackupCommand: MilvaultCommand {
       segments has are not read from the server again (--kind full reads all; other kinds mean nothing there). The keys of large segments, and the
       rows of a partition in which a key stands twice, are sorted below TMPDIR in plain text. Where the files cannot be read, queries are taken and it is said: for scheduled backups say --consistency exact.
       With --changed-since-field rows are read by queries.
+      Any Milvus can be read while writes are stopped: --quiesce-command does it, --resume-command lets them go on, in every outcome, and that nothing
+      was written meanwhile is proven (quiesced). With --offline and --schema the files of a Milvus 2.2 or 2.3 that does not run any more are read:
+      what it had written out before it ended, the last deletes perhaps missing.
       Every backup restores by itself, whatever becomes of the others. The backup exists when its manifest is written, as the last act; a run that fails before leaves no backup.
 
       EXAMPLES
@@ -36,6 +39,8 @@ struct BackupCommand: MilvaultCommand {
         milvault backup --kind full
         milvault backup --storage /var/lib/milvus --consistency exact
         milvault backup --storage 's3://a-bucket/files?endpoint=http://minio:9000' --capture segments
+        milvault backup --consistency quiesced --quiesce-command 'gateway off' --resume-command 'gateway on'
+        milvault backup --offline /var/lib/milvus --schema latest --name rescue
         milvault backup --rbac
         milvault backup --golden 100 --verify restore --scratch embedded
         milvault backup --changed-since-field updated_at

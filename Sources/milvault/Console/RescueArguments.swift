@@ -50,6 +50,8 @@ struct RescueArguments: ParsableArguments {
     if isFile {
       guard names.count == 1 else { throw ValidationError("a schema is of one collection: name it with --collection") }
       options = RescueOptions(place: place, schema: .file(URL(fileURLWithPath: schema), names[0]), label: label)
+    } else if schema.contains("/") || schema.hasSuffix(".json") {
+      throw ValidationError("there is no file \(schema) (--schema)")
     } else {
       options = RescueOptions(place: place, schema: .backup(try await repository.find(schema)), label: label)
       options.collections = names

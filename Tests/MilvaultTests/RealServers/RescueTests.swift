@@ -102,7 +102,7 @@ extension RealServers {
       // By a file: it is found among several collections, and partitions have numbers for names.
       let out = dead.filled.scratch.path("out")
       try #require(try await dead.filled.milvault("export", "live", "--format", "json", "--output", out).exitCode == 0)
-      let byFile = try await dead.rescue("by-file", schema: "\(out)/everything/schema.json", "--collection", "everything")
+      let byFile = try await dead.rescue("by-file", schema: "\(out)/default/everything/schema.json", "--collection", "everything")
       try #require(byFile.exitCode == 0, "\(byFile)")
       let again = try #require(try await dead.manifest("by-file").collections.first)
       #expect(again.content == live.collections.first { $0.name == "everything" }?.content)
@@ -139,6 +139,7 @@ extension RealServers {
         (["--offline", dead.data, "--schema", "live", "--storage", dead.data], 64, "asks no server"),
         (["--offline", dead.data, "--schema", "live", "--collection", "other"], 1, "has no collection other"),
         (["--offline", dead.data, "--schema", "live", "--collection", "partitions", "--collection-id", "7"], 1, "no files of collection"),
+        (["--offline", dead.data, "--schema", "no/such.json"], 64, "there is no file no/such.json"),
         (["--offline", dead.data, "--schema", dead.filled.scratch.path("milvault.yaml")], 64, "name it with --collection"),
       ] {
         let finished = try await dead.filled.milvault(["backup"] + options)
