@@ -17,6 +17,9 @@ public struct Deletes: Sendable {
   public var isEmpty: Bool { last.isEmpty }
   public var count: Int { last.count }
 
+  /// Keys that were deleted later than a time.
+  public func count(after time: UInt64) -> Int { last.values.count { $0 > time } }
+
   /// Adds a delete log's.
   /// - Parameter cut: the last timestamp that counts.
   /// - Throws: `BinlogError` if one of them cannot be read.

@@ -59,6 +59,10 @@ public struct MilvusStorage: Sendable {
         guard ids.count == depth + 1, parts.count == ids.count else {
           throw BinlogError.unsupported("\(store.location)/\(object.key)", "it stands where no file of Milvus 2.2 or 2.3 does")
         }
+        guard ids.allSatisfy({ $0 >= 0 }), ids[0] > 0 else {
+          throw BinlogError.unsupported(
+            "\(store.location)/\(object.key)", "its deletes are of all partitions, as Milvus 2.4 and later write them")
+        }
         let log = SegmentFiles.Log(id: ids[depth], key: object.key, bytes: object.bytes)
         var files = found[ids[1]] ?? SegmentFiles(collection: collection, partition: ids[0], id: ids[1])
         guard files.partition == ids[0] else {

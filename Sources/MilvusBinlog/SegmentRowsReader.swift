@@ -76,12 +76,20 @@ public final class SegmentRowsReader {
     public var deleted = 0
     /// Deleted rows that had been inserted after another delete of their key.
     public var betweenDeletes = 0
+    /// The first and last key of all rows, those that do not count among them.
+    public var keys: ClosedRange<Key>?
 
     public init() {}
+
+    mutating func saw(_ more: ClosedRange<Key>?) {
+      guard let more else { return }
+      keys = keys.map { min($0.lowerBound, more.lowerBound)...max($0.upperBound, more.upperBound) } ?? more
+    }
 
     public static func += (a: inout Counts, b: Counts) {
       (a.rows, a.later, a.deleted, a.betweenDeletes) =
         (a.rows + b.rows, a.later + b.later, a.deleted + b.deleted, a.betweenDeletes + b.betweenDeletes)
+      a.saw(b.keys)
     }
   }
   public private(set) var counts = Counts()
@@ -93,14 +101,14 @@ public final class SegmentRowsReader {
     rowsAtOnce = min(max(16, (8 << 20) / width), 1 << 15)
   }
 
-  /// The next rows, each with the time at which it was inserted; none of a batch may be left. nil at the end.
-  public func next() async throws -> (rows: RowBatch, times: [UInt64])? {
+  /// The next rows, each with the time at which it was inserted and the number that Milvus gave it then; none of a batch may be left. nil at the end.
+  public func next() async throws -> (rows: RowBatch, times: [UInt64], rowIDs: [UInt64])? {
     while open == nil || open?.left == 0 {
       guard let number = left.popFirst() else { return nil }
       open = try await OpenLogs(segment.files, segment.fields, number: number)
     }
     guard let logs = open else { return nil }
-    let (times, rows) = try logs.next(min(logs.left, rowsAtOnce))
+    let (times, rowIDs, rows) = try logs.next(min(logs.left, rowsAtOnce))
     open = logs
     let keys = try rows.keys(field: segment.keyField)
     var kept: [Int] = []
@@ -116,13 +124,16 @@ public final class SegmentRowsReader {
       }
     }
     counts.rows += rows.count
-    return kept.count == rows.count ? (rows, times) : (rows.picking(kept), kept.map { times[$0] })
+    if let first = keys.min(), let last = keys.max() { counts.saw(first...last) }
+    if kept.count == rows.count { return (rows, times, rowIDs) }
+    return (rows.picking(kept), kept.map { times[$0] }, kept.map { rowIDs[$0] })
   }
 }
 
 /// The logs of all fields that were written at one time and hold the same rows.
 private final class OpenLogs {
   private let times: PayloadReader
+  private let rowIDs: PayloadReader
   private let columns: [PayloadReader]
   private(set) var left: Int
 
@@ -132,16 +143,16 @@ private final class OpenLogs {
       guard file.events.allSatisfy({ $0.kind == .insert }) else { throw BinlogError.damaged(file.place, offset: 0, "it is no insert log") }
       guard MilvusDataType.number(of: layout.type) == file.descriptor.dataType else {
         throw BinlogError.damaged(
-          file.place, offset: 69, "its values are of Milvus's type \(file.descriptor.dataType), and the schema says \(layout.type.name)")
+          file.place, offset: 69,
+          "its values are of Milvus's type \(file.descriptor.dataType), and by the schema it is field \(layout.name), \(layout.type.name)")
       }
       return (file, try PayloadReader(file, field: layout))
     }
     let (timeFile, times) = try await opened(SegmentFiles.timestampField, FieldLayout(name: "timestamp", type: .scalar(.int64)))
     self.times = times
     var columns: [PayloadReader] = []
-    // The row ids too, though nothing is made of them: what was written together is there together.
-    let rowIDs = BinlogField(id: SegmentFiles.rowIDField, layout: FieldLayout(name: "row", type: .scalar(.int64)))
-    for field in fields + [rowIDs] {
+    // What was written together is there together, the rows' numbers too.
+    for field in fields + [BinlogField(id: SegmentFiles.rowIDField, layout: FieldLayout(name: "row", type: .scalar(.int64)))] {
       let (file, reader) = try await opened(field.id, field.layout)
       // What was written together says the same times.
       guard reader.rows == times.rows, file.descriptor.timestamps == timeFile.descriptor.timestamps else {
@@ -150,8 +161,9 @@ private final class OpenLogs {
           "it has \(reader.rows) rows of \(file.descriptor.timestamps), and \(timeFile.place) has \(times.rows) of \(timeFile.descriptor.timestamps)"
         )
       }
-      if field != rowIDs { columns.append(reader) }
+      columns.append(reader)
     }
+    rowIDs = columns.removeLast()
     self.columns = columns
     left = times.rows
     range = timeFile.descriptor.timestamps
@@ -161,16 +173,20 @@ private final class OpenLogs {
   private let range: ClosedRange<UInt64>
   private let place: String
 
-  func next(_ count: Int) throws -> (times: [UInt64], rows: RowBatch) {
-    guard case .fixed(_, let bytes) = try times.next(count).values else { throw BinlogError.damaged(place, offset: 0, "no timestamps") }
-    let stamps = bytes.withUnsafeBytes { raw in
-      (0..<count).map { UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: 8 * $0, as: UInt64.self)) }
-    }
+  func next(_ count: Int) throws -> (times: [UInt64], rowIDs: [UInt64], rows: RowBatch) {
+    let stamps = try numbers(times, count)
     guard stamps.allSatisfy(range.contains) else {
       throw BinlogError.damaged(place, offset: 0, "a row's timestamp is not within the file's")
     }
     let rows = try RowBatch(columns: try columns.map { try $0.next(count) }, count: count)
     left -= count
-    return (stamps, rows)
+    return (stamps, try numbers(rowIDs, count), rows)
+  }
+
+  private func numbers(_ reader: PayloadReader, _ count: Int) throws -> [UInt64] {
+    guard case .fixed(_, let bytes) = try reader.next(count).values else { throw BinlogError.damaged(place, offset: 0, "no numbers") }
+    return bytes.withUnsafeBytes { raw in
+      (0..<count).map { UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: 8 * $0, as: UInt64.self)) }
+    }
   }
 }

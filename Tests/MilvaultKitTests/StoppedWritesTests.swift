@@ -44,6 +44,10 @@ import Testing
     let stopping = await error { _ = try await StoppedWrites.stop(options(stop: "exit 3")) }
     #expect(stopping.contains("the quiesce command gave exit code 3: said \u{2019}so. The resume command was run"), "\(stopping)")
     #expect(lines == ["stopped", "resumed"])
+    // A second command that fails is run once more.
+    let trying = QuiesceOptions(stop: "true", resume: "echo resumed >> '\(file.path)'; [ $(wc -l < '\(file.path)') -gt 3 ]")
+    #expect(await error { try await StoppedWrites.stop(trying).letGo() } == "none")
+    #expect(lines == ["stopped", "resumed", "resumed", "resumed"])
     let both = await error { _ = try await StoppedWrites.stop(options(stop: "exit 3", resume: "echo stuck; exit 4")) }
     #expect(both.contains("exit code 3") && both.contains("MAY STILL BE STOPPED: the resume command gave exit code 4: stuck"), "\(both)")
     let resuming = await error { try await StoppedWrites.stop(options(resume: "exit 5")).letGo() }
@@ -59,15 +63,29 @@ import Testing
     #expect(lines == ["stopped", "resumed"])
   }
 
+  /// What waits for the end is ended by somebody else: writes go on, and that is not taken for nothing.
+  @Test func theirGoingOnTooEarlyIsSeen() async throws {
+    defer { try? FileManager.default.removeItem(at: file) }
+    let mark = "\(600 + Int.random(in: 1...300_000))"
+    var options = options()
+    options.limit = try #require(Double(mark))
+    let writes = try await StoppedWrites.stop(options)
+    let killer = try Process.run(URL(fileURLWithPath: "/bin/sh"), arguments: ["-c", "pkill -f '^timeout \(mark) cat'"])
+    killer.waitUntilExit()
+    try await waitForLines(2)
+    try await writes.letGo()
+    #expect(lines == ["stopped", "resumed"] && writes.isLate)
+  }
+
   @Test func afterTheLimitTheyGoOn() async throws {
     defer { try? FileManager.default.removeItem(at: file) }
     var brief = options()
     brief.limit = 1
     let writes = try await StoppedWrites.stop(brief)
     try await waitForLines(2)
-    #expect(lines == ["stopped", "resumed"] && writes.isLate)
-    try await writes.letGo()
     #expect(lines == ["stopped", "resumed"])
+    try await writes.letGo()
+    #expect(lines == ["stopped", "resumed"] && writes.isLate)
   }
 
   @Test func aCancelledTaskLetsThemGoOn() async throws {

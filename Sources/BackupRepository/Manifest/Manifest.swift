@@ -202,6 +202,9 @@ public struct CollectionBackup: Sendable, Codable {
     self.seconds = seconds
   }
 
+  /// Whether its rows came from a server that ran, and not from files of others, or of a server that does not run any more.
+  public var isOfRunningServer: Bool { !["import", "offline"].contains(capture) }
+
   /// `database.name`, or the name alone in the default database.
   public var fullName: String { database == "default" || database.isEmpty ? name : "\(database).\(name)" }
 }

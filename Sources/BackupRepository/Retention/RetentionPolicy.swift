@@ -102,8 +102,7 @@ extension Repository {
     let byLabel = Dictionary(grouping: entries) { $0.manifest.deployment.label }
     var groups: [RetentionGroup] = []
     for (label, entries) in byLabel.sorted(by: { $0.key < $1.key }) {
-      // What was imported is of no server.
-      let servers = Set(entries.filter { $0.manifest.collections.contains { $0.capture != "import" } }.map(\.manifest.deployment.uri))
+      let servers = Set(entries.filter { $0.manifest.collections.contains(where: \.isOfRunningServer) }.map(\.manifest.deployment.uri))
       let mixed = servers.count > 1 && !isOneServer ? servers.sorted() : []
       let sets = Dictionary(grouping: entries) { $0.manifest.collections.map(\.fullName).sorted() }
       for (collections, members) in sets.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {

@@ -57,7 +57,7 @@ extension Repository {
 
   /// The next rows of a layer that count; nil at the end.
   package func nextRows(of reader: SegmentRowsReader) async throws -> RowBatch? {
-    while let (rows, _) = try await tellingBinlogs({ try await reader.next() }) {
+    while let (rows, _, _) = try await tellingBinlogs({ try await reader.next() }) {
       try Task.checkCancellation()
       if rows.count > 0 { return rows }
     }

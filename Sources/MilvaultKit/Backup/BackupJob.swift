@@ -45,6 +45,10 @@ public struct BackupResult: Sendable {
   public let check: CheckRecord?
   /// Why writes may still be stopped; nil where they go on.
   public let stillStopped: QuiesceError?
+  /// Of a rescue: collections that have no files, though the backup that describes them has rows of them.
+  public var notFound: [String] = []
+  /// Of a rescue: whether some files could not be read.
+  public var isPartial = false
   /// What the repository's history has of the run.
   public internal(set) var run: RunRecord?
 }
@@ -84,10 +88,13 @@ public struct BackupJob: Sendable {
     } catch {
       // The failure itself matters more than a record of it that cannot be written either.
       try? await repository.record(
-        RunRecord(verb: "backup", started: started, outcome: .failed, error: "\(error)", collections: options.collections.map(\.text)))
+        RunRecord(
+          verb: "backup", started: started, outcome: .failed, error: Self.words(error), collections: options.collections.map(\.text)))
       throw error
     }
   }
+
+  private static func words(_ error: any Error) -> String { error is CancellationError ? "stopped before it was done" : "\(error)" }
 
   private static func outcome(_ result: BackupResult) -> RunRecord.Outcome {
     if result.check?.passed == false { return .damage }
@@ -109,7 +116,7 @@ public struct BackupJob: Sendable {
     try await requireChangedSinceField(connection, names)
     // Before the rows: a user who may not list them learns it at once.
     let accessControl = options.accessControl ? try await connection.accessControl() : nil
-    let (read, stillStopped) = try await whileStopped { writes in
+    let (read, stopped) = try await whileStopped { writes in
       var read = ReadCollections()
       for (database, group) in names {
         try await connection.withClient(for: database) { client in
@@ -123,7 +130,21 @@ public struct BackupJob: Sendable {
       }
       return read
     }
+    do {
+      return try await publish(
+        read, stopped, connection, accessControl: accessControl, previous: previous, started: started, under: lock)
+    } catch {
+      guard let stillStopped = stopped?.error else { throw error }
+      throw BackupError.writesStopped(because: Self.words(error), stillStopped)
+    }
+  }
+
+  private func publish(
+    _ read: ReadCollections, _ stopped: Stopped?, _ connection: DeploymentConnection, accessControl: AccessControl?,
+    previous: ManifestLink?, started: Timestamp, under lock: RepositoryLock
+  ) async throws -> BackupResult {
     let collections = read.collections
+    let stillStopped = stopped?.error
     let finished = Timestamp.now
     let manifest = Manifest(
       id: Repository.newBackupID(at: started), name: options.name, repository: repository.id, started: started, finished: finished,
@@ -132,7 +153,7 @@ public struct BackupJob: Sendable {
       collections: collections, accessControl: accessControl, newBytes: read.newBytes, reusedBytes: read.reusedBytes,
       seconds: collections.reduce(into: ["total": finished.date.timeIntervalSince(started.date)]) { sums, collection in
         sums.merge(collection.seconds) { $0 + $1 }
-      })
+      }.merging(stopped.map { ["writes stopped": $0.seconds] } ?? [:]) { $1 })
     try Task.checkCancellation()
     let entry = try await repository.publish(manifest, under: lock)
     guard let level = options.verify else { return BackupResult(entry: entry, check: nil, stillStopped: stillStopped) }
@@ -140,7 +161,6 @@ public struct BackupJob: Sendable {
       let check = try await Verification(repository: repository, drill: options.drill, progress: progress).run(entry, level: level)
       return BackupResult(entry: entry, check: check, stillStopped: stillStopped)
     } catch {
-      if let stillStopped { progress.tell("\(stillStopped)") }
       throw BackupError.storedButNotVerified(manifest.id, error is CancellationError ? "stopped" : "\(error)")
     }
   }
@@ -160,14 +180,20 @@ public struct BackupJob: Sendable {
     }
   }
 
+  /// Writes that were stopped and let go on: for how long, and why they may still be stopped.
+  private struct Stopped: Sendable {
+    var seconds: Double
+    var error: QuiesceError?
+  }
+
   /// Reads while writes are stopped, if they are to be, and lets them go on whatever came of it.
-  /// - Returns: what was read, and why writes may still be stopped.
   private func whileStopped(
     _ read: @escaping @Sendable (StoppedWrites?) async throws -> ReadCollections
-  ) async throws -> (ReadCollections, QuiesceError?) {
+  ) async throws -> (ReadCollections, Stopped?) {
     guard let quiesce = options.quiesce else { return (try await read(nil), nil) }
     progress.begin("stopping writes")
     let writes = try await StoppedWrites.stop(quiesce)
+    let watch = Stopwatch()
     let result: Result<ReadCollections, any Error>
     do {
       result = .success(
@@ -192,12 +218,12 @@ public struct BackupJob: Sendable {
     } catch let error as QuiesceError {
       guard case .success(let read) = result else {
         // Worse than a backup that failed.
-        if case .failure(let error) = result { progress.tell("the backup failed: \(error)") }
-        throw error
+        guard case .failure(let cause) = result else { throw error }
+        throw BackupError.writesStopped(because: Self.words(cause), error)
       }
-      return (read, error)
+      return (read, Stopped(seconds: watch.seconds, error: error))
     }
-    return (try result.get(), nil)
+    return (try result.get(), Stopped(seconds: watch.seconds))
   }
 
   /// The storage to capture from; nil to capture by queries.
@@ -295,12 +321,15 @@ public enum BackupError: Error, CustomStringConvertible {
   case badName(String)
   /// The backup is complete and listed; its verification did not come to an end.
   case storedButNotVerified(String, String)
+  /// It failed, and writes may still be stopped besides.
+  case writesStopped(because: String, QuiesceError)
 
   public var description: String {
     switch self {
     case .nothingToBackUp(let address): "\(address) has no collections to back up"
     case .storedButNotVerified(let id, let why):
       "backup \(id) is stored and listed, but was not verified (\(why)). Run `milvault verify \(id)`"
+    case .writesStopped(let why, let error): "\(error). The backup failed too: \(why)"
     case .badName(let name):
       "\"\(name)\" is no name for a backup: use letters, digits, and . _ - between them, 64 at most, and not \"latest\""
     }

@@ -91,7 +91,7 @@ struct BinlogLayerJob: Sendable {
     try await orderedParallelMap((0..<segment.logCount).async, width: Self.logsAtOnce) { number in
       let reader = segment.reader(of: number..<number + 1)
       var read: [(keys: [Key], digests: RowDigests, bytes: Int)] = []
-      while let (rows, _) = try await reader.next() {
+      while let (rows, _, _) = try await reader.next() {
         try Task.checkCancellation()
         read.append((try rows.keys(field: keyField), RowDigests(of: rows), rows.valueBytes))
       }

@@ -121,9 +121,8 @@ struct CollectionBackupJob: Sendable {
         guard try await capture.stillStands(moment) else {
           throw CaptureError.segmentsChanged(collection: schema.name, "segments were rewritten while they were read")
         }
-        let rows = read.partitions.reduce(0) { $0 + $1.content.rows } + (read.duplicates?.extraRows ?? 0)
-        if let counted, counted == countedAfter, counted != rows {
-          let why = "the server counts \(counted) rows before and after, and its files hold \(rows) that are not deleted"
+        if let counted, counted == countedAfter, counted != read.rows {
+          let why = "the server counts \(counted) rows before and after, and its files hold \(read.rows) that are not deleted"
           guard attempt == Self.attempts else { throw CaptureError.segmentsChanged(collection: schema.name, why) }
           if options.consistency == .exact { throw CaptureError.notExact(why) }
           guard options.capture == .segments else { throw CaptureError.noSegments(why) }
@@ -212,9 +211,22 @@ struct CollectionBackupJob: Sendable {
     } else if let changedSince = options.changedSince {
       notes.append("all rows were read, since it has no field \(changedSince.field) that tells newer rows")
     }
-    let last = capture(schema, counts: counts, try await cutNow())
-    var guarantee = Self.guarantee(counts: counts, since: read.change.since, try await SeenWrites(last).words(since: seen))
-    if let still { guarantee = try await self.guarantee(still, read, last) }
+    let between = try await cutNow()
+    let last = capture(schema, counts: counts, between)
+    let unread = Self.unread(read.change.since)
+    let seenThen = try await SeenWrites(last)
+    var guarantee = Self.guarantee(counts: counts, seenThen.words(since: seen), unread)
+    if let still {
+      progress.begin("looking whether anything was written to \(schema.name)")
+      var verdict = StillCollection.Verdict.written("")
+      if writes?.isLate != true {
+        verdict = try await still.verdict(rows: read.rows, contents: unread.isEmpty ? read.contents : nil, again: last)
+      }
+      if case .declared = verdict, let rows = seenThen.rows(since: seen), rows > 0 { verdict = .written(seenThen.words(since: seen)) }
+      guarantee = self.guarantee(verdict, unread)
+      // Rows that both passes found were so between them.
+      if case .provenBetweenPasses = verdict { cut = between }
+    }
     let backup = about.backup(
       database: database, capture: "query", cut: cut, guarantee: guarantee, read, notes: notes, seconds: watch.seconds)
     return (backup, read.files)
@@ -224,12 +236,8 @@ struct CollectionBackupJob: Sendable {
   private var isToBeStill: Bool { writes != nil || options.consistency == .quiesced }
 
   /// How far all rows are of one moment where nothing was to be written.
-  private func guarantee(_ still: StillCollection, _ read: ReadPartitions, _ again: QueryCapture) async throws -> Guarantee {
-    progress.begin("proving that nothing was written to \(again.schema.name)")
-    let contents = Dictionary(
-      uniqueKeysWithValues: read.partitions.map { ($0.name == PartitionBackup.all ? nil : $0.name, $0.content) })
-    let rows = read.partitions.reduce(read.duplicates?.extraRows ?? 0) { $0 + $1.content.rows }
-    let verdict = try await still.verdict(rows: rows, contents: read.change.since == nil ? contents : nil, again: again)
+  /// - Parameter unread: what is to be said of rows that were not read.
+  private func guarantee(_ verdict: StillCollection.Verdict, _ unread: String) -> Guarantee {
     if writes?.isLate == true {
       return Guarantee(
         level: .fuzzy, because: "writes were stopped, and went on before all was read: they may be stopped no longer (--quiesce-limit)")
@@ -237,9 +245,11 @@ struct CollectionBackupJob: Sendable {
     let stopped = writes == nil ? "nothing was to be written meanwhile" : "writes were stopped meanwhile"
     return switch verdict {
     case .proven(let how): Guarantee(level: .quiesced, because: "\(stopped), and nothing was: \(how)")
+    case .provenBetweenPasses:
+      Guarantee(level: .quiesced, because: "\(stopped), and all rows are of one moment: a second pass found the same ones")
     case .declared(let why):
-      Guarantee(level: .quiesced, because: "\(stopped); that nothing was could not be proven: \(why)", isDeclared: true)
-    case .written(let what): Guarantee(level: .fuzzy, because: "\(stopped), and something was written all the same: \(what)")
+      Guarantee(level: .quiesced, because: "\(stopped); that nothing was could not be proven: \(why)\(unread)", isDeclared: true)
+    case .written(let what): Guarantee(level: .fuzzy, because: "\(stopped), and something was written all the same: \(what)\(unread)")
     }
   }
 
@@ -267,15 +277,6 @@ struct CollectionBackupJob: Sendable {
     }
   }
 
-  /// What all partitions came to.
-  private struct ReadPartitions {
-    var partitions: [PartitionBackup] = []
-    var files: [StoredFile] = []
-    var duplicates: DuplicateKeys?
-    var change: ChangeSummary
-    var notes: [String] = []
-  }
-
   private func readPartitions(
     _ capture: QueryCapture, _ context: SegmentContext, _ compared: ComparedCollection, _ since: SinceReading?
   ) async throws -> ReadPartitions {
@@ -286,19 +287,9 @@ struct CollectionBackupJob: Sendable {
   private func readPartitions(
     _ partitions: [String?], _ compared: ComparedCollection, _ since: ChangedSince?, read one: (String?) async throws -> StoredPartition
   ) async throws -> ReadPartitions {
-    var read = ReadPartitions(change: ChangeSummary(comparedWith: compared.backup, why: compared.why))
+    var read = ReadPartitions(comparedWith: compared)
     read.change.since = since
-    for partition in partitions {
-      let result = try await one(partition)
-      read.partitions.append(result.partition)
-      read.files += result.files
-      read.notes += result.notes
-      read.change.add(result.change)
-      if let found = result.duplicates {
-        read.duplicates = DuplicateKeys(
-          extraRows: found.extraRows + (read.duplicates?.extraRows ?? 0), example: read.duplicates?.example ?? found.example)
-      }
-    }
+    for partition in partitions { read.add(try await one(partition)) }
     // Rows of a partition that was dropped are gone, though none of them was read.
     for partition in compared.collection?.partitions ?? [] where !read.partitions.contains(where: { $0.name == partition.name }) {
       read.change.counts.deleted += partition.content.rows
@@ -309,13 +300,17 @@ struct CollectionBackupJob: Sendable {
     return read
   }
 
-  private static func guarantee(counts: Bool, since: ChangedSince?, _ seen: String) -> Guarantee {
+  private static func guarantee(counts: Bool, _ seen: String, _ unread: String) -> Guarantee {
     let proof = counts ? "Every range was held against the server's own count" : "This server cannot count: two passes over the keys agreed"
-    let unread = since?.from.map { ". Rows whose \(since?.field ?? "") is below \($0) are taken to be as they were" } ?? ""
     return Guarantee(
       level: .fuzzy,
       because: "rows were read by query while writes may have gone on; no query of this server gives a snapshot. \(seen). \(proof)\(unread)"
     )
+  }
+
+  /// What is to be said of rows that were not read; nothing if all were.
+  private static func unread(_ since: ChangedSince?) -> String {
+    since?.from.map { ". Rows whose \(since?.field ?? "") is below \($0) are taken to be as they were" } ?? ""
   }
 
   private static func notes(_ schema: CollectionSchema, counts: Bool) -> [String] {

@@ -19,6 +19,11 @@ struct SegmentBackupJob: Sendable {
 
   /// - Parameter partition: its name; nil for the whole collection.
   func run(_ partition: String?) async throws -> StoredPartition {
+    if moment.gathered != nil {
+      return try await rows(
+        partition,
+        because: "segments were compacted each time while they were captured: rows are those of what the compactions have read and written")
+    }
     let name = partition ?? PartitionBackup.all
     var notes: [String] = []
     var old: [Segment] = []
@@ -37,12 +42,18 @@ struct SegmentBackupJob: Sendable {
       return stored
     } catch is DuplicateKey {
       // Which of its rows a key means, only the rows in their order tell.
-      progress.tell("\(moment.schema.name): keys stand more than once, so its rows are stored instead of the server's own files")
-      let job = PartitionBackupJob(capture: moment, context: context, compared: compared, since: nil, progress: progress)
-      var stored = try await job.run(partition)
-      stored.notes.append("keys stand more than once in it: its rows are stored, one for each key, and not the server's own files")
-      return stored
+      return try await rows(partition, because: "keys stand more than once in it: of each key one row is taken")
     }
+  }
+
+  /// Stores the partition's rows in the order of their keys, and not the server's own files.
+  private func rows(_ partition: String?, because why: String) async throws -> StoredPartition {
+    let note = "\(why). Its rows are stored, and not the server's own files"
+    progress.tell("\(moment.schema.name): \(note)")
+    let job = PartitionBackupJob(capture: moment, context: context, compared: compared, since: nil, progress: progress)
+    var stored = try await job.run(partition)
+    stored.notes.append(note)
+    return stored
   }
 
   private func store(

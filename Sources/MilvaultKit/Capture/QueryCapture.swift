@@ -1,7 +1,7 @@
 import AsyncAlgorithms
 import BackupRepository
 package import MilvusClient
-import RowBatches
+package import RowBatches
 
 /// Rows of one partition as they leave the server: in key order, proven.
 package struct CapturedPage: Sendable {
@@ -10,7 +10,7 @@ package struct CapturedPage: Sendable {
   /// What the server counts in the range, or in its pieces; nothing where it cannot.
   var counted: [CountedRange] = []
   /// A key that stands more than once, if any does.
-  var duplicate: Key?
+  package var duplicate: Key?
 }
 
 extension CapturedPage {

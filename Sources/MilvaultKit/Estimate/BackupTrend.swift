@@ -32,7 +32,7 @@ public struct BackupTrend: Sendable {
   public static func all(of entries: [CatalogEntry], last: Int = 30) -> [BackupTrend] {
     var found: [String: [String: [(Manifest, CollectionBackup)]]] = [:]
     for entry in entries {
-      for collection in entry.manifest.collections where collection.capture != "import" {
+      for collection in entry.manifest.collections where collection.isOfRunningServer {
         found[entry.manifest.deployment.label, default: [:]][collection.fullName, default: []].append((entry.manifest, collection))
       }
     }

@@ -2,6 +2,7 @@ public import BackupRepository
 import Foundation
 import MilvusBinlog
 import MilvusClient
+import ObjectStorage
 import RowBatches
 
 /// Makes a backup of the files of a server that does not run any more, as far as they tell.
@@ -20,24 +21,37 @@ public struct RescueJob: Sendable {
   /// Reads all files and publishes the backup as the last act. Nothing is written where the server's files are.
   /// - Throws: `RescueError`, `StorageError` or `RepositoryError`; then there is no backup.
   public func run() async throws -> BackupResult {
-    let entry = try await repository.recorded("backup") {
+    let rescued = try await repository.recorded("backup") {
       try await repository.withLock(
         .shared, verb: "backup", options: LockOptions(wait: options.lockWait), told: { progress.tell($0.words) }
       ) { try await rescue(under: $0) }
-    } fill: { entry, run in
-      (run.backup, run.rows, run.bytes) = (entry.manifest.id, entry.manifest.rows, entry.manifest.newBytes)
-      run.collections = entry.manifest.collections.map(\.fullName)
+    } fill: { rescued, run in
+      let manifest = rescued.entry.manifest
+      (run.backup, run.rows, run.bytes) = (manifest.id, manifest.rows, manifest.newBytes)
+      run.collections = manifest.collections.map(\.fullName)
+      guard rescued.isPartial || !rescued.notFound.isEmpty else { return }
+      (run.outcome, run.error) = (.damage, "it was stored, and not all of the server's files could be read or found")
     }
-    guard let level = options.verify else { return BackupResult(entry: entry, check: nil, stillStopped: nil) }
-    do {
-      let check = try await Verification(repository: repository, drill: nil, progress: progress).run(entry, level: level)
-      return BackupResult(entry: entry, check: check, stillStopped: nil)
-    } catch {
-      throw BackupError.storedButNotVerified(entry.manifest.id, error is CancellationError ? "stopped" : "\(error)")
+    var result = BackupResult(entry: rescued.entry, check: nil, stillStopped: nil)
+    if let level = options.verify {
+      do {
+        let check = try await Verification(repository: repository, drill: nil, progress: progress).run(rescued.entry, level: level)
+        result = BackupResult(entry: rescued.entry, check: check, stillStopped: nil)
+      } catch {
+        throw BackupError.storedButNotVerified(rescued.entry.manifest.id, error is CancellationError ? "stopped" : "\(error)")
+      }
     }
+    (result.notFound, result.isPartial) = (rescued.notFound, rescued.isPartial)
+    return result
   }
 
-  private func rescue(under lock: RepositoryLock) async throws -> CatalogEntry {
+  private struct Rescued: Sendable {
+    var entry: CatalogEntry
+    var notFound: [String]
+    var isPartial: Bool
+  }
+
+  private func rescue(under lock: RepositoryLock) async throws -> Rescued {
     let started = Timestamp.now
     let catalog = try await repository.catalog()
     let previous = catalog.newest.map { ManifestLink(id: $0.manifest.id, sha256: $0.sha256) }
@@ -46,25 +60,45 @@ public struct RescueJob: Sendable {
     let server = try await StoppedServer(options.place)
     var collections: [CollectionBackup] = []
     var files: [FileReference: Bool] = [:]
-    for wanted in try await wanted() {
-      let (collection, stored) = try await rescue(wanted, from: server, catalog.entries, damaged)
-      collections.append(collection)
-      for one in stored where files[one.file] == nil { files[one.file] = one.isNew }
+    var (notFound, isPartial): ([String], Bool) = ([], false)
+    let all = try await wanted()
+    for wanted in all {
+      do {
+        let (collection, stored, isWhole) = try await rescue(wanted, from: server, catalog.entries, damaged)
+        collections.append(collection)
+        isPartial = isPartial || !isWhole
+        for one in stored where files[one.file] == nil { files[one.file] = one.isNew }
+      } catch let error as RescueError where error.isAboutTheCollection && options.collections.isEmpty && all.count > 1 {
+        // One that is gone must not keep the others from being rescued. One that had no rows need have no files.
+        if wanted.rows == 0 {
+          collections.append(wanted.empty(label: options.label))
+        } else {
+          progress.tell("\(wanted.schema.name): \(error)")
+          notFound.append(wanted.name.text)
+        }
+      }
     }
+    guard collections.contains(where: { $0.content.rows > 0 }) || notFound.isEmpty else { throw RescueError.nothing(notFound) }
     let finished = Timestamp.now
     let compared = collections.contains { $0.change?.comparedWith != nil }
     let manifest = Manifest(
       id: Repository.newBackupID(at: started), name: options.name, repository: repository.id, started: started, finished: finished,
       previous: previous,
-      deployment: Deployment(label: options.label, uri: server.storage.location, version: nil, capabilities: []),
+      deployment: Deployment(label: options.label, uri: server.storage.location, version: version, capabilities: []),
       kind: BackupKind(
         asked: options.policy.kind.rawValue, done: compared ? options.policy.kind.rawValue : AskedKind.full.rawValue,
-        why: "all files of a server that does not run were read"),
+        why: "all files of a server that does not run were read"
+          + (notFound.isEmpty ? "" : ", and there were none, or none that can be read, of \(notFound.joined(separator: ", "))")),
       collections: collections, newBytes: files.reduce(0) { $0 + ($1.value ? $1.key.bytes : 0) },
       reusedBytes: files.reduce(0) { $0 + ($1.value ? 0 : $1.key.bytes) },
       seconds: ["total": finished.date.timeIntervalSince(started.date)])
     try Task.checkCancellation()
-    return try await repository.publish(manifest, under: lock)
+    return Rescued(entry: try await repository.publish(manifest, under: lock), notFound: notFound, isPartial: isPartial)
+  }
+
+  /// Of the server, as the backup has it.
+  private var version: String? {
+    if case .backup(let entry) = options.schema { entry.manifest.deployment.version } else { nil }
   }
 
   /// The collections to look for.
@@ -73,6 +107,11 @@ public struct RescueJob: Sendable {
     case .file(let file, let name):
       return [RescuedCollection(try SchemaFile(file, name: name.name), database: name.database)]
     case .backup(let entry):
+      if let said = entry.manifest.deployment.version, let version = MilvusVersion(version: said),
+        version.isLite || version.major != 2 || ![2, 3].contains(version.minor)
+      {
+        throw RescueError.otherVersion(backup: entry.manifest.id, said)
+      }
       for name in options.collections where !entry.manifest.collections.contains(where: { Self.name(of: $0) == name }) {
         throw RescueError.noSuchCollection(name.text, backup: entry.manifest.id)
       }
@@ -126,7 +165,8 @@ public struct RescueJob: Sendable {
     }
     if let id = options.collectionID ?? wanted.id {
       guard server.collections.contains(id) else {
-        throw RescueError.notThere(collection: wanted.schema.name, id: id, fitting: try await fitting().ids)
+        throw RescueError.notThere(
+          collection: wanted.schema.name, id: id, isGiven: options.collectionID != nil, fitting: try await fitting().ids)
       }
       let found = try await segments(id)
       if let why = try await wanted.misfit(found, in: server.storage) {
@@ -142,16 +182,18 @@ public struct RescueJob: Sendable {
 
   private func rescue(
     _ wanted: RescuedCollection, from server: StoppedServer, _ earlier: [CatalogEntry], _ damaged: Set<String>
-  ) async throws -> (CollectionBackup, [StoredFile]) {
+  ) async throws -> (CollectionBackup, [StoredFile], isWhole: Bool) {
     let watch = Stopwatch()
     let schema = wanted.schema
     guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: schema.name) }
     let (id, segments) = try await find(wanted, in: server)
     let (names, unknown) = wanted.partitionNames(Set(segments.map(\.partition)))
-    let account = RescueAccount()
-    let capture = RescueCapture(
-      schema: schema, storage: server.storage, fields: wanted.fields, segments: segments, partitions: names,
-      skipsDamaged: options.skipsDamaged, account: account)
+    var capture = GatheredSegments(
+      schema: schema, storage: server.storage, fields: wanted.fields, segments: segments, partitions: names, cut: .max,
+      statistics: try await server.storage.statistics(of: id),
+      skipsDamaged: options.skipsDamaged)
+    capture.failure = { $0 is BinlogError || ($0 as? StorageError)?.isAboutTheObject == true ? RescueError.damaged("\($0)") : $0 }
+    let account = capture.account
     let compared = ComparedCollection(
       of: CollectionDescription(
         id: id, schema: schema, aliases: wanted.aliases, shards: wanted.shards, consistencyLevel: wanted.consistencyLevel,
@@ -161,38 +203,24 @@ public struct RescueJob: Sendable {
       repository: repository, damaged: damaged, layout: schema.layout, keyField: key.name, policy: options.policy)
     progress.begin("rescuing \(schema.name)")
     let job = PartitionBackupJob(capture: capture, context: context, compared: compared, since: nil, progress: progress)
-    var (partitions, files, notes): ([PartitionBackup], [StoredFile], [String]) = ([], [], [])
-    var duplicates: DuplicateKeys?
-    var change = ChangeSummary(comparedWith: compared.backup, why: compared.why)
-    for partition in capture.partitionsToRead() {
-      let read = try await job.run(partition)
-      partitions.append(read.partition)
-      files += read.files
-      notes += read.notes
-      change.add(read.change)
-      if let found = read.duplicates {
-        duplicates = DuplicateKeys(
-          extraRows: found.extraRows + (duplicates?.extraRows ?? 0), example: duplicates?.example ?? found.example)
-      }
+    var read = ReadPartitions(comparedWith: compared)
+    for partition in capture.partitionsToRead() { read.add(try await job.run(partition)) }
+    if options.strict, let duplicates = read.duplicates {
+      throw CaptureError.duplicateKeys(collection: schema.name, extraRows: duplicates.extraRows, example: duplicates.example)
     }
-    notes += try await Self.name(&partitions, unknown, wanted, context)
-    if case .file = options.schema {
-      notes.append("which file holds which field goes by the order of the fields in the schema that was given")
+    read.notes += try await Self.name(&read.partitions, unknown, wanted, context)
+    read.notes += wanted.addMissing(to: &read.partitions)
+    if let of = wanted.id, of != id { read.notes.append("the files are those of collection number \(id), and the backup's was \(of)") }
+    if !wanted.areFieldsTold {
+      read.notes.append(
+        "which file holds which field goes by the order of the fields in the schema. If two of one type stood in another order, their values would be swapped: look at some rows"
+      )
     }
-    let moment = account.moment
-    let clock = moment.map { Timestamp(Date(timeIntervalSince1970: Double($0 >> 18) / 1000)) } ?? .now
-    let collection = CollectionBackup(
-      database: wanted.database, name: schema.name, collectionID: id, capture: Self.capture,
-      cut: Cut(timestamp: moment, time: clock),
-      guarantee: Guarantee(
-        level: .fuzzy,
-        because:
-          "rows are those that a server had written out before it ended, by its files alone: the last writes, and deletes of the last ten minutes or so, may be missing"
-      ),
-      schema: schema, indexes: wanted.indexes, aliases: wanted.aliases, properties: wanted.properties,
-      consistencyLevel: wanted.consistencyLevel, shards: wanted.shards, partitionCount: wanted.partitionCount, loadState: wanted.loadState,
-      replicas: nil, partitions: partitions, duplicates: duplicates, notes: account.notes(server.storage.location) + notes, change: change,
-      seconds: ["read": watch.seconds])
-    return (collection, files)
+    var collection = wanted.backup(id: id, read, seconds: watch.seconds)
+    collection.notes = account.notes(server.storage.location) + read.notes
+    if let moment = account.moment {
+      collection.cut = Cut(timestamp: moment, time: Timestamp(Date(timeIntervalSince1970: Double(moment >> 18) / 1000)))
+    }
+    return (collection, read.files, isWhole: account.all.lost.isEmpty)
   }
 }

@@ -15,12 +15,16 @@ struct RescuedCollection {
   var shards = 1
   var partitionCount = 0
   var loadState: LoadState
+  /// Rows that the backup has of it; nil where there is none.
+  var rows: Int?
   /// The server's number of it; nil where nothing tells.
   var id: Int64?
   /// The numbers that its fields have in files.
   var fields: [BinlogField]
   /// The names of its partitions, by the server's numbers, as far as something tells them.
   var names: [Int64: String] = [:]
+  /// Whether a backup says which field has which number.
+  var areFieldsTold = false
   /// The partitions that it had; empty where nothing tells.
   var known: [PartitionBackup] = []
 
@@ -41,7 +45,7 @@ struct RescuedCollection {
     (partitionCount, id) = (backup.partitionCount, backup.collectionID == 0 ? nil : backup.collectionID)
     loadState = backup.loadState
     fields = Self.numbered(backup.schema)
-    known = backup.partitions
+    (known, rows) = (backup.partitions, backup.content.rows)
     guard backup.capture == "segments" else { return }
     // Its own files say which field and which partition has which number.
     for partition in backup.partitions where partition.segmentList != nil {
@@ -49,6 +53,7 @@ struct RescuedCollection {
         names[binlogs.identity.partition] = partition.name
         let numbers = Dictionary(
           binlogs.fields.compactMap { field in field.name.map { ($0, field.id) } }, uniquingKeysWith: { first, _ in first })
+        areFieldsTold = true
         fields = fields.map { BinlogField(id: numbers[$0.layout.name] ?? $0.id, layout: $0.layout) }
       }
     }
@@ -76,17 +81,54 @@ struct RescuedCollection {
     return why
   }
 
-  /// Names for its partitions. Files have numbers only: one whose name nothing tells is called by that.
+  /// Names for its partitions. Files have numbers only: one whose name nothing tells yet is called by that.
   func partitionNames(_ numbers: Set<Int64>) -> (names: [String: Int64], unknown: [String]) {
     var names = names.filter { numbers.contains($0.key) }
-    let unused = known.isEmpty ? ["_default"] : unnamed(besides: Set(names.values)).map(\.name)
-    let left = numbers.subtracting(names.keys)
-    if left.count == 1, unused.count == 1, let number = left.first { names[number] = unused[0] }
     let unknown = numbers.filter { names[$0] == nil }.sorted()
     for number in unknown { names[number] = "partition_\(number)" }
     return (
       Dictionary(names.map { ($0.value, $0.key) }, uniquingKeysWith: { first, _ in first }), unknown.compactMap { names[$0] }
     )
+  }
+
+  var name: CollectionName { CollectionName(database: database, name: schema.name) }
+
+  /// The backup of what was read.
+  func backup(id: Int64, _ read: ReadPartitions, seconds: Double) -> CollectionBackup {
+    CollectionBackup(
+      database: database, name: schema.name, collectionID: id, capture: RescueJob.capture, cut: Cut(timestamp: nil, time: .now),
+      guarantee: Guarantee(
+        level: .fuzzy,
+        because:
+          "rows are those that a server had written out before it ended, by its files alone: the last writes may be missing, and rows that were deleted may be here"
+      ),
+      schema: schema, indexes: indexes, aliases: aliases, properties: properties, consistencyLevel: consistencyLevel, shards: shards,
+      partitionCount: partitionCount, loadState: loadState, replicas: nil, partitions: read.partitions, duplicates: read.duplicates,
+      notes: read.notes, change: read.change, seconds: ["read": seconds])
+  }
+
+  /// One that had no rows, and has no files.
+  func empty(label: String) -> CollectionBackup {
+    var read = ReadPartitions(change: ChangeSummary(comparedWith: nil, why: "it has no files"))
+    read.notes = ["it has no files: it had no rows in the backup that describes it either, and what was inserted since was not written out"]
+    _ = addMissing(to: &read.partitions)
+    return backup(id: id ?? 0, read, seconds: 0)
+  }
+
+  /// Adds the partitions that had no rows.
+  /// - Returns: what is to be said of those that had some, and are not here.
+  func addMissing(to partitions: inout [PartitionBackup]) -> [String] {
+    var notes: [String] = []
+    for one in unnamed(besides: Set(partitions.map(\.name))) {
+      if one.content.rows == 0 {
+        partitions.append(PartitionBackup(name: one.name, content: ContentDigest(), rowBytes: 0, segments: 0, segmentList: nil))
+      } else {
+        notes.append(
+          "partition \(one.name), which the backup has with \(one.content.rows) rows, has no files here, or none that are known for its own"
+        )
+      }
+    }
+    return notes
   }
 
   /// Partitions that it had and whose names are not given away.

@@ -17,6 +17,10 @@ struct StoppedServer {
 
   /// - Throws: `RescueError` if it runs as far as its locks tell, or there are no files of Milvus.
   init(_ place: ServerData) async throws {
+    var isFolder: ObjCBool = false
+    if !place.isInBucket, !FileManager.default.fileExists(atPath: place.here, isDirectory: &isFolder) || !isFolder.boolValue {
+      throw RescueError.noFolder(place.here)
+    }
     if !place.isInBucket, let lock = Self.heldLock(in: place.here) { throw RescueError.isRunning(place.here, lock: lock) }
     let store = try await place.store()
     for root in MilvusStorage.usualRoots {

@@ -129,6 +129,8 @@ struct BackupCommand: MilvaultCommand {
     let copies: CopyRun.Answer?
     /// Why writes may still be stopped.
     let stillStopped: String?
+    /// Collections that were to be rescued and have no files.
+    let notFound: [String]
   }
 
   func work(_ console: Console) async throws -> Outcome {
@@ -167,6 +169,7 @@ struct BackupCommand: MilvaultCommand {
     let result: BackupResult
     if var rescue = try await rescue.options(common, options.collections, in: repository) {
       (rescue.name, rescue.policy, rescue.verify, rescue.lockWait) = (name, options.policy, options.verify, lockWait.seconds)
+      rescue.strict = strict
       result = try await RescueJob(repository: repository, options: rescue, progress: console.meter).run()
     } else {
       result = try await BackupJob(target: try common.target(), repository: repository, options: options, progress: console.meter).run()
@@ -182,14 +185,16 @@ struct BackupCommand: MilvaultCommand {
       copying = try await CopyRun(repository: repository, places: copies, options: options).run(console) { copied = $0 }
     }
     try console.answer(
-      Answer(backup: result.entry.manifest, check: result.check, copies: copied, stillStopped: result.stillStopped?.description))
+      Answer(
+        backup: result.entry.manifest, check: result.check, copies: copied, stillStopped: result.stillStopped?.description,
+        notFound: result.notFound))
     if let run = result.run {
       let copies = (copying == .done ? "" : ", and NOT ALL COPIES ARE UP TO DATE") + (result.stillStopped.map { ". \($0)" } ?? "")
       let summary =
         "backup \(result.entry.manifest.id), \(Format.number(result.entry.manifest.rows)) rows: \(result.check?.verdict ?? "UNVERIFIED")\(copies)"
       await notify.tell(summary, run, result.check.map { [$0] } ?? [], console)
     }
-    if !isProven { return .damage }
+    if !isProven || result.isPartial || !result.notFound.isEmpty { return .damage }
     return (result.check?.drill?.isDone == false || result.stillStopped != nil) && copying == .done ? .failed : copying
   }
 
@@ -227,9 +232,18 @@ struct BackupCommand: MilvaultCommand {
     if found > 0 {
       console.say("\(Format.bytes(found)) of what was to be written were there already, from an interrupted backup or of equal rows")
     }
-    if rescue.offline == nil, manifest.collections.contains(where: { $0.guarantee.level == .fuzzy }) {
+    if let seconds = manifest.seconds["writes stopped"] {
+      console.say("writes were stopped for \(Format.seconds(seconds))")
+      for collection in manifest.collections where collection.guarantee.level == .fuzzy {
+        console.warning("\(collection.fullName) is fuzzy: \(collection.guarantee.because)")
+      }
+    } else if rescue.offline == nil, manifest.collections.contains(where: { $0.guarantee.level == .fuzzy }) {
       console.note("fuzzy: if something wrote meanwhile, the rows are not all of one moment")
     }
+    for name in result.notFound {
+      console.warning("\(name) was NOT RESCUED: there are no files of it, or none that can be read. `--collection \(name)` says why")
+    }
+    if result.isPartial { console.warning("some files could not be read: what is missing is in the notes above, and in `milvault show`") }
     VerifyCommand.report(result.check, ofNew: manifest, console)
     if let error = result.stillStopped { console.warning("the backup is stored. \(error)") }
   }

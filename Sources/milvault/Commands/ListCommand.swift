@@ -75,7 +75,7 @@ struct ListCommand: MilvaultCommand {
             + (manifest.collections.contains { $0.change?.since?.from != nil } ? ", newer rows" : ""),
           collections: manifest.collections.map(\.fullName), rows: manifest.rows, newBytes: manifest.newBytes,
           totalBytes: manifest.totalBytes, changedShare: manifest.changedShare, change: manifest.change,
-          guarantees: Set(manifest.collections.map(\.guarantee.words)).sorted(),
+          guarantees: Set(manifest.collections.map { $0.capture == "offline" ? "rescued" : $0.guarantee.words }).sorted(),
           state: proofs.state(of: manifest.id), verified: proofs.check(of: manifest.id)))
       shown.append(proofs.words(of: manifest.id))
     }

@@ -72,6 +72,7 @@ struct ShowCommand: MilvaultCommand {
     console.say("\(collection.fullName): \(Format.number(collection.content.rows)) rows")
     if !collection.schema.description.isEmpty { console.say("  \(collection.schema.description)") }
     console.say("  cut         \(collection.cut.time.text)\(collection.cut.timestamp.map { " (timestamp \($0))" } ?? "")")
+    if collection.collectionID != 0 { console.say("  number      \(collection.collectionID), on the server") }
     console.say("  guarantee   \(collection.guarantee.words): \(collection.guarantee.because)")
     console.say("  content     \(collection.content.hex)")
     if let change = collection.change {

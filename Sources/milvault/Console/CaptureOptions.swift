@@ -30,7 +30,7 @@ struct CaptureOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "A shell command that stops writes before rows are read, and ends when none is under way. Needs --resume-command.",
+      "A shell command that stops writes before rows are read, and ends when none is under way. Needs --resume-command. Two empty ones switch off those of milvault.yaml.",
       valueName: "command"))
   var quiesceCommand: String?
 
@@ -40,7 +40,9 @@ struct CaptureOptions: ParsableArguments {
       valueName: "command"))
   var resumeCommand: String?
 
-  @Option(help: ArgumentHelp("How long writes may be stopped. (default: 10m)", valueName: "time"))
+  @Option(
+    help: ArgumentHelp(
+      "How long writes may be stopped, from the end of the first command on, like 90s or 10m. (default: 10m)", valueName: "time"))
   var quiesceLimit: DurationText?
 
   @Option(help: ArgumentHelp("How long each of the two commands may take. (default: 2m)", valueName: "time"))
@@ -64,8 +66,10 @@ extension CaptureOptions {
   /// The commands of the options, or of the configuration; nil where neither has any.
   private func quiesce(_ milvus: Configuration.Milvus?) throws -> QuiesceOptions? {
     let (stop, resume) = (quiesceCommand ?? milvus?.quiesceCommand, resumeCommand ?? milvus?.resumeCommand)
+    // Empty ones switch off those of the configuration.
+    if stop == "", resume == "" { return nil }
     guard stop != nil || resume != nil || quiesceLimit != nil || hookLimit != nil else { return nil }
-    guard let stop, let resume else {
+    guard let stop, let resume, !stop.isEmpty, !resume.isEmpty else {
       throw ValidationError("--quiesce-command and --resume-command belong together: where one has nothing to do, give it the command true")
     }
     var options = QuiesceOptions(stop: stop, resume: resume)

@@ -28,7 +28,7 @@ extension RealServers {
         let repository = try await Repository.open(LocalObjectStore(root: URL(fileURLWithPath: filled.repository)))
         collection = try #require(try await repository.catalog().newest?.manifest.collections.first)
         scratch = filled.scratch
-        for kind in ["insert_log", "delta_log"] {
+        for kind in ["insert_log", "delta_log", "stats_log"] {
           let from = data.appendingPathComponent("data/\(kind)/\(collection.collectionID)")
           guard FileManager.default.fileExists(atPath: from.path) else { continue }
           let to = scratch.folder.appendingPathComponent("files/\(kind)")
@@ -48,7 +48,7 @@ extension RealServers {
         let files = if let files { files } else { try #require(try await storage.segments(of: collection.collectionID).values.first) }
         let reader = try await SegmentAtMoment(storage.logs(of: files), fields: fields, keyField: "id", cut: cut).reader()
         var content = ContentDigest()
-        while let (rows, times) = try await reader.next() {
+        while let (rows, times, _) = try await reader.next() {
           #expect(times.count == rows.count)
           content.add(ContentDigest(of: RowDigests(of: rows)))
         }
@@ -79,6 +79,10 @@ extension RealServers {
       let copied = try await Copied(generation)
       let whole = try await copied.read()
       #expect(whole.content == copied.collection.content && whole.counts.deleted == (generation == .standalone23 ? 3 : 0))
+      // The statistics know the first and the last key, also of rows that are deleted.
+      let statistics = try await copied.storage.statistics(of: copied.collection.collectionID)
+      let known = try await copied.storage.keys(in: statistics[copied.files.id] ?? [])
+      #expect(known?.keys == whole.counts.keys && whole.counts.keys == .int64(-100) ... .int64(399), "\(statistics)")
       // At the beginning nothing had been written.
       let before = try await copied.read(cut: 1)
       #expect(before.content.rows == 0 && before.counts.later == whole.counts.rows)

@@ -215,7 +215,7 @@ extension RealServers {
     }
 
     @Test func aKilledBackupIsGoneOnWith() async throws {
-      let filled = try await Filled("changing", on: .lite3)
+      let filled = try await Filled("changing", on: .standalone23)
       let process = try filled.startBackup()
       let data = filled.repository + "/data"
       while process.isRunning,
@@ -232,7 +232,7 @@ extension RealServers {
     /// Files of the last backup that are damaged or gone: the next one is made all the same, from the live rows, and says so.
     @Test(arguments: ["segment list", "digests", "rows are gone", "rows"])
     func damageInTheLastBackupDoesNotStopTheNext(_ what: String) async throws {
-      let filled = try await Filled("changing", on: .lite3)
+      let filled = try await Filled("changing", on: .standalone23)
       _ = try await Self.backUp(filled)
       let all = try FileManager.default.subpathsOfDirectory(atPath: filled.repository + "/data").filter { $0.contains(".") }
       let kind = what == "segment list" ? "segments.json" : what == "digests" ? "digests.parquet" : "rows.parquet"
@@ -258,7 +258,7 @@ extension RealServers {
 
     /// Backup, forget and prune, each killed at any moment: what was finished is there and whole, what was not is not listed.
     @Test func killsAtAnyMomentLoseNoBackup() async throws {
-      let filled = try await Filled("changing", on: .lite3)
+      let filled = try await Filled("changing", on: .standalone23)
       var expected = [try await Self.backUp(filled).backup.id]
       var random = SystemRandomNumberGenerator()
       for round in 0..<(Project.isSoak ? 200 : 20) {
@@ -307,7 +307,7 @@ extension RealServers {
     }
 
     @Test func twoBackupsAndAPruneAtATimeLoseNothing() async throws {
-      let filled = try await Filled("changing", on: .lite3)
+      let filled = try await Filled("changing", on: .standalone23)
       _ = try await Self.backUp(filled)
       var freed = 0
       for round in 0..<(Project.isSoak ? 50 : 4) {
@@ -337,7 +337,7 @@ extension RealServers {
 
     /// A backup that is stopped (SIGSTOP) for longer than its lock is good for, while a prune runs: it gives up, or is whole.
     @Test func aWriterTakenForDeadGivesUp() async throws {
-      let filled = try await Filled("changing", on: .lite3)
+      let filled = try await Filled("changing", on: .standalone23)
       _ = try await Self.backUp(filled)
       var (gaveUp, freed) = (0, 0)
       for round in 0..<(Project.isSoak ? 20 : 3) {

@@ -7,7 +7,7 @@ extension RealServers {
   @Suite struct CloudFaults {
     /// A collection, a repository in a bucket, and a backup of it that went straight there.
     private func backedUp(_ scenario: String = "wide", _ kind: S3Kind = .nanio) async throws -> (S3Server, InBucket) {
-      let data = try await Filled(scenario, on: .lite3)
+      let data = try await Filled(scenario, on: .standalone23)
       let s3 = try S3Server(kind)
       let bucket = InBucket(data, s3.url(S3Server.name("faults")))
       let made = try await bucket.milvault("init")
@@ -103,7 +103,24 @@ extension RealServers {
       try await bucket.data.drop()
     }
 
-    /// Killed at any moment, what was uploaded stays, and no manifest stands over what was not.
+    /// A store that does not answer any more: the first ^C waits for it, the second does not.
+    @Test func aStoreThatDoesNotAnswerHoldsNobodyUp() async throws {
+      let (s3, bucket) = try await backedUp("changing")
+      let stuck = bucket.through(try FaultyS3(s3, fault: "stuck"))
+      let process = try RunningProcess(
+        Project.milvault, ["backup", "--uri", bucket.data.server.uri, "--collection", bucket.data.name, "--repo", stuck.url],
+        environment: S3Server.environment, folder: bucket.data.scratch.folder)
+      try await Task.sleep(for: .seconds(2))
+      process.signal(SIGINT)
+      try await Task.sleep(for: .seconds(1))
+      process.signal(SIGINT)
+      let finished = await process.wait()
+      #expect(finished.exitCode == 130 && finished.errors.contains("again to stop at once"), "\(finished)")
+      try await requireSound(bucket)
+      try await bucket.data.drop()
+    }
+
+    /// Killed or stopped at any moment, what was uploaded stays, and no manifest stands over what was not.
     @Test func killedBackupsLeaveARepositoryThatIsSound() async throws {
       let (_, bucket) = try await backedUp("changing")
       for round in 0..<(Project.isSoak ? 30 : 4) {
@@ -112,8 +129,16 @@ extension RealServers {
           Project.milvault, ["backup", "--uri", bucket.data.server.uri, "--collection", bucket.data.name, "--repo", bucket.url],
           environment: S3Server.environment, folder: bucket.data.scratch.folder)
         try await Task.sleep(for: .milliseconds(Int.random(in: 50...1500)))
-        process.signal(SIGKILL)
-        _ = await process.wait()
+        let signal = round % 2 == 0 ? SIGINT : SIGKILL
+        process.signal(signal)
+        let finished = await process.wait()
+        guard signal == SIGINT else { continue }
+        // Stopped in order: it says so, and holds nobody up.
+        #expect(
+          finished.exitCode == 0 || finished.errors.contains("stopped before it was done") || finished.exitCode == SIGINT, "\(finished)")
+        guard round == 0 else { continue }
+        let pruned = try await bucket.milvault(["prune", "--lock-wait", "0s"])
+        #expect(pruned.exitCode == 0, "\(pruned)")
       }
       try await requireSound(bucket)
       let last = try await bucket.backup("--verify", "rows")

@@ -6,7 +6,7 @@ extension RealServers {
   /// A repository in a bucket: every command works as on a disk.
   @Suite struct CloudRepositories {
     @Test(arguments: S3Kind.allCases) func theWholeStory(_ kind: S3Kind) async throws {
-      let data = try await Filled("wide", on: .lite3)
+      let data = try await Filled("wide", on: .standalone23)
       let s3 = try S3Server(kind)
       let prefix = S3Server.name("story")
       let bucket = InBucket(data, s3.url(prefix))
@@ -43,9 +43,28 @@ extension RealServers {
       try await data.drop("_b")
     }
 
+    /// The role of a machine of Amazon's, which it asks for: no key is said anywhere.
+    @Test func theRoleOfTheMachineIsEnough() async throws {
+      let data = try await Filled("uniform_small", on: .lite3)
+      let s3 = try S3Server(.nanio)  // which checks signatures
+      let log = data.scratch.path("role.log")
+      // Not as arguments, which another test looks for.
+      let keys = data.scratch.path("keys")
+      try Data("\(S3Server.accessKey) \(S3Server.secretKey)\n".utf8).write(to: URL(fileURLWithPath: keys))
+      let role = try PortProcess([Project.support.appendingPathComponent("instance_role.py").path, keys, log])
+      let machine = ["AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:\(role.port)", "HOME": data.scratch.path("home")]
+      let url = s3.url(S3Server.name("role"))
+      for command in [["init"], ["backup", "--uri", data.server.uri, "--collection", data.name], ["verify", "--all"]] {
+        let done = try await run(Project.milvault, command + ["--repo", url], environment: machine, folder: data.scratch.folder)
+        #expect(done.exitCode == 0, "\(command): \(done)")
+      }
+      #expect(try String(contentsOfFile: log, encoding: .utf8).contains("security-credentials/vault 200"))
+      try await data.drop()
+    }
+
     /// Another client of the bucket sees ordinary files there.
     @Test func filesAreWhatTheyAreOnADisk() async throws {
-      let data = try await Filled("wide", on: .lite3)
+      let data = try await Filled("wide", on: .standalone23)
       let s3 = try S3Server(.nanio)
       let prefix = S3Server.name("same")
       let bucket = InBucket(data, s3.url(prefix))
@@ -60,7 +79,7 @@ extension RealServers {
     }
 
     @Test func damageInABucketIsFound() async throws {
-      let data = try await Filled("wide", on: .lite3)
+      let data = try await Filled("wide", on: .standalone23)
       let s3 = try S3Server(.nanio)
       let bucket = InBucket(data, s3.url(S3Server.name("damage")))
       #expect(try await bucket.milvault("init").exitCode == 0)
@@ -90,7 +109,7 @@ extension RealServers {
 
     /// Over https with an authority of one's own, which has to be named; and with the bucket in the host name.
     @Test func ownAuthoritiesAndVirtualHosts() async throws {
-      let data = try await Filled("wide", on: .lite3)
+      let data = try await Filled("wide", on: .standalone23)
       let folder = data.scratch.folder.path
       let made = try await run(
         URL(fileURLWithPath: "/usr/bin/env"),
@@ -124,7 +143,7 @@ extension RealServers {
 
     /// Whoever may only read can list, verify and restore.
     @Test func aBucketThatMayOnlyBeRead() async throws {
-      let data = try await Filled("wide", on: .lite3)
+      let data = try await Filled("wide", on: .standalone23)
       let s3 = try S3Server(.nanio)
       let bucket = InBucket(data, s3.url(S3Server.name("reader")))
       #expect(try await bucket.milvault("init").exitCode == 0)

@@ -9,7 +9,7 @@ extension RealServers {
   @Suite struct Copies {
     /// One place lost after the other: what is left restores, and brings the others back.
     @Test(arguments: S3Kind.allCases) func theWholeStory(_ kind: S3Kind) async throws {
-      let data = try await Filled("changing", on: .lite3)
+      let data = try await Filled("changing", on: .standalone23)
       let places = try Places(data, far: try S3Server(kind).url(S3Server.name("copy")))
       let before = try await data.content()
       let planned = try await places.milvault("copy", "--dry-run")
@@ -128,7 +128,7 @@ extension RealServers {
 
     /// A bucket that holds what it is given takes a copy, and the audit tells that it does.
     @Test func theAuditTellsWhatIsWhereAndWhatHoldsIt() async throws {
-      let data = try await Filled("wide", on: .lite3)
+      let data = try await Filled("wide", on: .standalone23)
       for _ in 0..<2 { #expect(try await data.backup().exitCode == 0) }
       let (moto, scratch) = (try S3Server(.moto), data.scratch)
       let proxy = try FaultyS3(moto, fault: "trailers")

@@ -27,7 +27,7 @@ extension RealServers {
     }
 
     @Test(arguments: [true, false]) func theWholeStory(inABucket: Bool) async throws {
-      let data = try await Filled("wide", on: .lite3)
+      let data = try await Filled("wide", on: .standalone23)
       let url = try inABucket ? S3Server(.nanio).url(S3Server.name("secret")) : data.scratch.path("secret")
       let vault = try Vault(data, url, environment: inABucket ? S3Server.environment : [:])
       let made = try await vault.milvault("init", "--encrypt")
@@ -60,7 +60,7 @@ extension RealServers {
     }
 
     @Test func anotherProgramReadsItByTheDocumentation() async throws {
-      let data = try await Filled("wide", on: .lite3)
+      let data = try await Filled("wide", on: .standalone23)
       let vault = try Vault(data, data.scratch.path("secret"))
       #expect(try await vault.milvault("init", "--encrypt").exitCode == 0)
       #expect(try await vault.milvault("backup", "--uri", data.server.uri, "--collection", data.name).exitCode == 0)
@@ -82,7 +82,7 @@ extension RealServers {
 
     /// Everything that was printed, everything that was written, and the lists of processes.
     @Test func noSecretIsToBeSeen() async throws {
-      let data = try await Filled("wide", on: .lite3)
+      let data = try await Filled("wide", on: .standalone23)
       let s3 = try S3Server(.nanio)
       let prefix = S3Server.name("hidden")
       let vault = try Vault(data, s3.url(prefix), environment: S3Server.environment)

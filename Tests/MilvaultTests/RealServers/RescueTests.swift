@@ -96,7 +96,7 @@ extension RealServers {
       try #require(queried.exitCode == 0, "\(queried)")
       let named = try #require(try await dead.manifest("queried").collections.first)
       #expect(
-        Set(named.partitions.map(\.name)) == ["_default", "p1", "p2"] && named.content == partitions.content,
+        Set(named.partitions.map(\.name)) == ["_default", "p1", "p2", "empty"] && named.content == partitions.content,
         "\(named.partitions.map(\.name))")
       #expect(named.change?.comparedWith == found.id)
       // By a file: it is found among several collections, and partitions have numbers for names.
@@ -108,9 +108,14 @@ extension RealServers {
       #expect(again.content == live.collections.first { $0.name == "everything" }?.content)
       #expect(again.notes.contains { $0.contains("by the order of the fields") }, "\(again.notes)")
       let restored = try await dead.filled.milvault([
-        "restore", "rescued", "--uri", dead.filled.scratch.path("new.db"), "--collection", "partitions",
+        "restore", "rescued", "--uri", dead.filled.scratch.path("new.db"), "--collection", "everything",
       ])
-      #expect(restored.exitCode == 0 || generation == .standalone22, "\(restored)")
+      #expect(restored.exitCode == 0, "\(restored)")
+      // It is told from other backups, and ends nobody's retention.
+      let list = try await dead.filled.milvault("list")
+      #expect(list.output.contains("rescued"), "\(list)")
+      let forget = try await dead.filled.milvault("forget", "--keep-last", "1", "--dry-run")
+      #expect(!forget.output.contains("several servers"), "\(forget)")
     }
 
     /// What is torn is named; what can be read is rescued when asked, and the rest is told.
@@ -119,6 +124,7 @@ extension RealServers {
       let whole = try await dead.rescue("whole", schema: "live")
       try #require(whole.exitCode == 0, "\(whole)")
       let live = try #require(try await dead.manifest("live").collections.first)
+      #expect(try #require(try await dead.manifest("whole").collections.first).partitions.contains { $0.name == "empty" })
       let logs = "\(dead.data)/data/insert_log/\(live.collectionID)"
       // A crash in the middle of a flush: a segment with some of its fields.
       let segment = try #require(
@@ -127,14 +133,46 @@ extension RealServers {
       let torn = try await dead.rescue("torn", schema: "live")
       #expect(torn.exitCode == 1 && torn.errors.contains("--skip-damaged") && torn.errors.contains("it has the fields"), "\(torn)")
       let some = try await dead.rescue("some", schema: "live", "--skip-damaged")
-      try #require(some.exitCode == 0 && (some.output + some.errors).contains("COULD NOT BE READ"), "\(some)")
+      try #require(some.exitCode == 2 && (some.output + some.errors).contains("COULD NOT BE READ"), "\(some)")
       let left = try #require(try await dead.manifest("some").collections.first)
       let number = segment.split(separator: "/")[1]
       #expect(left.content.rows < live.content.rows && left.content.rows > 0)
       #expect(left.notes.contains { $0.contains("segment \(number)") && $0.contains("COULD NOT BE READ") }, "\(left.notes)")
 
+      // Statistics that know of keys which no log holds: as where a log is gone in every field.
+      let statistics = "\(dead.data)/data/stats_log/\(live.collectionID)"
+      let known = try #require(
+        try FileManager.default.subpathsOfDirectory(atPath: statistics).first {
+          (try? String(contentsOfFile: "\(statistics)/\($0)", encoding: .utf8))?.contains("\"maxPk\":1499") == true
+        })
+      let text = try String(contentsOfFile: "\(statistics)/\(known)", encoding: .utf8)
+      try Data(text.replacing("\"maxPk\":1499", with: "\"maxPk\":1777").utf8).write(to: URL(fileURLWithPath: "\(statistics)/\(known)"))
+      let fewer = try await dead.rescue("fewer", schema: "live", "--skip-damaged")
+      try #require(fewer.exitCode == 2, "\(fewer)")
+      let told = try #require(try await dead.manifest("fewer").collections.first)
+      #expect(
+        told.notes.contains { $0.contains("keys from 500 to 1777, and its logs hold those from 500 to 1499: rows are missing") },
+        "\(told.notes)")
+
+      // Deletes of all partitions, as 2.4 writes them.
+      let levelZero = "\(dead.data)/data/delta_log/\(live.collectionID)/-1/7"
+      try FileManager.default.createDirectory(atPath: levelZero, withIntermediateDirectories: true)
+      try Data("x".utf8).write(to: URL(fileURLWithPath: "\(levelZero)/8"))
+      let later = try await dead.rescue("later", schema: "live", "--skip-damaged")
+      #expect(later.exitCode == 1 && later.errors.contains("as Milvus 2.4 and later write them"), "\(later)")
+      try FileManager.default.removeItem(atPath: "\(dead.data)/data/delta_log/\(live.collectionID)/-1")
+      // A partition that is gone altogether.
+      let partition = segment.split(separator: "/")[0]
+      try FileManager.default.removeItem(atPath: "\(logs)/\(partition)")
+      for kind in ["delta_log", "stats_log"] {
+        try? FileManager.default.removeItem(atPath: "\(dead.data)/data/\(kind)/\(live.collectionID)/\(partition)")
+      }
+      let without = try await dead.rescue("without", schema: "live", "--skip-damaged")
+      let notes = try #require(try await dead.manifest("without").collections.first).notes
+      #expect(notes.contains { $0.contains("which the backup has with") && $0.contains("has no files here") }, "\(without): \(notes)")
+
       for (options, code, words): ([String], Int32, String) in [
-        (["--schema", "live", "--offline", dead.filled.scratch.path("nowhere")], 1, "has no insert_log"),
+        (["--schema", "live", "--offline", dead.filled.scratch.path("nowhere")], 1, "there is no folder"),
         (["--offline", dead.data], 64, "needs --schema"), (["--schema", "live"], 64, "are for --offline"),
         (["--offline", dead.data, "--schema", "live", "--storage", dead.data], 64, "asks no server"),
         (["--offline", dead.data, "--schema", "live", "--collection", "other"], 1, "has no collection other"),

@@ -3,6 +3,7 @@ import Foundation
 import MilvaultKit
 import MilvusClient
 import ObjectStorage
+import RowBatches
 import Synchronization
 import Testing
 
@@ -89,7 +90,7 @@ extension RealServers {
       let captured = try await filled.backup("--storage", Self.storage(filled))
       try #require(captured.exitCode == 0 && captured.errors.contains("101 more rows share their key"), "\(captured)")
       let collection = try await Self.newest(filled)
-      #expect(collection.content.rows == 1000 && collection.notes.contains { $0.contains("its rows are stored") }, "\(collection.notes)")
+      #expect(collection.content.rows == 1000 && collection.notes.contains { $0.contains("Its rows are stored") }, "\(collection.notes)")
       let strict = try await filled.backup("--storage", Self.storage(filled), "--strict")
       #expect(strict.exitCode == 1 && strict.errors.contains("101 rows share their key"), "\(strict)")
     }
@@ -228,6 +229,44 @@ extension RealServers {
       }
       let expected = ["_default": what == "compaction" ? 100 : 500, "p1": 1000, "p2": 1600, "empty": 0]
       #expect(rows == expected.filter { what != "dropped partition" || $0.key != "p1" }, "\(rows)")
+      await client.close()
+      try await filled.drop()
+    }
+
+    /// A server that compacts whenever a moment is taken: at last rows are read from what the compactions have read, and are those of the moment.
+    @Test func aServerThatCompactsAllTheTime() async throws {
+      let filled = try await Filled("partitions", on: .standalone23)
+      let storage = URL(fileURLWithPath: try await Self.storage(filled))
+      let client = try await MilvusClient.connect(try Endpoint(filled.server.uri), options: ConnectionOptions())
+      var capture = SegmentCapture(
+        client: client, storage: DeploymentStorage { LocalObjectStore(root: storage) },
+        description: try await client.describeCollection(filled.name), dialect: .escapes)
+      let tries = Mutex(0)
+      let (server, name) = (filled.server, filled.name)
+      capture.whenTimed = { attempt in
+        tries.withLock { $0 = attempt }
+        // Later than the moment, though the server takes the rows away before its files are listed.
+        try await server.pymilvus(
+          "run",
+          """
+          c = Collection("\(name)"); c.delete(f"id in {list(range(\(50 * (attempt - 1)), \(50 * attempt)))}", partition_name="_default")
+          c.insert([[\(100_000 + attempt)], list(unit(1, 4))]); c.flush(); c.compact(); c.wait_for_compaction_completed()
+          """)
+      }
+      let moment = try await capture.moment()
+      #expect(tries.withLock { $0 } == 5)
+      var keys: [String: [Key]] = [:]
+      var extra = 0
+      for partition in moment.partitionsToRead() {
+        let partition = try #require(partition)
+        try await moment.read(partition: partition, newer: nil) {
+          keys[partition, default: []] += $0.rows.keys
+          extra += $0.duplicate == nil ? 0 : 1
+        }
+      }
+      let expected = (200..<500).map { Key.int64($0) } + (1...4).map { Key.int64(100_000 + $0) }
+      #expect(keys["_default"] == expected, "\(keys["_default"]?.count ?? 0)")
+      #expect(keys["p1"]?.count == 1000 && keys["p2"]?.count == 1600 && extra == 0)
       await client.close()
       try await filled.drop()
     }

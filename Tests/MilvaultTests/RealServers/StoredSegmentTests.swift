@@ -267,7 +267,7 @@ extension RealServers {
       try #require(again.exitCode == 0, "\(again)")
       let (before, after) = (try await data.collection("first"), try await data.collection("again"))
       #expect(after.content == before.content && after.duplicates?.extraRows == 1000, "\(String(describing: after.duplicates))")
-      #expect(after.notes.contains { $0.contains("its rows are stored") }, "\(after.notes)")
+      #expect(after.notes.contains { $0.contains("Its rows are stored") }, "\(after.notes)")
       #expect(try await data.filled.milvault("verify", "--all", "--level", "rows").exitCode == 0)
       try await data.filled.drop()
     }

@@ -135,6 +135,12 @@ struct TestServer: Sendable {
     return finished.output
   }
 
+  /// The same, for a shell.
+  func pymilvusCommand(_ arguments: String...) -> String {
+    ([python.path, Project.support.appendingPathComponent("milvus.py").path, uri, kind.generation.rawValue] + arguments)
+      .map { "'\($0)'" }.joined(separator: " ")
+  }
+
   /// The same, going on while the test does.
   func startPymilvus(_ arguments: String...) throws -> RunningProcess {
     try RunningProcess(python, [Project.support.appendingPathComponent("milvus.py").path, uri, kind.generation.rawValue] + arguments)

@@ -52,11 +52,12 @@ package struct SegmentCapture: Sendable {
   }
 
   private func moment(
-    _ time: UInt64, _ listed: [PersistentSegment], isComplete: Bool, _ found: Found, _ partitions: [String: Int64]
+    _ time: UInt64, _ listed: [PersistentSegment], isComplete: Bool, _ found: Found, _ partitions: [String: Int64],
+    _ gathered: GatheredSegments? = nil
   ) throws -> SegmentMoment {
     try SegmentMoment(
       schema: description.schema, dialect: dialect, storage: found.storage, fields: fields(found), time: time, isComplete: isComplete,
-      segments: listed.compactMap { try part($0, found) }, partitions: partitions)
+      segments: listed.compactMap { try part($0, found) }, partitions: partitions, gathered: gathered)
   }
 
   /// - Throws: `CaptureError.segmentsChanged` if there is no such moment after some tries.
@@ -78,7 +79,11 @@ package struct SegmentCapture: Sendable {
   }
 
   /// Something happened that may have changed what the files hold of the moment.
-  private struct Change: Error { let words: String }
+  private struct Change: Error {
+    let words: String
+    /// Whether it was a compaction, as far as can be told: what it has read still holds the moment, and stands there for a while.
+    var isCompaction = false
+  }
 
   private func attempted(_ attempt: Int) async throws -> SegmentMoment {
     let name = description.schema.name
@@ -86,6 +91,7 @@ package struct SegmentCapture: Sendable {
     try await requireNoImport()
     let partitions = try await client.partitionIDs(of: name)
     let before = try await client.persistentSegments(of: name)
+    let isLast = attempt == Self.attempts
     let time = try await client.allocateTimestamp()
     try await whenTimed(attempt)
     let flushed = try await client.flush(name)
@@ -94,7 +100,13 @@ package struct SegmentCapture: Sendable {
     }
     let after = try await client.persistentSegments(of: name)
     let found = try await find(after)
-    try await requireUnchanged(before, flushed.segments, after, found, time)
+    var isGathered = false
+    do {
+      try await requireUnchanged(before, flushed.segments, after, found, time)
+    } catch let change as Change where change.isCompaction && isLast {
+      progress.tell("\(name): \(change.words); rows are read from what was compacted, too")
+      isGathered = true
+    }
     try await requireNoImport()
     guard try await client.partitionIDs(of: name) == partitions else { throw Change(words: "partitions were made or dropped") }
     let numbers = Set(partitions.values)
@@ -102,7 +114,17 @@ package struct SegmentCapture: Sendable {
       throw Change(words: "segment \(stray.id) is of a partition that the server does not list")
     }
     guard try await client.describeCollection(name).id == description.id else { throw Change(words: "the collection was made anew") }
-    return try moment(time, after, isComplete: flushed.timestamp != nil, found, partitions)
+    guard isGathered else { return try moment(time, after, isComplete: flushed.timestamp != nil, found, partitions) }
+    if let gone = before.first(where: { $0.rows > 0 && found.files[$0.id]?.inserts.isEmpty != false }) {
+      throw Change(words: "segment \(gone.id) was compacted, and its files are gone")
+    }
+    let gathered = try GatheredSegments(
+      schema: description.schema, storage: found.storage, fields: fields(found),
+      // A delete may be in what was made and rewritten between the lists. Its rows are copies, and its files perhaps half written.
+      segments: Array(found.files.values), withRows: Set(before.map(\.id) + flushed.segments + after.map(\.id)),
+      partitions: partitions, cut: time,
+      listed: Dictionary((before + after).map { ($0.id, $0.rows) }, uniquingKeysWith: { first, _ in first }))
+    return try moment(time, after, isComplete: flushed.timestamp != nil, found, partitions, gathered)
   }
 
   /// Rows of a bulk insert are in the list before any query returns them, and may go again.
@@ -122,17 +144,17 @@ package struct SegmentCapture: Sendable {
   ) async throws {
     let standing = Set(after.map(\.id))
     if let gone = before.first(where: { $0.rows > 0 && !standing.contains($0.id) }) {
-      throw Change(words: "segment \(gone.id) was compacted or dropped")
+      throw Change(words: "segment \(gone.id) was compacted or dropped", isCompaction: true)
     }
     // One that was closed with no rows in it has no files, and is in no list.
     if let gone = flushed.first(where: { !standing.contains($0) && found.files[$0]?.inserts.isEmpty == false }) {
-      throw Change(words: "segment \(gone), just flushed, is not in the server's list")
+      throw Change(words: "segment \(gone), just flushed, is not in the server's list", isCompaction: true)
     }
     // One that nobody announced may be what a compaction made of others. If its rows are all later, it does not matter.
     let known = Set(before.map(\.id) + flushed)
     for segment in after where !known.contains(segment.id) {
       guard let files = found.files[segment.id], let first = try await found.storage.firstTimestamp(of: files), first > time else {
-        throw Change(words: "segment \(segment.id) came, and is not one that was flushed")
+        throw Change(words: "segment \(segment.id) came, and is not one that was flushed", isCompaction: true)
       }
     }
     for segment in after where segment.rows > 0 && found.files[segment.id]?.inserts.isEmpty != false {
@@ -143,6 +165,8 @@ package struct SegmentCapture: Sendable {
 
   /// Whether what was read is still what the server has: a segment that is gone may have lost files before they were read.
   func stillStands(_ moment: SegmentMoment) async throws -> Bool {
+    // Each of its files was there when it was read.
+    if moment.gathered != nil { return true }
     let listed = Set(try await client.persistentSegments(of: description.schema.name).map(\.id))
     guard moment.segments.allSatisfy({ listed.contains($0.files.id) }) else { return false }
     let files = try await moment.storage.segments(of: description.id)

@@ -25,11 +25,14 @@ package struct SegmentMoment: RowCapture {
   let segments: [Part]
   /// The server's numbers of its partitions, by name.
   package let partitions: [String: Int64]
+  /// Where compactions came between each time: what they have read and written, together. Then rows are read, and no files can be taken as they are.
+  let gathered: GatheredSegments?
 
   package func partitionsToRead() -> [String?] { schema.partitionKey == nil ? partitions.keys.sorted() : [nil] }
 
   /// Rows are brought into the order of their keys by way of a scratch folder, since segments have another.
   package func read(partition: String?, newer: NewerRows?, _ consume: (CapturedPage) async throws -> Void) async throws {
+    if let gathered { return try await telling { try await gathered.read(partition: partition, newer: newer, consume) } }
     guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: schema.name) }
     let layout = RowLayout(fields.map(\.layout))
     let sorter = RowSorter(
@@ -51,14 +54,21 @@ package struct SegmentMoment: RowCapture {
   /// - Returns: how many rows are in them, deleted ones among them.
   func proven() async throws -> Int {
     guard let key = schema.primaryKey else { throw CaptureError.noPrimaryKey(collection: schema.name) }
-    for part in segments { try await read(part, keyField: key.name) { _, _ in } }
+    guard let collection = segments.first?.files.collection else { return 0 }
+    let statistics = try await storage.statistics(of: collection)
+    for part in segments {
+      let keys = try await read(part, keyField: key.name) { _, _ in }.keys
+      try await storage.keys(in: statistics[part.files.id] ?? [])?.require(keys, of: "\(storage.location), segment \(part.files.id)")
+    }
     return segments.reduce(0) { $0 + $1.rows }
   }
 
-  private func read(_ part: Part, keyField: String, _ consume: (RowBatch, [UInt64]) throws -> Void) async throws {
-    do {
+  @discardableResult private func read(
+    _ part: Part, keyField: String, _ consume: (RowBatch, [UInt64]) throws -> Void
+  ) async throws -> SegmentRowsReader.Counts {
+    try await telling {
       let reader = try await SegmentAtMoment(storage.logs(of: part.files), fields: fields, keyField: keyField, cut: time).reader()
-      while let (rows, times) = try await reader.next() {
+      while let (rows, times, _) = try await reader.next() {
         try Task.checkCancellation()
         try consume(rows, times)
       }
@@ -66,6 +76,14 @@ package struct SegmentMoment: RowCapture {
         throw CaptureError.segmentRows(
           collection: schema.name, place: "\(storage.location), segment \(part.files.id)", found: reader.counts.rows, listed: part.rows)
       }
+      return reader.counts
+    }
+  }
+
+  /// Reads, and tells what is wrong with the server's storage from what is wrong with the repository.
+  private func telling<Result>(_ read: () async throws -> Result) async throws -> Result {
+    do {
+      return try await read()
     } catch StorageError.notFound(let what) {
       throw CaptureError.segmentsChanged(collection: schema.name, "\(what) was removed while it was read")
     } catch let error as StorageError {

@@ -8,6 +8,8 @@ import RowFormats
 struct SegmentPages {
   /// The column in which each row's time stands. No field of Milvus's can have this name.
   static let timeField = "$time"
+  /// The column in which the number stands that Milvus gave each row, where copies are told by it.
+  static let rowField = "$row"
 
   private var reader: any RowFileReader
   private let layout: RowLayout
@@ -16,7 +18,7 @@ struct SegmentPages {
   private var waiting: RowBatch?
   private var last: Key?
   private var isAtEnd = false
-  /// Whether rows of one key and one time are the same row, which stands in several segments.
+  /// Whether rows of one key, one time and one number are the same row, which stands in several segments.
   private let areCopiesOne: Bool
   /// Rows that were left out since they were.
   private(set) var copies = 0
@@ -51,7 +53,8 @@ struct SegmentPages {
       let newest = try Self.newest(rows, keys)
       let kept = newest.count == rows.count ? rows : rows.picking(newest)
       return page(
-        KeyRange(after: after, through: isAtEnd ? nil : last), try DigestedRows(kept.dropping([Self.timeField]), keyField: keyField),
+        KeyRange(after: after, through: isAtEnd ? nil : last),
+        try DigestedRows(kept.dropping(areCopiesOne ? [Self.timeField, Self.rowField] : [Self.timeField]), keyField: keyField),
         extra: rows.count - kept.count, duplicate: zip(keys, keys.dropFirst()).first { $0 == $1 }?.0)
     }
     return nil
@@ -68,14 +71,14 @@ struct SegmentPages {
       range: range, rows: ScannedRows(rows), counted: [CountedRange(range: range, rows: rows.keys.count + extra)], duplicate: duplicate)
   }
 
-  /// Of rows that share key and time one.
+  /// Of rows that share key, time and number one.
   private static func single(_ rows: RowBatch, _ keys: [Key]) throws -> [Int] {
     guard zip(keys, keys.dropFirst()).contains(where: { $0 == $1 }) else { return Array(keys.indices) }
-    let times = try rows.keys(field: timeField)
-    var seen: Set<Key> = []
+    let (times, numbers) = (try rows.keys(field: timeField), try rows.keys(field: rowField))
+    var seen: Set<[Key]> = []
     return keys.indices.filter { row in
       if row == 0 || keys[row - 1] != keys[row] { seen = [] }
-      return seen.insert(times[row]).inserted
+      return seen.insert([times[row], numbers[row]]).inserted
     }
   }
 

@@ -11,6 +11,8 @@ package struct StillCollection {
   package enum Verdict: Sendable {
     /// All rows are of one moment.
     case proven(String)
+    /// They are of the moment between two passes over them.
+    case provenBetweenPasses
     /// Nothing speaks against it.
     case declared(String)
     /// Something was written.
@@ -66,7 +68,8 @@ package struct StillCollection {
           guard come.isEmpty else { return .written("\(come.values.reduce(0, +)) rows were inserted while it was read") }
           let counted = try await again.count()
           guard counted == rows else { return .written("\(rows) rows were read, and \(counted) stand afterwards") }
-          return .proven("the server was flushed before and after: it has the same segments, and as many rows as were read")
+          let how = "the server was flushed before and after: it has the same segments, and as many rows as were read"
+          return contents == nil ? .declared("\(how), but not all of them were read") : .proven(how)
         }
         obstacle = "the server rewrote segments meanwhile"
       } catch let error as MilvusError where Self.isRefusal(error) {
@@ -82,6 +85,6 @@ package struct StillCollection {
         return .written("a second pass over \(place) found other rows: \(second.rows), after \(content.rows) in the first")
       }
     }
-    return .proven("a second pass found the same rows")
+    return .provenBetweenPasses
   }
 }

@@ -11,14 +11,18 @@ package final class StoppedWrites: Sendable {
   /// The shell's program. Of what a command says the end is kept in a file: a daemon that it leaves behind would hold a pipe open.
   private static let program = #"""
     trap : INT TERM HUP PIPE
-    said=/dev/null; folder=$(mktemp -d) && said=$folder/said
+    folder=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d 2>/dev/null)
+    said=$folder/said; if [ -z "$folder" ] || ! (: >"$said") 2>/dev/null; then said=/dev/null; fi
     tell() { printf '%s %s ' "$1" "$2"; tail -c 400 "$said" | LC_ALL=C tr '\n\r' '  '; echo; }
-    timeout -s KILL "$3" /bin/sh -c "$1" </dev/null >"$said" 2>&1
+    hook() { timeout -s KILL "$1" /bin/sh -c "$2" </dev/null >"$said" 2>&1; }
+    hook "$3" "$1"
     tell quiesced $?
     timeout "$4" cat >/dev/null
-    [ $? -eq 124 ] && echo late
-    timeout -s KILL "$3" /bin/sh -c "$2" </dev/null >"$said" 2>&1
-    tell resumed $?
+    trap '' INT TERM HUP PIPE
+    echo resuming
+    hook "$3" "$2"; code=$?
+    if [ $code -ne 0 ]; then sleep 1; (: >"$said") 2>/dev/null || said=/dev/null; hook "$3" "$2"; code=$?; fi
+    tell resumed $code
     [ -z "$folder" ] || rm -rf "$folder"
     """#
 
@@ -83,7 +87,8 @@ package final class StoppedWrites: Sendable {
             said: parts.count > 2 ? parts[2].trimmingCharacters(in: .whitespacesAndNewlines) : "", limit: self.options.commandLimit)
           switch parts.first {
           case "quiesced": self.whenStopped.continuation.yield(ended)
-          case "late":
+          // By the limit, or since somebody ended what waits for it.
+          case "resuming" where self.pipe.withLock({ $0 != nil }):
             self.late.store(true, ordering: .sequentiallyConsistent)
             self.whenLate.continuation.yield()
           case "resumed": resumed = ended
@@ -94,7 +99,7 @@ package final class StoppedWrites: Sendable {
       }
       resumed = result.closureResult
     } catch {
-      throw QuiesceError.noShell("\(error)")
+      throw QuiesceError.noShell("\(error). If they were stopped already, WRITES MAY STILL BE STOPPED")
     }
     guard let resumed else {
       throw QuiesceError.noShell("the shell that was to run the resume command ended before it had: WRITES MAY STILL BE STOPPED")
