@@ -127,8 +127,15 @@ extension RealServers {
       #expect(try #require(try await dead.manifest("whole").collections.first).partitions.contains { $0.name == "empty" })
       let logs = "\(dead.data)/data/insert_log/\(live.collectionID)"
       // A crash in the middle of a flush: a segment with some of its fields.
+      let statistics = "\(dead.data)/data/stats_log/\(live.collectionID)"
+      let known = try #require(
+        try FileManager.default.subpathsOfDirectory(atPath: statistics).first {
+          (try? String(contentsOfFile: "\(statistics)/\($0)", encoding: .utf8))?.contains("\"maxPk\":1499") == true
+        })
       let segment = try #require(
-        try FileManager.default.subpathsOfDirectory(atPath: logs).first { $0.hasSuffix("/1") && $0.split(separator: "/").count == 3 })
+        try FileManager.default.subpathsOfDirectory(atPath: logs).first {
+          $0.hasSuffix("/1") && $0.split(separator: "/").count == 3 && $0.prefix { $0 != "/" } != known.prefix { $0 != "/" }
+        })
       try FileManager.default.removeItem(atPath: "\(logs)/\(segment)")
       let torn = try await dead.rescue("torn", schema: "live")
       #expect(torn.exitCode == 1 && torn.errors.contains("--skip-damaged") && torn.errors.contains("it has the fields"), "\(torn)")
@@ -140,11 +147,6 @@ extension RealServers {
       #expect(left.notes.contains { $0.contains("segment \(number)") && $0.contains("COULD NOT BE READ") }, "\(left.notes)")
 
       // Statistics that know of keys which no log holds: as where a log is gone in every field.
-      let statistics = "\(dead.data)/data/stats_log/\(live.collectionID)"
-      let known = try #require(
-        try FileManager.default.subpathsOfDirectory(atPath: statistics).first {
-          (try? String(contentsOfFile: "\(statistics)/\($0)", encoding: .utf8))?.contains("\"maxPk\":1499") == true
-        })
       let text = try String(contentsOfFile: "\(statistics)/\(known)", encoding: .utf8)
       try Data(text.replacing("\"maxPk\":1499", with: "\"maxPk\":1777").utf8).write(to: URL(fileURLWithPath: "\(statistics)/\(known)"))
       let fewer = try await dead.rescue("fewer", schema: "live", "--skip-damaged")
