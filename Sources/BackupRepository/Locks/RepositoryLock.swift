@@ -29,9 +29,10 @@ public final class RepositoryLock: Sendable {
     let begun = ContinuousClock.now
     while true {
       let lock = RepositoryLock(repository, LockRecord(kind: kind, verb: verb, limit: options.limit))
-      try await lock.write()
       let others: [StandingLock]
       do {
+        // Cancelled while it was written, it may stand there.
+        try await lock.write()
         others = try await lock.others(told)
       } catch {
         await lock.release()
@@ -158,6 +159,7 @@ public final class RepositoryLock: Sendable {
     await Task { [repository, record] in
       do {
         try await repository.store.delete(record.key)
+      } catch StorageError.notFound {
       } catch {
         var ended = record
         ended.ended = .now

@@ -67,6 +67,12 @@ struct SegmentSupport {
     (obstacle, isExact) = (nil, version.minor == 3 && Self.patch(words) >= 5)
   }
 
+  /// How far rows of one moment can be had, and how.
+  var words: String {
+    let quiesced = "quiesced, with writes stopped (--quiesce-command, --resume-command)"
+    return obstacle == nil && isExact ? "exact, by its own files (--storage); \(quiesced); else fuzzy" : "\(quiesced); else fuzzy"
+  }
+
   private static func patch(_ version: String) -> Int {
     version.firstMatch(of: #/[0-9]+\.[0-9]+\.([0-9]+)/#).flatMap { Int($0.1) } ?? 0
   }

@@ -25,6 +25,8 @@ public struct DeploymentReport: Sendable, Codable {
   public var version: String?
   public var capabilities: [String]
   public var missingCapabilities: [String]
+  /// How far rows of one moment can be had of it, and how.
+  public var consistency: String
   public var collections: [Collection]
   /// What a user should know: told, not hidden.
   public var warnings: [String]
@@ -64,7 +66,7 @@ public struct DeploymentReport: Sendable, Codable {
         !capabilities.contains($0) && ($0 != .counting || collections.contains(where: \.loaded))
       }
       .map(\.rawValue).sorted(),
-      collections: collections, warnings: warnings(connection, repository: repository))
+      consistency: support.words, collections: collections, warnings: warnings(connection, repository: repository))
   }
 
   private static func collection(_ name: CollectionName, client: MilvusClient) async throws -> Collection {

@@ -39,6 +39,7 @@ struct CheckCommand: MilvaultCommand {
     console.say("label         \(report.label)")
     console.say("capabilities  \(report.capabilities.joined(separator: ", "))")
     if !report.missingCapabilities.isEmpty { console.say("without       \(report.missingCapabilities.joined(separator: ", "))") }
+    console.say("one moment    \(report.consistency)")
     if let repository, let catalog {
       console.say("repository    \(repository.store.location), \(catalog.entries.count) backups")
     } else {

@@ -70,13 +70,15 @@ extension CaptureOptions {
     if stop == "", resume == "" { return nil }
     guard stop != nil || resume != nil || quiesceLimit != nil || hookLimit != nil else { return nil }
     guard let stop, let resume, !stop.isEmpty, !resume.isEmpty else {
-      throw ValidationError("--quiesce-command and --resume-command belong together: where one has nothing to do, give it the command true")
+      throw ValidationError(
+        "--quiesce-command and --resume-command (milvus.quiesceCommand and resumeCommand in the configuration) belong together: where one has nothing to do, give it the command true"
+      )
     }
     var options = QuiesceOptions(stop: stop, resume: resume)
     options.limit = (quiesceLimit ?? milvus?.quiesceLimit)?.seconds ?? options.limit
     options.commandLimit = (hookLimit ?? milvus?.hookLimit)?.seconds ?? options.commandLimit
     guard (1...86_400).contains(options.limit), (1...86_400).contains(options.commandLimit) else {
-      throw ValidationError("--quiesce-limit and --hook-limit take 1s to 1d")
+      throw ValidationError("--quiesce-limit and --hook-limit (milvus.quiesceLimit and hookLimit in the configuration) take 1s to 1d")
     }
     return options
   }

@@ -261,7 +261,7 @@ extension RealServers {
       let filled = try await Filled("changing", on: .standalone23)
       var expected = [try await Self.backUp(filled).backup.id]
       var random = SystemRandomNumberGenerator()
-      for round in 0..<(Project.isSoak ? 200 : 20) {
+      for round in 0..<(Project.isSoak ? 200 : 10) {
         if round % 2 == 0 {
           try await filled.server.pymilvus("change", filled.name, "\(round)", ["0.01", "0.2", "0.8"].randomElement() ?? "0.01")
         }

@@ -59,7 +59,7 @@ extension RealServers {
       let backup = try await filled.backup()
       #expect(backup.exitCode == 0, "\(backup)")
       var stopped = 0
-      for round in 0..<(Project.isSoak ? 100 : 5) {
+      for round in 0..<(Project.isSoak ? 100 : 10) where Project.isSoak || round < 3 || stopped == 0 {
         let process = try filled.startRestore("--suffix", "_\(round)")
         try await Task.sleep(for: .milliseconds(Int.random(in: 150...2000)))
         process.signal(SIGINT)

@@ -359,7 +359,7 @@ extension RealServers {
       let before = try await filled.content()
       try await filled.server.pymilvus("keep", filled.name, filled.scratch.path("before"))
       var unfinished = 0
-      for round in 0..<(Project.isSoak ? 60 : 4) {
+      for round in 0..<(Project.isSoak ? 60 : 8) where Project.isSoak || round < 2 || unfinished == 0 {
         let process = try filled.startRestore("--mode", "merge")
         try await Task.sleep(for: .milliseconds(Int.random(in: 100...(generation.isLite ? 1200 : 3000))))
         process.signal(SIGKILL)

@@ -178,7 +178,7 @@ extension RealServers {
     func killedAtAnyMomentItIsGoneOnWithOrUndone(_ generation: MilvusGeneration) async throws {
       let (filled, original, changed) = try await changed(on: generation)
       var unfinished = 0
-      for round in 0..<(Project.isSoak ? 40 : 3) {
+      for round in 0..<(Project.isSoak ? 40 : 8) where Project.isSoak || round < 2 || unfinished == 0 {
         let process = try filled.startRestore("--mode", "replace")
         try await Task.sleep(for: .milliseconds(Int.random(in: 100...(generation.isLite ? 1500 : 6000))))
         process.signal(SIGKILL)

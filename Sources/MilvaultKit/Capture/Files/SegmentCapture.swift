@@ -15,7 +15,8 @@ package struct SegmentCapture: Sendable {
   let dialect: ExpressionDialect
   let progress: ProgressMeter
 
-  /// Called when the timestamp was taken: for tests, which do then what must not go unseen.
+  /// Called when segments were listed, and when the timestamp was taken: for tests, which do then what must not go unseen.
+  package var whenListed: @Sendable (_ attempt: Int) async throws -> Void = { _ in }
   package var whenTimed: @Sendable (_ attempt: Int) async throws -> Void = { _ in }
 
   private static let attempts = 5
@@ -92,6 +93,7 @@ package struct SegmentCapture: Sendable {
     let partitions = try await client.partitionIDs(of: name)
     let before = try await client.persistentSegments(of: name)
     let isLast = attempt == Self.attempts
+    try await whenListed(attempt)
     let time = try await client.allocateTimestamp()
     try await whenTimed(attempt)
     let flushed = try await client.flush(name)
