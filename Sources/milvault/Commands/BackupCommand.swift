@@ -40,7 +40,7 @@ struct BackupCommand: MilvaultCommand {
         milvault backup --storage /var/lib/milvus --consistency exact
         milvault backup --storage 's3://a-bucket/files?endpoint=http://minio:9000' --capture segments
         milvault backup --consistency quiesced --quiesce-command 'gateway off' --resume-command 'gateway on'
-        milvault backup --offline /var/lib/milvus --schema latest --name rescue
+        milvault backup --offline /var/lib/milvus --schema monday --name rescue
         milvault backup --rbac
         milvault backup --golden 100 --verify restore --scratch embedded
         milvault backup --changed-since-field updated_at

@@ -3,7 +3,8 @@ import Synchronization
 import Testing
 
 /// Two cores, and standalone servers' fixed ports: a few tests at a time use the one standalone server that runs, and a few Lite servers of their own; all
-/// else waits for its turn. Those for the server that runs come first, then those that want it for themselves, then those that need another one started.
+/// else waits for its turn. Those that want the standalone server for themselves come first: one at a time, they leave the cores to the Lites' tests. Then
+/// those for the server that runs, then those that need another one started.
 actor Turns {
   static let shared = Turns()
 
@@ -28,6 +29,7 @@ actor Turns {
 
     /// Whether a test may begin beside those that hold the lane.
     func admits(_ want: Want) -> Bool {
+      if want.lane == .standalone, !want.alone, waiting.contains(where: \.want.alone) { return false }
       guard let holder = holders.values.first?.want else { return true }
       return holders.count < want.lane.width && (want.lane == .lite || !holder.alone && !want.alone && holder.kind == want.kind)
     }
@@ -44,7 +46,7 @@ actor Turns {
       func isSame(_ place: Int) -> Bool { waiting[place].want.lane == .lite || waiting[place].want.kind == last }
       // One that holds a standalone server keeps others from it while it waits for a Lite.
       if let holder = able.first(where: { waiting[$0].holdsOther }) { return holder }
-      return able.first { isSame($0) && !waiting[$0].want.alone } ?? able.first(where: isSame) ?? able.first
+      return able.first(where: isSame) ?? able.first
     }
   }
   private var queues: [Lane: Queue] = [:]
