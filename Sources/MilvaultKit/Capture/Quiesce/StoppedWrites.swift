@@ -6,7 +6,7 @@ import SystemPackage
 /// Writes that the user's commands have stopped, until they are let go on.
 ///
 /// A shell in a session of its own runs both commands, one after the other. In between it waits on a pipe, which closes when milvault lets go, however
-/// that ends, and for no longer than the limit: so the second command is run in every case, and once.
+/// that ends, and for no longer than the limit: so the second command is run in every case, and once more if it fails.
 package final class StoppedWrites: Sendable {
   /// The shell's program. Of what a command says the end is kept in a file: a daemon that it leaves behind would hold a pipe open.
   private static let program = #"""
