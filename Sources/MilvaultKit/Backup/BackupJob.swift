@@ -172,6 +172,13 @@ public struct BackupJob: Sendable {
     var reusedBytes = 0
     private var counted: Set<FileReference> = []
 
+    /// Takes back what rests on writes having been stopped, and on nothing that was read.
+    mutating func areDeclaredNoLonger() {
+      for index in collections.indices where collections[index].guarantee.isDeclared == true {
+        collections[index].guarantee = CollectionBackupJob.lateGuarantee
+      }
+    }
+
     mutating func add(_ read: (collection: CollectionBackup, files: [StoredFile])) {
       collections.append(read.collection)
       for stored in read.files where counted.insert(stored.file).inserted {
@@ -223,7 +230,13 @@ public struct BackupJob: Sendable {
       }
       return (read, Stopped(seconds: watch.seconds, error: error))
     }
-    return (try result.get(), Stopped(seconds: watch.seconds))
+    var read = try result.get()
+    // Now it is known; a collection that was read just before it was told may rest on it.
+    if writes.isLate, read.collections.contains(where: { $0.guarantee.isDeclared == true }) {
+      guard options.consistency == .any else { throw QuiesceError.late(limit: quiesce.limit) }
+      read.areDeclaredNoLonger()
+    }
+    return (read, Stopped(seconds: watch.seconds))
   }
 
   /// The storage to capture from; nil to capture by queries.

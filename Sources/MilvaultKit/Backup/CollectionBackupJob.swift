@@ -238,10 +238,7 @@ struct CollectionBackupJob: Sendable {
   /// How far all rows are of one moment where nothing was to be written.
   /// - Parameter unread: what is to be said of rows that were not read.
   private func guarantee(_ verdict: StillCollection.Verdict, _ unread: String) -> Guarantee {
-    if writes?.isLate == true {
-      return Guarantee(
-        level: .fuzzy, because: "writes were stopped, and went on before all was read: they may be stopped no longer (--quiesce-limit)")
-    }
+    if writes?.isLate == true { return Self.lateGuarantee }
     let stopped = writes == nil ? "nothing was to be written meanwhile" : "writes were stopped meanwhile"
     return switch verdict {
     case .proven(let how): Guarantee(level: .quiesced, because: "\(stopped), and nothing was: \(how)")
@@ -252,6 +249,10 @@ struct CollectionBackupJob: Sendable {
     case .written(let what): Guarantee(level: .fuzzy, because: "\(stopped), and something was written all the same: \(what)\(unread)")
     }
   }
+
+  /// How far where writes were let go on by the limit.
+  static let lateGuarantee = Guarantee(
+    level: .fuzzy, because: "writes were stopped, and went on before all was read: they may be stopped no longer (--quiesce-limit)")
 
   private func cutNow() async throws -> Cut {
     Cut(timestamp: connection.capabilities.has(.timestamps) ? try await client.allocateTimestamp() : nil, time: .now)

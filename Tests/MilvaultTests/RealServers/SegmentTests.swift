@@ -220,8 +220,15 @@ extension RealServers {
             """)
         }
       }
-      let moment = try await capture.moment()
-      #expect(tries.withLock { $0 } == (what == "nothing" ? 1 : 2))
+      var moment = try await capture.moment()
+      if what == "nothing" {
+        // The server may compact by itself now and then, but not each time.
+        for _ in 1...2 where tries.withLock({ $0 }) > 1 { moment = try await capture.moment() }
+        #expect(tries.withLock { $0 } == 1)
+      } else {
+        // It may list the segments of a dropped partition for a while.
+        #expect(tries.withLock { $0 } > 1)
+      }
       var rows: [String: Int] = [:]
       for partition in moment.partitionsToRead() {
         let partition = try #require(partition)

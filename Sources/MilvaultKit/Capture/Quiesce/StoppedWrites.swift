@@ -17,9 +17,9 @@ package final class StoppedWrites: Sendable {
     hook() { timeout -s KILL "$1" /bin/sh -c "$2" </dev/null >"$said" 2>&1; }
     hook "$3" "$1"
     tell quiesced $?
-    timeout "$4" cat >/dev/null
+    timeout "$4" cat >/dev/null; waited=$?
     trap '' INT TERM HUP PIPE
-    echo resuming
+    tell resuming $waited
     hook "$3" "$2"; code=$?
     if [ $code -ne 0 ]; then sleep 1; (: >"$said") 2>/dev/null || said=/dev/null; hook "$3" "$2"; code=$?; fi
     tell resumed $code
@@ -87,8 +87,8 @@ package final class StoppedWrites: Sendable {
             said: parts.count > 2 ? parts[2].trimmingCharacters(in: .whitespacesAndNewlines) : "", limit: self.options.commandLimit)
           switch parts.first {
           case "quiesced": self.whenStopped.continuation.yield(ended)
-          // By the limit, or since somebody ended what waits for it.
-          case "resuming" where self.pipe.withLock({ $0 != nil }):
+          // By the limit, or since somebody ended what waits for it: the shell saw no end of the pipe. Only it knows; milvault may read late.
+          case "resuming" where ended.code != 0:
             self.late.store(true, ordering: .sequentiallyConsistent)
             self.whenLate.continuation.yield()
           case "resumed": resumed = ended
@@ -107,7 +107,7 @@ package final class StoppedWrites: Sendable {
     return resumed
   }
 
-  /// Whether writes went on because the limit had come.
+  /// Whether writes went on before they were let. After `letGo` it is known; before, it may be so and not be read yet.
   package var isLate: Bool { late.load(ordering: .sequentiallyConsistent) }
 
   /// Waits until writes go on, if the limit makes them; for ever otherwise.
