@@ -1,11 +1,14 @@
 import Crypto
 import Foundation
 
-/// A data file, named by its content: the SHA-256 of its bytes and what it holds.
+/// A data file, named by its content: the SHA-256 of its bytes and what it holds. One that was copied within its service, and whose bytes nobody
+/// here had seen then, is named by its origin instead.
 public struct FileReference: Sendable, Hashable, Codable {
   /// `<64 hex digits>.<kind>`: the file's name below `data/<first two digits>/`.
   public let name: String
   public let bytes: Int
+  /// The SHA-256 of its bytes where its name tells something else: what was found when all of it was first read.
+  private var found: String?
 
   public enum Kind: String, Sendable {
     case rows = "rows.parquet"
@@ -15,11 +18,38 @@ public struct FileReference: Sendable, Hashable, Codable {
     /// Files of Milvus's own, as its server wrote them.
     case insertLog = "insert.binlog"
     case deleteLog = "delete.binlog"
+    /// One of those, named by its origin.
+    case copiedLog = "copied.binlog"
+    /// Segments of which not all was read yet.
+    case pending = "pending.json"
+    /// What was found when they were, in a file of the same digits.
+    case completion = "completed.json"
   }
 
   public init(sha256: String, kind: Kind, bytes: Int) {
     name = "\(sha256).\(kind.rawValue)"
     self.bytes = bytes
+  }
+
+  /// A file that was copied within its service.
+  /// - Parameters:
+  ///   - place: where it was.
+  ///   - etag: what the service knew its content by.
+  public init(copiedFrom place: String, etag: String, bytes: Int) {
+    self.init(sha256: SHA256.hash(data: Data("\(place)\n\(bytes)\n\(etag)".utf8)).hex, kind: .copiedLog, bytes: bytes)
+  }
+
+  /// The file of the same digits that tells what was found.
+  func completion(bytes: Int) -> FileReference { FileReference(sha256: digits, kind: .completion, bytes: bytes) }
+
+  /// The name of that file.
+  public var completionName: String { completion(bytes: 0).name }
+
+  /// The same file, all of which was read.
+  public func found(_ sha256: String) -> FileReference {
+    var file = self
+    if kind == .copiedLog { file.found = sha256 }
+    return file
   }
 
   /// - Returns: nil if it is no data file's name.
@@ -36,6 +66,15 @@ public struct FileReference: Sendable, Hashable, Codable {
     guard Self.isName(name), bytes >= 0 else {
       throw DecodingError.dataCorruptedError(forKey: .name, in: container, debugDescription: "\"\(name)\" is no data file's name")
     }
+    found = try container.decodeIfPresent(String.self, forKey: .found)
+  }
+
+  /// What names a file is the file.
+  public static func == (a: FileReference, b: FileReference) -> Bool { a.name == b.name && a.bytes == b.bytes }
+
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(name)
+    hasher.combine(bytes)
   }
 
   /// Whether it is the name of a data file of a kind that this version knows.
@@ -46,9 +85,23 @@ public struct FileReference: Sendable, Hashable, Codable {
   }
 
   private static let hexDigits = Set("0123456789abcdef".utf8)
-  private enum CodingKeys: String, CodingKey { case name, bytes }
+  private enum CodingKeys: String, CodingKey {
+    case name, bytes
+    case found = "sha256"
+  }
 
-  public var sha256: String { String(name.prefix(64)) }
+  /// Whether nobody knows what its bytes have to be.
+  public var isUnread: Bool { kind == .copiedLog && found == nil }
+  /// The digits of its name.
+  var digits: String { String(name.prefix(64)) }
+  /// The SHA-256 that its bytes have to have; nil for a copied file that was not read yet, and for a completion, which is sealed.
+  var sha256: String? {
+    switch kind {
+    case .copiedLog: found
+    case .completion: nil
+    default: digits
+    }
+  }
   /// The same for every reference that there is: no other name makes one.
   var kind: Kind { Kind(rawValue: String(name.dropFirst(65))) ?? .rows }
   public var key: String { "data/\(name.prefix(2))/\(name)" }

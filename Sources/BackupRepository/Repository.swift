@@ -179,9 +179,9 @@ public struct Repository: Sendable {
   private func readOnce(_ file: FileReference) async throws -> Data {
     let bytes = try await telling(file) { try await store.read(key(of: file)) }
     try requireSize(bytes.count, of: file)
-    guard SHA256.hash(data: bytes).hex == file.sha256 else {
-      throw RepositoryError.damaged(place(file), "its SHA-256 is not its name")
-    }
+    var check = ContentCheck(file)
+    bytes.withUnsafeBytes { check.add($0) }
+    try check.require(place(file))
     return bytes
   }
 

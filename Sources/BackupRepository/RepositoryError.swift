@@ -27,6 +27,10 @@ public enum RepositoryError: Error, Sendable {
   case forgotten(String)
   case noBackups(in: String)
   case ambiguousBackup(String, [String])
+  /// A file that was copied within its service, and that nobody has read.
+  case pendingFile(String)
+  /// Rows among which there are those of such files.
+  case pendingRows(String)
 }
 
 extension RepositoryError: CustomStringConvertible {
@@ -56,6 +60,10 @@ extension RepositoryError: CustomStringConvertible {
       "no forgotten backup \"\(name)\" in \(place) can be brought back. `milvault undelete` shows those that can"
     case .forgotten(let id): "backup \(id) was forgotten. `milvault undelete \(id)` brings it back"
     case .noBackups(let place): "\(place) holds no backup yet. `milvault backup` makes one"
+    case .pendingFile(let file):
+      "\(file) was copied within its service and not read since: what its bytes have to be is not known yet. `milvault verify` reads and proves it"
+    case .pendingRows(let list):
+      "the rows of \(list) are pending: they were copied within their service, and nobody has read them yet. `milvault verify` reads and proves them"
     case .ambiguousBackup(let name, let ids): "\"\(name)\" could be \(ids.joined(separator: ", ")). Give more of the id"
     }
   }

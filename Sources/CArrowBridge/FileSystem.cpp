@@ -4,6 +4,7 @@
 #include <arrow/io/interfaces.h>
 #include <arrow/result.h>
 #include <arrow/util/io_util.h>
+#include <arrow/util/key_value_metadata.h>
 
 #include <algorithm>
 #include <atomic>
@@ -212,6 +213,22 @@ arrow_bridge_failure arrow_bridge_cloud_delete(arrow_bridge_cloud *cloud, const 
     // Arrow puts an empty marker in the place of a folder that may have become empty, which some servers and rights refuse: the object is gone all the same.
     auto left = file_info(cloud, path);
     return !left.ok() && arrow::internal::ErrnoFromStatus(left.status()) == ENOENT ? arrow::Status::OK() : status;
+  });
+}
+
+arrow_bridge_failure arrow_bridge_cloud_copy(arrow_bridge_cloud *cloud, const char *from, const char *to) {
+  return guarded([&]() { return cloud->system->CopyFile(from, to); });
+}
+
+arrow_bridge_failure arrow_bridge_cloud_tag(arrow_bridge_cloud *cloud, const char *path, int64_t *size, char **tag) {
+  return guarded([&]() -> arrow::Status {
+    ARROW_ASSIGN_OR_RAISE(auto file, cloud->system->OpenInputFile(path));
+    cloud->reached();
+    ARROW_ASSIGN_OR_RAISE(*size, file->GetSize());
+    ARROW_ASSIGN_OR_RAISE(auto metadata, file->ReadMetadata());
+    ARROW_ASSIGN_OR_RAISE(auto found, metadata->Get("ETag"));
+    *tag = strdup(found.c_str());
+    return arrow::Status::OK();
   });
 }
 

@@ -8,6 +8,9 @@ public struct ContentDigest: Sendable, Hashable {
 
   public init() {}
 
+  /// Of rows whose digests are not known.
+  public init(unknown rows: Int) { self.rows = rows }
+
   public init(of digests: RowDigests) {
     for digest in digests.digests { add(digest) }
   }

@@ -16,6 +16,7 @@
     full BYTES        after so many bytes, the bucket is full
     no-deletes        whoever deletes is refused
     read-only         whoever writes is refused
+    no-copies         whoever copies within the server is refused
     trailers          none; a checksum that follows a body is told in the header that moto looks for (Amazon takes either)
     tls FOLDER        none; over https, with cert.pem and key.pem of that folder
     stuck             after the first, no request is answered
@@ -132,7 +133,8 @@ class Handler(BaseHTTPRequestHandler):
                 is_full = state["bytes"] > int(argument)
             if is_full:
                 return self.refuse(507, "InsufficientStorage")
-        if what == "no-deletes" and self.command == "DELETE" or what == "read-only" and writes:
+        if what == "no-deletes" and self.command == "DELETE" or what == "read-only" and writes or (
+                what == "no-copies" and self.headers.get("x-amz-copy-source")):
             return self.refuse(403, "AccessDenied")
         for again in (True, False):
             try:

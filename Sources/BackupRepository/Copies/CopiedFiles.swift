@@ -1,4 +1,3 @@
-import Crypto
 package import Foundation
 import ObjectStorage
 import Synchronization
@@ -9,6 +8,7 @@ extension Repository {
   /// Brings a data file here from another copy. Its bytes are held against its name on the way, and a file that stands here under it is replaced.
   /// - Throws: `SourceFailure` if the other's file does not come whole; nothing is written then.
   package func bring(_ file: FileReference, from other: Repository) async throws {
+    if file.isUnread { throw try SourceFailure(RepositoryError.pendingFile(other.place(file))) }
     // A source is read on the way, without a copy of its own here, where one of the two is a disk.
     if store.isRemote {
       let object: any ObjectReader
@@ -123,21 +123,23 @@ private final class SourceReader: ObjectReader {
   private let object: any ObjectReader
   private let file: FileReference
   private let place: String
-  private let hash = Mutex(SHA256())
+  private let check: Mutex<ContentCheck>
 
-  init(_ object: any ObjectReader, _ file: FileReference, place: String) { (self.object, self.file, self.place) = (object, file, place) }
+  init(_ object: any ObjectReader, _ file: FileReference, place: String) {
+    (self.object, self.file, self.place) = (object, file, place)
+    check = Mutex(ContentCheck(file))
+  }
 
   var bytes: Int { object.bytes }
 
   func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
     do {
       let count = try object.read(at: offset, into: buffer)
-      let found = hash.withLock { hash in
-        if offset == 0 { hash = SHA256() }
-        hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-        return offset + count == object.bytes ? hash.finalize().hex : nil
+      try check.withLock { check in
+        if offset == 0 { check = ContentCheck(file) }
+        check.add(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        if offset + count == object.bytes { try check.require(place) }
       }
-      if let found, found != file.sha256 { throw RepositoryError.damaged(place, "its SHA-256 is not its name") }
       return count
     } catch {
       throw try SourceFailure(error)

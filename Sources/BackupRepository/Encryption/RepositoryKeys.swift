@@ -25,7 +25,7 @@ public struct RepositoryKeys: Sendable {
 
   /// The name that stands in the store for a data file: whoever only sees the store cannot tell what content it has.
   func storedName(_ file: FileReference) -> String {
-    let digest = HMAC<SHA256>.authenticationCode(for: Data(file.sha256.utf8), using: names)
+    let digest = HMAC<SHA256>.authenticationCode(for: Data(file.digits.utf8), using: names)
     return hexString(digest) + file.name.dropFirst(64)
   }
 }

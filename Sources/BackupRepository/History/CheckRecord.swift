@@ -202,7 +202,7 @@ extension Repository {
       for name in check.findings.compactMap(\.file) where !damaged.contains(name) {
         // A copy of the repository may have given it a new time: its bytes have to say it too. A store's clock may tell seconds only.
         if let known = FileReference(name: name, bytes: 0), let info = try await store.info(key(of: known)),
-          info.modified > check.time.date.addingTimeInterval(-2), let file = FileReference(name: name, bytes: info.bytes)
+          info.modified > check.time.date.addingTimeInterval(-2), let file = FileReference(name: name, bytes: info.bytes), !file.isUnread
         {
           do {
             try await self.check(file)

@@ -11,6 +11,9 @@ public struct CatalogEntry: Sendable {
     self.manifest = manifest
     self.sha256 = sha256
   }
+
+  /// The same with what was found of it since.
+  package func with(_ manifest: Manifest) -> CatalogEntry { CatalogEntry(manifest: manifest, sha256: sha256) }
 }
 
 /// The backups of a repository, oldest first, and what is wrong with any of them.
@@ -42,7 +45,7 @@ extension Repository {
       let id = String(object.key.dropFirst("backups/".count).dropLast(".json".count))
       do {
         let bytes = try bytes.get()
-        entries.append(try await store.reading(bytes, of: object) { try entry(id, $0) })
+        entries.append(try await completed(try await store.reading(bytes, of: object) { try entry(id, $0) }))
       } catch let error as RepositoryError {
         problems.append(.init(backup: id, error: error))
       } catch let error as StorageError where error.isAboutTheObject {
@@ -68,7 +71,7 @@ extension Repository {
   }
 
   func entry(_ id: String) async throws -> CatalogEntry {
-    try await store.reading { try entry(id, try await store.read(Self.manifestKey(id))) }
+    try await completed(try await store.reading { try entry(id, try await store.read(Self.manifestKey(id))) })
   }
 
   private func entry(_ id: String, _ bytes: Data) throws -> CatalogEntry {
@@ -181,7 +184,11 @@ extension Repository {
 
   /// - Parameter head: of a manifest's heads.
   package func fileGroup(_ head: FileReference) async throws -> FileGroup {
-    FileGroup(head: head, files: [head] + (head.kind == .segments ? try await segments(in: head).flatMap(\.files) : []))
+    switch head.kind {
+    case .segments: FileGroup(head: head, files: [head] + (try await segments(in: head).flatMap(\.files)))
+    case .pending: FileGroup(head: head, files: [head] + (try await filesOfPending(head)))
+    default: FileGroup(head: head, files: [head])
+    }
   }
 
   /// The digest that a later backup knows a manifest by; nil if none does.

@@ -50,6 +50,9 @@ public struct Manifest: Sendable, Codable {
   // Sums of numbers from a file may be anything: they stop at the largest.
   public var rows: Int { collections.reduce(0) { $0.addingSaturated($1.content.rows) } }
   public var totalBytes: Int { newBytes.addingSaturated(reusedBytes) }
+
+  /// Whether files of it were copied within their service, and nobody has read all of them yet: that they are whole is not proven.
+  public var isPending: Bool { collections.contains(where: \.isPending) }
 }
 
 extension Int {
@@ -205,6 +208,17 @@ public struct CollectionBackup: Sendable, Codable {
   /// Whether its rows came from a server that ran, and not from files of others, or of a server that does not run any more.
   public var isOfRunningServer: Bool { !["import", "offline"].contains(capture) }
 
+  /// Whether nobody has read all its rows yet.
+  public var isPending: Bool { partitions.contains(where: \.isPending) }
+
+  /// The collection with other partitions.
+  package func with(_ partitions: [PartitionBackup]) -> CollectionBackup {
+    var other = self
+    other.partitions = partitions
+    other.content = partitions.reduce(into: ContentDigest()) { $0.add($1.content) }
+    return other
+  }
+
   /// `database.name`, or the name alone in the default database.
   public var fullName: String { database == "default" || database.isEmpty ? name : "\(database).\(name)" }
 }
@@ -216,8 +230,11 @@ public struct PartitionBackup: Sendable, Codable {
   /// Bytes of the rows themselves, before any encoding.
   public var rowBytes: Int
   public var segments: Int
-  /// The list of the partition's segments; nil where it has no rows.
+  /// The list of the partition's segments; nil where it has no rows. A pending one where files were copied within their service: then `content` has
+  /// the number of rows, and of their digests only those that were known.
   public var segmentList: FileReference?
+  /// What was found when all files of a pending list were read: never in a manifest's file.
+  package var completion: Completion?
   /// A part of its segments, where only those are worked with: never in a manifest's file.
   package var chosen: [Segment]?
 
@@ -229,6 +246,17 @@ public struct PartitionBackup: Sendable, Codable {
     self.rowBytes = rowBytes
     self.segments = segments
     self.segmentList = segmentList
+  }
+
+  /// Whether nobody has read all its rows yet.
+  public var isPending: Bool { segmentList?.kind == .pending && completion == nil && chosen == nil }
+
+  /// The partition as it was found to be.
+  package func with(_ completion: Completion) -> PartitionBackup {
+    var part = self
+    part.completion = completion
+    (part.content, part.rowBytes, part.segments) = (completion.content, completion.rowBytes, completion.segments)
+    return part
   }
 
   /// The partition with some of its segments only.

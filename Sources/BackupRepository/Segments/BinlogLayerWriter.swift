@@ -51,7 +51,7 @@ public final class BinlogLayerWriter {
   /// - Returns: nil if there were no rows.
   /// - Throws: `DuplicateKey` if two rows have one key.
   public func finish() async throws -> Finished? {
-    guard let first = summary.first, let last = summary.last else { return nil }
+    guard let first = summary.order.first, let last = summary.order.last else { return nil }
     let file = try repository.stage(.digests)
     do {
       let writer = try ParquetWriter(layout: layout) { try file.write($0) }
@@ -71,7 +71,7 @@ public final class BinlogLayerWriter {
     }
     let finished = file.finish()
     return Finished(
-      digests: finished.file, content: summary.content, rowBytes: rowBytes, first: first, last: last, isSorted: summary.isSorted,
+      digests: finished.file, content: summary.content, rowBytes: rowBytes, first: first, last: last, isSorted: summary.order.isSorted,
       file: finished)
   }
 }

@@ -1,12 +1,15 @@
 package import MilvusBinlog
-import ObjectStorage
+package import ObjectStorage
 package import RowBatches
 package import RowFormats
 
 /// The rows of segments that were stored as Milvus's own files.
 extension Repository {
   /// A segment's logs as they stand here.
-  package func logs(of binlogs: SegmentBinlogs) -> SegmentLogs {
+  /// - Parameter whenOpened: is told each that is opened, before anything of it is used.
+  package func logs(
+    of binlogs: SegmentBinlogs, whenOpened: (@Sendable (FileReference, any ObjectReader) async throws -> Void)? = nil
+  ) -> SegmentLogs {
     let fields = Dictionary(binlogs.fields.map { ($0.id, $0.logs) }, uniquingKeysWith: { first, _ in first })
     let place = place("segment \(binlogs.identity.segment) of collection \(binlogs.identity.collection)")
     return SegmentLogs(
@@ -14,12 +17,15 @@ extension Repository {
     ) { field, number in
       let logs = field == SegmentLogs.deletes ? binlogs.deletes : fields[field] ?? []
       guard logs.indices.contains(number) else { throw BinlogError.misaligned(place, "field \(field) lacks a log") }
-      return (try await openFile(logs[number].file), self.place(logs[number].file))
+      let file = logs[number].file
+      let object = try await openFile(file)
+      try await whenOpened?(file, object)
+      return (object, self.place(file))
     }
   }
 
   /// Reads something of Milvus's files; what is wrong with them is told as damage of the repository.
-  func tellingBinlogs<Value>(_ read: () async throws -> Value) async throws -> Value {
+  package func tellingBinlogs<Value>(_ read: () async throws -> Value) async throws -> Value {
     do {
       return try await read()
     } catch BinlogError.damaged(let place, let offset, let what) {
@@ -44,14 +50,21 @@ extension Repository {
   /// - Parameter layout: the columns to read, the key's among them.
   package func binlogs(of layer: SegmentLayer, layout: RowLayout, key: FieldLayout, isAll: Bool) async throws -> SegmentAtMoment {
     guard let binlogs = layer.binlogs else { throw RepositoryError.damaged(place(layer.digests), "no files of Milvus's belong to it") }
+    return try await segment(logs(of: binlogs), binlogs, layout: layout, key: key, isAll: isAll)
+  }
+
+  /// The same of logs that are read in a way of their own.
+  package func segment(
+    _ logs: SegmentLogs, _ binlogs: SegmentBinlogs, layout: RowLayout, key: FieldLayout, isAll: Bool
+  ) async throws -> SegmentAtMoment {
     let fields = try layout.fields.map { field in
       guard let found = binlogs.fields.first(where: { $0.name == field.name }) else {
-        throw RepositoryError.damaged(place(layer.digests), "the segment that it belongs to has no field \(field.name)")
+        throw RepositoryError.damaged(logs.place, "it has no field \(field.name)")
       }
       return BinlogField(id: found.id, layout: field)
     }
     return try await tellingBinlogs {
-      try await SegmentAtMoment(logs(of: binlogs), fields: fields, keyField: key.name, cut: binlogs.cut ?? .max, isAll: isAll)
+      try await SegmentAtMoment(logs, fields: fields, keyField: key.name, cut: binlogs.cut ?? .max, isAll: isAll)
     }
   }
 
@@ -163,10 +176,7 @@ extension Repository {
         "segment \(binlogs.identity.segment) of Milvus's gives \(summary.content.rows) rows that are not the \(layer.content.rows) backed up"
       )
     }
-    guard counts.rows == binlogs.rows, counts.betweenDeletes == binlogs.betweenDeletes, summary.first == binlogs.first,
-      summary.last == binlogs.last,
-      summary.isSorted || !binlogs.isSorted
-    else {
+    guard binlogs.describes(counts, first: summary.order.first, last: summary.order.last, isSorted: summary.order.isSorted) else {
       throw RepositoryError.damaged(place, "segment \(binlogs.identity.segment) of Milvus's is not as it is described")
     }
   }
@@ -197,28 +207,62 @@ extension Repository {
   }
 }
 
+extension SegmentBinlogs {
+  /// Whether what is said of a segment is what was found in its files.
+  package func describes(_ counts: SegmentRowsReader.Counts, first: Key?, last: Key?, isSorted: Bool) -> Bool {
+    counts.rows == rows && counts.betweenDeletes == betweenDeletes && first == self.first && last == self.last
+      && (isSorted || !self.isSorted)
+  }
+
+  /// The same, all of whose files were read.
+  /// - Parameter sha256: what was found of each.
+  package func found(_ sha256: [FileReference: String]) -> SegmentBinlogs {
+    func found(_ log: Log) -> Log { Log(id: log.id, file: sha256[log.file].map { log.file.found($0) } ?? log.file) }
+    var other = self
+    other.fields = fields.map { Field(id: $0.id, name: $0.name, logs: $0.logs.map(found)) }
+    other.deletes = deletes.map(found)
+    return other
+  }
+}
+
 /// What the rows of a segment come to.
 struct BinlogSummary: Sendable {
   private(set) var content = ContentDigest()
-  private(set) var first: Key?
-  private(set) var last: Key?
-  private(set) var isSorted = true
+  private(set) var order = KeyOrder()
+
+  /// Adds what comes behind.
+  mutating func add(_ other: BinlogSummary) {
+    content.add(other.content)
+    order.add(other.order)
+  }
+
+  mutating func add(_ keys: [Key], _ digests: RowDigests) {
+    content.add(ContentDigest(of: digests))
+    order.add(keys)
+  }
+}
+
+/// Between which ends keys are, and whether they come in order.
+package struct KeyOrder: Sendable {
+  package private(set) var first: Key?
+  package private(set) var last: Key?
+  package private(set) var isSorted = true
   /// The keys at both ends of those that came.
   private var start: Key?
   private var previous: Key?
 
+  package init() {}
+
   /// Adds what comes behind.
-  mutating func add(_ other: BinlogSummary) {
+  mutating func add(_ other: KeyOrder) {
     guard let next = other.start else { return }
-    content.add(other.content)
     isSorted = isSorted && other.isSorted && (previous.map { $0 < next } ?? true)
     (start, previous) = (start ?? next, other.previous)
     if let key = other.first, first.map({ key < $0 }) ?? true { first = key }
     if let key = other.last, last.map({ $0 < key }) ?? true { last = key }
   }
 
-  mutating func add(_ keys: [Key], _ digests: RowDigests) {
-    content.add(ContentDigest(of: digests))
+  package mutating func add(_ keys: [Key]) {
     start = start ?? keys.first
     for key in keys {
       if let previous, !(previous < key) { isSorted = false }

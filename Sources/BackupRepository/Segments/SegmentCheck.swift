@@ -1,6 +1,6 @@
 import Crypto
 import Foundation
-import ObjectStorage
+package import ObjectStorage
 import RowBatches
 public import RowFormats
 
@@ -18,34 +18,45 @@ extension Repository {
 
   /// Hands over a data file's bytes as they stand here, in order, and holds them against its name at the end: they are not to be trusted before.
   func stream(_ file: FileReference, to consume: (UnsafeRawBufferPointer) throws -> Void) async throws {
-    var hash = SHA256()
+    var check = ContentCheck(file)
     var bytes = 0
     try await telling(file) {
       try await store.stream(key(of: file)) { piece in
-        hash.update(bufferPointer: piece)
+        check.add(piece)
         bytes += piece.count
         try consume(piece)
       }
     }
     try requireSize(bytes, of: file)
-    guard hash.finalize().hex == file.sha256 else { throw RepositoryError.damaged(place(file), "its SHA-256 is not its name") }
+    try check.require(place(file))
   }
 
   /// Hands over a data file's bytes from where its rows would be read, a copy perhaps, and holds them against its name at the end.
   package func copy(_ file: FileReference, to consume: (UnsafeRawBufferPointer) throws -> Void) async throws {
-    var hash = SHA256()
+    var check = ContentCheck(file)
     try await openFile(file).pieces { piece in
-      hash.update(bufferPointer: piece)
+      check.add(piece)
       try consume(piece)
     }
-    guard hash.finalize().hex == file.sha256 else { throw RepositoryError.damaged(place(file), "its SHA-256 is not its name") }
+    try check.require(place(file))
+  }
+
+  /// The SHA-256 of an open file, which has to be that of its name if it tells one.
+  package func sha256(of object: any ObjectReader, _ file: FileReference) async throws -> String {
+    var (check, hash) = (ContentCheck(file), SHA256())
+    try await object.pieces {
+      check.add($0)
+      hash.update(bufferPointer: $0)
+    }
+    try check.require(place(file))
+    return hash.finalize().hex
   }
 
   /// Compares the SHA-256 of an open file with its name.
   func check(_ object: any ObjectReader, against file: FileReference) async throws {
-    var hash = SHA256()
-    try await object.pieces { hash.update(bufferPointer: $0) }
-    guard hash.finalize().hex == file.sha256 else { throw RepositoryError.damaged(place(file), "its SHA-256 is not its name") }
+    var check = ContentCheck(file)
+    try await object.pieces { check.add($0) }
+    try check.require(place(file))
   }
 
   /// Decodes the rows of each of a segment's layers and compares each row, in order, with the digest beside it; and what the layers give

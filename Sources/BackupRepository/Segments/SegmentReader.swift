@@ -7,7 +7,8 @@ extension Repository {
   /// The segments of a partition, in key order.
   public func segments(of partition: PartitionBackup) async throws -> [Segment] {
     if let chosen = partition.chosen { return chosen }
-    guard let file = partition.segmentList else { return [] }
+    guard let file = partition.completion?.list ?? partition.segmentList else { return [] }
+    guard file.kind != .pending else { throw RepositoryError.pendingRows(place(file)) }
     return try await segments(in: file)
   }
 

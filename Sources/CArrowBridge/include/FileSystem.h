@@ -55,6 +55,12 @@ arrow_bridge_failure arrow_bridge_cloud_list(arrow_bridge_cloud *cloud, const ch
 // Removes an object; one that is not there is no failure.
 arrow_bridge_failure arrow_bridge_cloud_delete(arrow_bridge_cloud *cloud, const char *path);
 
+// Copies an object within its service, S3 only: its bytes do not come here. Both are given with their buckets.
+arrow_bridge_failure arrow_bridge_cloud_copy(arrow_bridge_cloud *cloud, const char *from, const char *to);
+
+// The size of an object and the tag (ETag) that the service gives its content, to be freed with free().
+arrow_bridge_failure arrow_bridge_cloud_tag(arrow_bridge_cloud *cloud, const char *path, int64_t *size, char **tag);
+
 // Opens an object to read any part of it. `size`: if negative, the server is asked for it and it is set.
 arrow_bridge_failure arrow_bridge_object_open(arrow_bridge_cloud *cloud, const char *path, int64_t *size, arrow_bridge_object **object);
 // Reads from `offset` on; fewer bytes than asked for only at the end.

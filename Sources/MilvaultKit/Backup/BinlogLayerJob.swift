@@ -21,9 +21,6 @@ struct BinlogLayerJob: Sendable {
     var way: SegmentWay
   }
 
-  /// Logs of a segment that are read at a time: while one is decoded, another is on its way to the disk.
-  private static let logsAtOnce = 3
-
   private var repository: Repository { context.repository }
   private var identity: SegmentIdentity {
     SegmentIdentity(collection: part.files.collection, partition: part.files.partition, segment: part.files.id)
@@ -32,33 +29,49 @@ struct BinlogLayerJob: Sendable {
   /// - Returns: nil if no row of it counts.
   /// - Throws: `DuplicateKey` if two rows that count have one key.
   func run() async throws -> Stored? {
-    guard let old, let binlogs = old.binlogs, isSame(binlogs), try await stands(old) else { return try await storeNew(context.damaged) }
-    guard binlogs.rows == part.rows else {
-      throw CaptureError.segmentRows(
-        collection: moment.schema.name, place: "\(moment.storage.location), segment \(part.files.id)", found: binlogs.rows,
-        listed: part.rows)
-    }
+    if let known = try await known() { return known.stored }
+    return try await storeNew(context.damaged)
+  }
+
+  /// What can be made of that which an earlier backup has.
+  struct Known: Sendable {
+    /// nil if no row counts any more.
+    let stored: Stored?
+  }
+
+  /// - Returns: nil if the files have to come from the server.
+  func known() async throws -> Known? {
+    guard let old, let binlogs = old.binlogs, isSame(binlogs), try await stands(old.files) else { return nil }
+    try require(rows: binlogs.rows)
     let deletes = Set(part.files.deletes.map(\.id))
     if binlogs.cut == nil, Set(binlogs.deletes.map(\.id)) == deletes {
-      return Stored(layer: old, files: old.files.map { StoredFile(file: $0, isNew: false) }, way: .unchanged)
+      return Known(stored: Stored(layer: old, files: old.files.map { StoredFile(file: $0, isNew: false) }, way: .unchanged))
     }
     do {
-      return try await recount(old, binlogs)
+      return Known(stored: try await recount(old, binlogs))
     } catch let error as RepositoryError where error.isDamage {
       // What is here cannot be built on: it comes from the server once more.
-      return try await storeNew(context.damaged.union(old.files.map(\.name)))
+      return Known(stored: try await storeNew(context.damaged.union(old.files.map(\.name))))
+    }
+  }
+
+  /// - Throws: `CaptureError.segmentRows` if the server says that there are more or fewer.
+  func require(rows: Int) throws {
+    guard rows == part.rows else {
+      throw CaptureError.segmentRows(
+        collection: moment.schema.name, place: "\(moment.storage.location), segment \(part.files.id)", found: rows, listed: part.rows)
     }
   }
 
   /// Whether the segment's insert logs are those of the earlier backup, and no delete log went.
-  private func isSame(_ binlogs: SegmentBinlogs) -> Bool {
-    let logs = Dictionary(binlogs.fields.map { ($0.id, $0.logs.map(Known.init)) }, uniquingKeysWith: { $0 + $1 })
-    return binlogs.identity == identity && logs == part.files.inserts.mapValues { $0.map(Known.init) }
-      && Set(binlogs.deletes.map(Known.init)).isSubset(of: part.files.deletes.map(Known.init))
+  func isSame(_ binlogs: SegmentBinlogs) -> Bool {
+    let logs = Dictionary(binlogs.fields.map { ($0.id, $0.logs.map(LogName.init)) }, uniquingKeysWith: { $0 + $1 })
+    return binlogs.identity == identity && logs == part.files.inserts.mapValues { $0.map(LogName.init) }
+      && Set(binlogs.deletes.map(LogName.init)).isSubset(of: part.files.deletes.map(LogName.init))
   }
 
   /// By what a log of the server's is known again.
-  private struct Known: Hashable {
+  private struct LogName: Hashable {
     let id: Int64
     let bytes: Int
 
@@ -66,9 +79,9 @@ struct BinlogLayerJob: Sendable {
     init(_ log: SegmentFiles.Log) { (id, bytes) = (log.id, log.bytes) }
   }
 
-  /// Whether the files of a layer can be named again.
-  private func stands(_ layer: SegmentLayer) async throws -> Bool {
-    for file in layer.files {
+  /// Whether files of an earlier backup can be named again.
+  func stands(_ files: [FileReference]) async throws -> Bool {
+    for file in files {
       guard !context.damaged.contains(file.name), try await repository.standingBytes(of: file) == file.bytes else { return false }
     }
     return true
@@ -86,40 +99,29 @@ struct BinlogLayerJob: Sendable {
         return object
       }, fields: moment.fields, keyField: context.keyField, cut: moment.time)
     let writer = try BinlogLayerWriter(repository: repository, layout: context.layout, keyField: context.keyField)
-    var counts = SegmentRowsReader.Counts()
-    let keyField = context.keyField
-    try await orderedParallelMap((0..<segment.logCount).async, width: Self.logsAtOnce) { number in
-      let reader = segment.reader(of: number..<number + 1)
-      var read: [(keys: [Key], digests: RowDigests, bytes: Int)] = []
-      while let (rows, _, _) = try await reader.next() {
-        try Task.checkCancellation()
-        read.append((try rows.keys(field: keyField), RowDigests(of: rows), rows.valueBytes))
-      }
-      return (read, reader.counts)
-    } consume: { (read: [(keys: [Key], digests: RowDigests, bytes: Int)], found: SegmentRowsReader.Counts) in
-      for rows in read { try writer.append(rows.keys, rows.digests, rowBytes: rows.bytes) }
-      counts += found
-    }
-    guard counts.rows == part.rows else {
-      throw CaptureError.segmentRows(
-        collection: moment.schema.name, place: "\(moment.storage.location), segment \(part.files.id)", found: counts.rows,
-        listed: part.rows)
-    }
+    let counts = try await writer.append(all: segment, keyField: context.keyField)
+    try require(rows: counts.rows)
     guard let digests = try await writer.finish() else { return nil }
     let file = try await digests.commit(to: repository, damaged: damaged)
-    let names = Dictionary(moment.fields.map { ($0.id, $0.layout.name) }, uniquingKeysWith: { first, _ in first })
-    let binlogs = SegmentBinlogs(
-      identity: identity,
-      fields: try part.files.inserts.sorted { $0.key < $1.key }.map { field, all in
-        .init(id: field, name: names[field], logs: try all.map { try logs.stored($0) })
-      }, deletes: try part.files.deletes.map { try logs.stored($0) }, cut: cut(counts, segment.deletes), rows: counts.rows,
-      betweenDeletes: counts.betweenDeletes, first: digests.first,
-      last: digests.last, isSorted: digests.isSorted)
+    let binlogs = try binlogs(logs, counts, segment.deletes, first: digests.first, last: digests.last, isSorted: digests.isSorted)
     return Stored(layer: layer(binlogs, digests, rowBytes: digests.rowBytes), files: logs.files + [file], way: .rewritten)
   }
 
+  /// The segment as it is described in a list.
+  func binlogs(
+    _ logs: StoredLogs, _ counts: SegmentRowsReader.Counts, _ deletes: Deletes, first: Key, last: Key, isSorted: Bool
+  ) throws -> SegmentBinlogs {
+    let names = Dictionary(moment.fields.map { ($0.id, $0.layout.name) }, uniquingKeysWith: { first, _ in first })
+    return SegmentBinlogs(
+      identity: identity,
+      fields: try part.files.inserts.sorted { $0.key < $1.key }.map { field, all in
+        .init(id: field, name: names[field], logs: try all.map { try logs.stored($0) })
+      }, deletes: try part.files.deletes.map { try logs.stored($0) }, cut: cut(counts, deletes), rows: counts.rows,
+      betweenDeletes: counts.betweenDeletes, first: first, last: last, isSorted: isSorted)
+  }
+
   /// Puts a file of the server's into the repository.
-  private func store(
+  func store(
     _ object: any ObjectReader, _ log: SegmentFiles.Log, _ kind: FileReference.Kind, damaged: Set<String>
   ) async throws -> StoredFile {
     let file = try repository.stage(kind)
@@ -127,15 +129,23 @@ struct BinlogLayerJob: Sendable {
     return try await file.finish().commit(to: repository, damaged: damaged)
   }
 
-  /// Opens one of the server's files. What is wrong with its storage is not taken for something wrong with the repository.
-  private func open(_ log: SegmentFiles.Log) async throws -> any ObjectReader {
-    do {
+  /// Opens one of the server's files.
+  func open(_ log: SegmentFiles.Log) async throws -> any ObjectReader {
+    try await tellingStorage {
       let object = try await moment.storage.store.open(log.key)
-      guard object.bytes == log.bytes else {
-        throw CaptureError.segmentsChanged(
-          collection: moment.schema.name, "\(log.key) had \(log.bytes) bytes when it was listed, and has \(object.bytes)")
-      }
+      guard object.bytes == log.bytes else { throw otherSize(log) }
       return object
+    }
+  }
+
+  func otherSize(_ log: SegmentFiles.Log) -> CaptureError {
+    .segmentsChanged(collection: moment.schema.name, "\(log.key) had \(log.bytes) bytes when it was listed, and has others")
+  }
+
+  /// What is wrong with the server's storage is not taken for something wrong with the repository.
+  func tellingStorage<Value>(_ read: () async throws -> Value) async throws -> Value {
+    do {
+      return try await read()
     } catch StorageError.notFound(let what) {
       throw CaptureError.segmentsChanged(collection: moment.schema.name, "\(what) was removed while it was read")
     } catch let error as StorageError {
@@ -236,8 +246,31 @@ struct BinlogLayerJob: Sendable {
   }
 }
 
+extension BinlogLayerWriter {
+  /// Logs of a segment that are read at a time: while one is decoded, another is on its way.
+  private static var logsAtOnce: Int { 3 }
+
+  /// Reads all rows of a segment that count.
+  func append(all segment: SegmentAtMoment, keyField: String) async throws -> SegmentRowsReader.Counts {
+    var counts = SegmentRowsReader.Counts()
+    try await orderedParallelMap((0..<segment.logCount).async, width: Self.logsAtOnce) { number in
+      let reader = segment.reader(of: number..<number + 1)
+      var read: [(keys: [Key], digests: RowDigests, bytes: Int)] = []
+      while let (rows, _, _) = try await reader.next() {
+        try Task.checkCancellation()
+        read.append((try rows.keys(field: keyField), RowDigests(of: rows), rows.valueBytes))
+      }
+      return (read, reader.counts)
+    } consume: { (read: [(keys: [Key], digests: RowDigests, bytes: Int)], found: SegmentRowsReader.Counts) in
+      for rows in read { try append(rows.keys, rows.digests, rowBytes: rows.bytes) }
+      counts += found
+    }
+    return counts
+  }
+}
+
 /// The logs of a segment that are in the repository now.
-private final class StoredLogs: Sendable {
+final class StoredLogs: Sendable {
   private let stored = Mutex<[String: StoredFile]>([:])
 
   func add(_ log: SegmentFiles.Log, _ file: StoredFile) { stored.withLock { $0[log.key] = file } }

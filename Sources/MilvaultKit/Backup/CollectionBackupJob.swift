@@ -116,7 +116,8 @@ struct CollectionBackupJob: Sendable {
       do {
         // Where something was wrong, nothing of before is trusted.
         let job = SegmentBackupJob(
-          moment: moment, context: context, compared: compared, reuses: attempt == 1 && options.policy.kind != .full, progress: progress)
+          moment: moment, context: context, compared: compared, reuses: attempt == 1 && options.policy.kind != .full,
+          mayCopy: options.golden == 0, progress: progress)
         let read = try await readPartitions(moment.partitionsToRead(), compared, nil) { try await job.run($0) }
         guard try await capture.stillStands(moment) else {
           throw CaptureError.segmentsChanged(collection: schema.name, "segments were rewritten while they were read")

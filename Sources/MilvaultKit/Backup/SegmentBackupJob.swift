@@ -12,6 +12,8 @@ struct SegmentBackupJob: Sendable {
   let compared: ComparedCollection
   /// Whether what the compared backup has is taken as it is, and not read again.
   let reuses: Bool
+  /// Whether files may be copied within their service, where they can be.
+  let mayCopy: Bool
   let progress: ProgressMeter
 
   /// Segments of one log that are read at a time; of larger ones several logs are.
@@ -27,9 +29,15 @@ struct SegmentBackupJob: Sendable {
     let name = partition ?? PartitionBackup.all
     var notes: [String] = []
     var old: [Segment] = []
+    var pending: [PendingLayer] = []
     var context = context
     do {
-      old = try await compared.segments(of: name, in: context.repository)
+      if let list = compared.pendingList(of: name) {
+        let found = try await context.repository.pendingList(list)
+        (old, pending) = (Self.segments(found.proven), found.pending)
+      } else {
+        old = try await compared.segments(of: name, in: context.repository)
+      }
     } catch let error where PartitionBackupJob.isDamage(error) {
       // Its list cannot be read. It is not to be reused either, should the same one be written again.
       let list = compared.collection?.partitions.first { $0.name == name }?.segmentList
@@ -37,7 +45,7 @@ struct SegmentBackupJob: Sendable {
       notes.append("nothing of backup \(compared.backup ?? "") could be built on: \(error)")
     }
     do {
-      var stored = try await store(partition, as: name, comparedWith: old, in: context)
+      var stored = try await store(partition, as: name, comparedWith: old, pending, in: context)
       stored.notes += notes
       return stored
     } catch is DuplicateKey {
@@ -57,9 +65,17 @@ struct SegmentBackupJob: Sendable {
   }
 
   private func store(
-    _ partition: String?, as name: String, comparedWith old: [Segment], in context: SegmentContext
+    _ partition: String?, as name: String, comparedWith old: [Segment], _ pending: [PendingLayer], in context: SegmentContext
   ) async throws -> StoredPartition {
     let parts = moment.segments.filter { partition == nil || $0.files.partition == moment.partitions[partition ?? ""] }
+    if mayCopy, context.repository.canCopy(from: moment.storage.store) {
+      let job = PendingPartitionJob(moment: moment, context: context, reuses: reuses, progress: progress)
+      do {
+        if let stored = try await job.run(parts, as: name, comparedWith: old, pending) { return stored }
+      } catch let refusal as CopyRefused {
+        progress.tell("\(moment.schema.name): files pass through here, since they could not be copied within their service: \(refusal)")
+      }
+    }
     let known = Dictionary(
       old.flatMap(\.layers).compactMap { layer in layer.binlogs.map { ($0.identity.segment, layer) } }, uniquingKeysWith: { $1 })
     var layers: [BinlogLayerJob.Stored] = []

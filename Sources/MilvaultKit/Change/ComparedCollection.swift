@@ -111,6 +111,11 @@ package struct ComparedCollection: Sendable {
     return nil
   }
 
+  /// The pending list of a partition; nil if all its rows were read.
+  func pendingList(of partition: String) -> FileReference? {
+    collection?.partitions.first { $0.name == partition && $0.isPending }?.segmentList
+  }
+
   /// The segments of a partition; none if there was no such partition.
   func segments(of partition: String, in repository: Repository) async throws -> [Segment] {
     guard let found = collection?.partitions.first(where: { $0.name == partition }) else { return [] }

@@ -12,10 +12,14 @@ public struct BestCopy: Sendable {
   let only: String?
   /// Seconds that other places have to say what they know: one that is away is not waited for.
   let patience: Double
+  let progress: ProgressMeter
   let told: @Sendable (String) -> Void
 
-  public init(_ places: [NamedPlace], only: String? = nil, patience: Double = 15, told: @escaping @Sendable (String) -> Void) {
-    (self.places, self.only, self.patience, self.told) = (places, only, patience, told)
+  public init(
+    _ places: [NamedPlace], only: String? = nil, patience: Double = 15, progress: ProgressMeter = ProgressMeter(),
+    told: @escaping @Sendable (String) -> Void
+  ) {
+    (self.places, self.only, self.patience, self.progress, self.told) = (places, only, patience, progress, told)
   }
 
   /// A place, opened, and the backup as it has it.
@@ -216,7 +220,9 @@ public struct BestCopy: Sendable {
         told("what goes on with this works at \(found.place.name), with --at \(found.place.name): the repository cannot be opened")
       }
     }
-    return Choice(place: found.place, source: source, repository: repository, entry: found.entry)
+    // What is damaged is left pending, and told by whoever reads it.
+    let entry = try await CompletionJob(repository: source, progress: progress).run(found.entry).entry
+    return Choice(place: found.place, source: source, repository: repository, entry: entry)
   }
 
   /// Of places that nothing else tells apart, the one that gives a file soonest.

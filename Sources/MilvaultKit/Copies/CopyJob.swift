@@ -107,8 +107,9 @@ public struct CopyJob: Sendable {
 
   private func bring(to copy: Repository, under lock: RepositoryLock) async throws -> CopyResult {
     let watch = Stopwatch()
+    try await readPending()
     progress.begin("comparing with \(place.name)")
-    let plan = try await CopyPlanner(source: source, copy: copy, place: place).plan(options.backups)
+    let plan = try await CopyPlanner(source: source, copy: copy, place: place, takesUnread: false).plan(options.backups)
     var result = CopyResult(place: place, location: copy.store.location)
     (result.leftOut, result.problems, result.standing) = (plan.leftOut, plan.problems, plan.standing)
     progress.begin("copying to \(place.name)", total: plan.bytes, unit: "bytes")
@@ -166,6 +167,14 @@ public struct CopyJob: Sendable {
     let verification = Verification(repository: copy, progress: progress)
     for entry in verifiable { result.checks.append(try await verification.run(entry, level: level)) }
     return result
+  }
+
+  /// Reads what nobody has read yet: a copy is held against what is known. What is damaged is left pending.
+  private func readPending() async throws {
+    let chosen = Set(options.backups.map(\.manifest.id))
+    for entry in try await source.catalog().entries where entry.manifest.isPending && (chosen.isEmpty || chosen.contains(entry.manifest.id)) {
+      _ = try await CompletionJob(repository: source, progress: progress).run(entry)
+    }
   }
 
   /// Brings one file.

@@ -39,6 +39,8 @@ struct CopyPlanner {
   /// nil if there is none yet.
   let copy: Repository?
   let place: NamedPlace
+  /// Whether files that nobody has read yet may be among those that come.
+  var takesUnread = true
 
   /// - Parameter wanted: backups that were named; empty for all that the copy's rules keep.
   func plan(_ wanted: [CatalogEntry]) async throws -> CopyPlan {
@@ -99,6 +101,11 @@ struct CopyPlanner {
       for head in entry.manifest.heads where known.insert(head).inserted {
         do {
           let files = try await source.fileGroup(head).files
+          // Before a copy they are read: this one could not be.
+          if !takesUnread, let unread = files.first(where: \.isUnread) {
+            hurt[head] = "\(RepositoryError.pendingFile(source.place(unread)))"
+            continue
+          }
           for file in files where isMissing(file) && coming.insert(file).inserted { item.missing.append(file) }
         } catch let error as RepositoryError where error.isDamage {
           hurt[head] = error.description

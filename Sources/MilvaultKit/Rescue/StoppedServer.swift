@@ -10,7 +10,7 @@ import MilvusBinlog
 #endif
 
 /// The files of a server that does not run.
-struct StoppedServer {
+package struct StoppedServer {
   let storage: MilvusStorage
   /// The collections that have files.
   let collections: [Int64]
@@ -39,7 +39,7 @@ struct StoppedServer {
   ]
 
   /// - Returns: the file that somebody has locked; nil if none is, or none is there.
-  private static func heldLock(in folder: String) -> String? {
+  package static func heldLock(in folder: String) -> String? {
     for below in ["", "data/"] {
       for name in locks where isLocked("\(folder)/\(below)\(name)") { return "\(folder)/\(below)\(name)" }
     }

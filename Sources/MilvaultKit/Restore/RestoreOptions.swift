@@ -160,7 +160,12 @@ extension CollectionBackup {
     guard !lost.isEmpty else { return self }
     var rest = self
     for place in rest.partitions.indices {
-      let partition = rest.partitions[place]
+      var partition = rest.partitions[place]
+      if partition.isPending, !lost.contains(where: { $0.isPartition && $0.partition == partition.name }) {
+        // What can be proven of it.
+        partition = try await CompletionJob(repository: repository, progress: ProgressMeter()).complete(partition, of: self).partition
+        rest.partitions[place] = partition
+      }
       let gone = lost.filter { $0.partition == partition.name }
       guard !gone.isEmpty else { continue }
       let all = gone.contains(where: \.isPartition) ? [] : try await repository.segments(of: partition)

@@ -17,20 +17,61 @@ struct FileVerification {
   private(set) var bytes = 0
   private(set) var rows = 0
   private var counted: Set<FileReference> = []
+  /// The backup with what was found of rows that nobody had read before.
+  private(set) var completed: Manifest?
 
   init(repository: Repository, level: VerifyLevel, cache: VerifiedLayers, progress: ProgressMeter) {
     (self.repository, self.level, self.cache, self.progress) = (repository, level, cache, progress)
   }
 
-  mutating func run(_ manifest: Manifest) async throws {
-    for collection in manifest.collections {
-      for partition in collection.partitions { try await verify(partition, of: collection) }
+  /// - Parameter wasProven: whether a check has found the backup whole before.
+  mutating func run(_ manifest: Manifest, wasProven: Bool = false) async throws {
+    var manifest = manifest
+    defer { completed = manifest }
+    for (index, given) in manifest.collections.enumerated() {
+      var collection = given
+      if given.isPending {
+        collection = given.with(try await complete(given, wasProven: wasProven))
+        manifest.collections[index] = collection
+      }
+      for partition in collection.partitions where !partition.isPending { try await verify(partition, of: collection) }
       let content = collection.partitions.reduce(into: ContentDigest()) { $0.add($1.content) }
       if content != collection.content {
         findings.append(.init(collection: collection.fullName, file: nil, problem: "its partitions do not add up to its content digest"))
       }
       if let golden = collection.golden { try await verify(golden, of: collection) }
     }
+  }
+
+  /// Reads what nobody has read before.
+  /// - Returns: the partitions; those are pending still of which something is damaged.
+  private mutating func complete(_ collection: CollectionBackup, wasProven: Bool) async throws -> [PartitionBackup] {
+    var partitions = collection.partitions
+    for (place, partition) in partitions.enumerated() where partition.isPending {
+      guard let list = partition.segmentList else { continue }
+      var lost = LostRows(collection: collection.fullName, partition: partition.name, rows: partition.content.rows, isPartition: true)
+      func damaged(_ file: FileReference, _ problem: String, _ lost: LostRows?) {
+        findings.append(.init(collection: collection.fullName, file: file.name, problem: problem, lost: lost))
+      }
+      do {
+        // What was found once is not found anew from files that may have changed since.
+        if let gone = try await repository.lostCompletion(of: list, wasProven: wasProven) { damaged(gone.file, gone.problem, nil) }
+        let keeps = !wasProven && !findings.contains { $0.file == list.completionName }
+        let result = try await CompletionJob(repository: repository, progress: progress).complete(partition, of: collection, keeps: keeps)
+        await cache.add(result.proven, level: .rows)
+        count(list)
+        for (damage, layer) in zip(result.damage, result.lost) {
+          (lost.segment, lost.rows, lost.isPartition) = (layer.binlogs.identity.segment, layer.rows, false)
+          damaged(damage.file, damage.problem, lost)
+        }
+        if result.damage.isEmpty { partitions[place] = result.partition }
+      } catch let error as RepositoryError where error.isDamage {
+        damaged(list, error.description, lost)
+      } catch let error as StorageError where error.isAboutTheObject {
+        damaged(list, "it cannot be read: \(error)", lost)
+      }
+    }
+    return partitions
   }
 
   private mutating func count(_ file: FileReference) {
@@ -53,7 +94,7 @@ struct FileVerification {
   }
 
   private mutating func verify(_ partition: PartitionBackup, of collection: CollectionBackup) async throws {
-    guard let list = partition.segmentList else { return }
+    guard let list = partition.completion?.list ?? partition.segmentList else { return }
     let lost = LostRows(collection: collection.fullName, partition: partition.name, rows: partition.content.rows, isPartition: true)
     func damaged(_ problem: String) {
       findings.append(.init(collection: collection.fullName, file: list.name, problem: problem, lost: lost))
@@ -67,6 +108,7 @@ struct FileVerification {
       return damaged("it cannot be read: \(error)")
     }
     count(list)
+    for file in try await repository.completionFiles(of: partition) { count(file) }
     if let problem = Self.disorder(of: segments, partition: partition) { damaged(problem) }
     guard let key = collection.schema.primaryKey?.name else {
       findings.append(.init(collection: collection.fullName, file: nil, problem: "its schema has no primary key"))

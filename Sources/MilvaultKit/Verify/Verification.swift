@@ -30,11 +30,13 @@ public struct Verification: Sendable {
   private func verify(_ entry: CatalogEntry, level: VerifyLevel, drill: DrillJob?) async throws -> CheckRecord {
     let watch = Stopwatch()
     let started = Timestamp.now
-    let manifest = entry.manifest
+    var manifest = entry.manifest
     let fileLevel = min(level, .rows)
     progress.begin("verifying \(manifest.id) (\(fileLevel.rawValue))", total: manifest.totalBytes, unit: "bytes")
     var files = FileVerification(repository: repository, level: fileLevel, cache: cache, progress: progress)
-    try await files.run(manifest)
+    let wasProven = manifest.isPending ? try await repository.checks(of: manifest.id).contains(where: \.passed) : false
+    try await files.run(manifest, wasProven: wasProven)
+    manifest = files.completed ?? manifest
     // What is damaged is not worth a server's time; the rest is still proven.
     let hurt = Set(files.findings.compactMap(\.collection))
     var drilled: DrillRecord?

@@ -11,7 +11,10 @@ struct CloudFailure: Error {
   static func check(_ failure: arrow_bridge_failure) throws {
     guard let message = failure.message else { return }
     defer { free(message) }
-    throw CloudFailure(message: String(cString: message), isNotFound: failure.not_found, httpStatus: Int(failure.http_status))
+    let text = String(cString: message)
+    // Of a copy whose source is gone, the client does not tell the status.
+    throw CloudFailure(
+      message: text, isNotFound: failure.not_found || text.contains("NO_SUCH_KEY"), httpStatus: Int(failure.http_status))
   }
 
   /// Whether the same may succeed a little later. The client has tried several times already.

@@ -54,6 +54,17 @@ final class CloudFileSystem: @unchecked Sendable {
 
   func delete(_ path: String) throws { try CloudFailure.check(arrow_bridge_cloud_delete(cloud, path)) }
 
+  /// Copies an object within its service. Both paths begin with their buckets.
+  func copy(_ source: String, to path: String) throws { try CloudFailure.check(arrow_bridge_cloud_copy(cloud, source, path)) }
+
+  func tag(_ path: String) throws -> ObjectTag {
+    var size: Int64 = 0
+    var text: UnsafeMutablePointer<CChar>?
+    try CloudFailure.check(arrow_bridge_cloud_tag(cloud, path, &size, &text))
+    defer { free(text) }
+    return ObjectTag(bytes: Int(size), etag: text.map { String(cString: $0) } ?? "")
+  }
+
   /// - Parameter bytes: its size, where that is known; else the server is asked for it.
   func open(_ path: String, bytes: Int? = nil) throws -> CloudObject {
     var object: OpaquePointer?

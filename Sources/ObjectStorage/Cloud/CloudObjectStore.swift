@@ -6,7 +6,7 @@ import Synchronization
 /// be sent again; what is opened is brought whole into one.
 public struct CloudObjectStore: ObjectStore {
   public let address: CloudAddress
-  private let files: CloudFileSystem
+  let files: CloudFileSystem
   private let options: CloudOptions
   /// Whether one upload was looked at after it was done.
   private let wasConfirmed = Flag()
@@ -55,11 +55,11 @@ public struct CloudObjectStore: ObjectStore {
 
   public func immutability() async -> Immutability { await BucketLock(address, options).lookedUp() }
 
-  private func place(_ key: String) -> String { "\(location)/\(key)" }
-  private func path(_ key: String) -> String { "\(files.root)/\(key)" }
+  func place(_ key: String) -> String { "\(location)/\(key)" }
+  func path(_ key: String) -> String { "\(files.root)/\(key)" }
 
   /// Works on a thread of its own; a failure is told with the object's place.
-  private func blocking<Result: Sendable>(
+  func blocking<Result: Sendable>(
     _ key: String, bytes: Int = 0, _ work: @escaping @Sendable () throws -> Result
   ) async throws -> Result {
     try Task.checkCancellation()

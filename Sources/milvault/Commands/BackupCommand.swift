@@ -212,7 +212,7 @@ struct BackupCommand: MilvaultCommand {
       }
       console.detail("\(collection.fullName): cut at \(collection.cut.time.text); \(collection.guarantee.because)")
       for (stage, seconds) in collection.seconds.sorted(by: { $0.key < $1.key }) {
-        console.detail("\(collection.fullName): \(stage) \(Format.seconds(seconds)), content \(collection.content.hex)")
+        console.detail("\(collection.fullName): \(stage) \(Format.seconds(seconds)), content \(collection.isPending ? "pending" : collection.content.hex)")
       }
       for note in collection.notes { console.note("\(collection.fullName): \(note)") }
     }
@@ -244,6 +244,10 @@ struct BackupCommand: MilvaultCommand {
       console.warning("\(name) was NOT RESCUED: there are no files of it, or none that can be read. `--collection \(name)` says why")
     }
     if result.isPartial { console.warning("some files could not be read: what is missing is in the notes above, and in `milvault show`") }
+    if manifest.isPending, result.check == nil {
+      console.note(
+        "PENDING: files were copied within their service and did not pass through here. `milvault verify \(manifest.id)` reads and proves them")
+    }
     VerifyCommand.report(result.check, ofNew: manifest, console)
     if let error = result.stillStopped { console.warning("the backup is stored. \(error)") }
   }

@@ -49,7 +49,7 @@ struct ListCommand: MilvaultCommand {
       let changedShare: Double?
       let change: ChangeSummary?
       let guarantees: [String]
-      /// proven, unverified, damaged or drillFailed
+      /// proven, unverified, pending, damaged or drillFailed
       let state: String
       /// The check that the state goes by.
       let verified: CheckRecord?
@@ -124,6 +124,6 @@ struct ListCommand: MilvaultCommand {
   /// What is not proven, in red, where a person looks.
   private static func coloured(_ line: String) -> String {
     guard isatty(1) == 1 else { return line }
-    return ["UNVERIFIED", "DAMAGED", "DRILL FAILED"].reduce(line) { $0.replacingOccurrences(of: $1, with: "\u{1B}[31m\($1)\u{1B}[0m") }
+    return ["UNVERIFIED", "PENDING", "DAMAGED", "DRILL FAILED"].reduce(line) { $0.replacingOccurrences(of: $1, with: "\u{1B}[31m\($1)\u{1B}[0m") }
   }
 }

@@ -39,7 +39,11 @@ struct ShowCommand: MilvaultCommand {
     console.say("bytes       \(Format.bytes(manifest.newBytes)) new, \(Format.bytes(manifest.reusedBytes)) reused")
     console.say("manifest    sha256 \(entry.sha256)")
     if let previous = manifest.previous { console.say("after       \(previous.id)") }
-    if checks.isEmpty { console.say("verified    UNVERIFIED") }
+    if manifest.isPending {
+      console.say("verified    PENDING: files were copied within their service, and nobody has read them yet")
+    } else if checks.isEmpty {
+      console.say("verified    UNVERIFIED")
+    }
     if try await repository.isKnownToBeDamaged(entry), checks.standingFailures.isEmpty {
       console.say("verified    DAMAGED: a verification of another backup found damage in a file that this one needs too")
     }
@@ -74,7 +78,7 @@ struct ShowCommand: MilvaultCommand {
     console.say("  cut         \(collection.cut.time.text)\(collection.cut.timestamp.map { " (timestamp \($0))" } ?? "")")
     if collection.collectionID != 0 { console.say("  number      \(collection.collectionID), on the server") }
     console.say("  guarantee   \(collection.guarantee.words): \(collection.guarantee.because)")
-    console.say("  content     \(collection.content.hex)")
+    console.say("  content     \(collection.isPending ? "known when all rows were read" : collection.content.hex)")
     if let change = collection.change {
       console.say("  change      \(change.why)")
       if let share = change.share(rows: collection.content.rows) {
@@ -98,7 +102,7 @@ struct ShowCommand: MilvaultCommand {
     if !collection.aliases.isEmpty { console.say("  aliases     \(collection.aliases.joined(separator: ", "))") }
     for partition in collection.partitions {
       console.say(
-        "  partition   \(partition.name == PartitionBackup.all ? "all" : partition.name): \(Format.number(partition.content.rows)) rows, \(Format.bytes(partition.rowBytes)) of values, \(partition.segments) segments"
+        "  partition   \(partition.name == PartitionBackup.all ? "all" : partition.name): \(Format.number(partition.content.rows)) rows, \(partition.isPending ? "" : "\(Format.bytes(partition.rowBytes)) of values, ")\(partition.segments) segments"
       )
     }
     if let duplicates = collection.duplicates {

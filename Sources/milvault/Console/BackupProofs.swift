@@ -6,11 +6,14 @@ struct BackupProofs {
   private let checks: [String: [CheckRecord]]
   /// Backups that need files which a check of another backup found damaged.
   private let sharing: Set<String>
+  /// Backups that nobody has read all of yet.
+  private let pending: Set<String>
   /// Check records that are damaged, and prove nothing.
   let damagedRecords: [RepositoryError]
 
   init(_ repository: Repository, _ entries: [CatalogEntry]) async throws {
     (checks, damagedRecords) = try await repository.allChecks()
+    pending = Set(entries.map(\.manifest).filter(\.isPending).map(\.id))
     sharing = Set(try await repository.backups(needing: try await repository.damagedFiles(), among: entries))
   }
 
@@ -23,6 +26,7 @@ struct BackupProofs {
   func state(of backup: String) -> String {
     if let failure = failure(of: backup) { return failure.findings.isEmpty ? "drillFailed" : "damaged" }
     if sharing.contains(backup) { return "damaged" }
+    if pending.contains(backup) { return "pending" }
     return checks[backup]?.proof == nil ? "unverified" : "proven"
   }
 
@@ -32,6 +36,7 @@ struct BackupProofs {
       return "\(failure.findings.isEmpty ? "DRILL FAILED" : "DAMAGED") \(failure.time.text.prefix(16))\(failure.place)"
     }
     if sharing.contains(backup) { return "DAMAGED (in a file of another backup too)" }
+    if pending.contains(backup) { return "PENDING" }
     guard let proof = checks[backup]?.proof else { return "UNVERIFIED" }
     return "\(proof.depth) \(proof.time.text.prefix(16))\(proof.place)"
   }

@@ -152,7 +152,7 @@ extension CommonOptions {
     let configuration = try configuration()
     let only = at ?? (repo == nil ? nil : NamedPlace.repositoryName)
     _ = try place(configuration)
-    let choice = try await BestCopy(try places(configuration), only: only) { console.warning($0) }.choose(backup)
+    let choice = try await BestCopy(try places(configuration), only: only, progress: console.meter) { console.warning($0) }.choose(backup)
     if choice.place.name != chosenName {
       console.warning("backup \(choice.entry.manifest.id) is taken from \(choice.place.name) (\(choice.source.store.location))")
     }

@@ -349,7 +349,12 @@ extension RealServers {
           Project.milvault,
           ["backup", "--uri", filled.server.uri, "--collection", filled.name, "--verify", "none", "--repo", filled.repository],
           environment: Self.locks, folder: filled.scratch.folder)
-        try await Task.sleep(for: .milliseconds(Int.random(in: 200...1500)))
+        // Somewhere between its lock and its end.
+        let locks = "\(filled.repository)/locks"
+        while try FileManager.default.contentsOfDirectory(atPath: locks).isEmpty, process.isRunning {
+          try await Task.sleep(for: .milliseconds(5))
+        }
+        try await Task.sleep(for: .milliseconds(Int.random(in: 0...(round == 0 ? 20 : 400))))
         process.signal(SIGSTOP)
         try await Task.sleep(for: .milliseconds(5500))
         let pruned = try await filled.milvault(["prune", "--grace", "4s", "--lock-wait", "15s"], environment: Self.locks)

@@ -51,6 +51,37 @@ import Testing
     }
   }
 
+  /// Within a service, objects are copied without coming here, and are held against what they were: those too whose parts were put one by one.
+  @Test(arguments: S3Kind.allCases) func objectsAreCopiedWithinAService(_ kind: S3Kind) async throws {
+    func store(_ name: String, port: Int? = nil) async throws -> CloudObjectStore {
+      try await CloudObjectStore(CloudAddress(try S3Server(kind).url(S3Server.name(name), port: port)), Self.options)
+    }
+    let proxy = try FaultyS3(try S3Server(kind), fault: "none")
+    let (from, to) = (try await store("from", port: proxy.port), try await store("to", port: proxy.port))
+    #expect(from.canCopy(from: to))
+    #expect(try await !from.canCopy(from: store("direct")))
+    for (number, size) in [1, 4096, (45 << 20) + 3].enumerated() {
+      let data = Self.bytes(size, seed: UInt8(number))
+      try await Self.put(data, as: "data/\(number) a+b.bin", in: from)
+      let tag = try await from.tag("data/\(number) a+b.bin")
+      #expect(tag.bytes == size && !tag.etag.isEmpty)
+      let before = proxy.requests.count
+      try await to.copy("data/\(number) a+b.bin", tag, from: from, to: "copies/\(number)")
+      let moved = proxy.requests.dropFirst(before).reduce(0) { $0 + $1.bytes }
+      #expect(moved < 2000, "\(moved) bytes of \(size)")
+      #expect(try await to.read("copies/\(number)") == data)
+    }
+    // Another object by now; none any more.
+    let old = try await from.tag("data/0 a+b.bin")
+    try await from.put(Data("xy".utf8), at: "data/0 a+b.bin")
+    await #expect(throws: StorageError.self) { try await to.copy("data/0 a+b.bin", old, from: from, to: "copies/other") }
+    try await from.delete("data/0 a+b.bin")
+    do {
+      try await to.copy("data/0 a+b.bin", old, from: from, to: "copies/none")
+      Issue.record("there was nothing to copy")
+    } catch StorageError.notFound {}
+  }
+
   @Test(arguments: Place.allCases) func objectsPassThrough(_ place: Place) async throws {
     let scratch = try Scratch()
     let store = try await place.store(scratch)

@@ -111,6 +111,13 @@ extension RealServers {
       try await filled.drop()
     }
 
+    /// Stops a backup for longer than writes may be stopped.
+    private static func holdUp(_ backup: RunningProcess) async throws {
+      backup.signal(SIGSTOP)
+      try await Task.sleep(for: .milliseconds(1500))
+      backup.signal(SIGCONT)
+    }
+
     /// However milvault ends, writes go on: killed, stopped by ^C, by a failure, by the limit.
     @Test(arguments: [SIGKILL, SIGINT, SIGTERM, 0]) func writesGoOnInEveryOutcome(_ signal: Int32) async throws {
       let filled = try await Filled("segments", on: .standalone23)
@@ -118,7 +125,12 @@ extension RealServers {
       let commands = ["--quiesce-command", "echo stopped >> '\(log)'", "--resume-command", "echo resumed >> '\(log)'"]
       let backup = try filled.startBackup(commands + (signal == 0 ? ["--quiesce-limit", "1s", "--consistency", "quiesced"] : []))
       while Self.lines(log).isEmpty, backup.isRunning { try await Task.sleep(for: .milliseconds(5)) }
-      if signal != 0 { backup.signal(signal) }
+      if signal != 0 {
+        backup.signal(signal)
+      } else {
+        // So that not all is read in time.
+        try await Self.holdUp(backup)
+      }
       let finished = await backup.wait()
       for _ in 0..<200 where Self.lines(log).count < 2 { try await Task.sleep(for: .milliseconds(50)) }
       #expect(Self.lines(log) == ["stopped", "resumed"], "\(finished)")
@@ -132,7 +144,11 @@ extension RealServers {
     /// After the limit, what was asked for decides: a backup that is fuzzy, or none. Where rows were left unread, nothing is proven.
     @Test func whatCannotBeProvenIsNotCalledSo() async throws {
       let filled = try await Filled("segments", on: .standalone23)
-      let late = try await filled.backup("--quiesce-command", "true", "--resume-command", "true", "--quiesce-limit", "1s")
+      let log = filled.scratch.path("log")
+      let held = try filled.startBackup(["--quiesce-command", "echo stopped >> '\(log)'", "--resume-command", "true", "--quiesce-limit", "1s"])
+      while Self.lines(log).isEmpty, held.isRunning { try await Task.sleep(for: .milliseconds(5)) }
+      try await Self.holdUp(held)
+      let late = await held.wait()
       try #require(late.exitCode == 0 && late.errors.contains("went on before all was read"), "\(late)")
       #expect(try await Self.newest(filled).guarantee.level == .fuzzy)
       let since = try await Filled("since_double", on: .lite3)

@@ -37,6 +37,8 @@ extension RealServers {
           try await body(me, running.uri)
           kill(running.launcher, SIGKILL)
         }
+        // It may live for a moment longer than what launched it.
+        for _ in 0..<600 where StoppedServer.heldLock(in: data) != nil { try await Task.sleep(for: .milliseconds(100)) }
       }
 
       func backup(_ name: String, _ options: String...) async throws -> Finished {

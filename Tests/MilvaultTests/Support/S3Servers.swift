@@ -94,10 +94,14 @@ final class FaultyS3: Sendable {
   private let process: PortProcess
   private let scratch: Scratch
 
-  init(_ server: S3Server, fault: String, _ argument: String = "") throws {
+  convenience init(_ server: S3Server, fault: String, _ argument: String = "") throws {
+    try self.init(port: server.port, fault: fault, argument)
+  }
+
+  init(port: Int, fault: String, _ argument: String = "") throws {
     scratch = try Scratch()
     process = try PortProcess([
-      Project.support.appendingPathComponent("s3_proxy.py").path, String(server.port), scratch.path("log"), fault, argument,
+      Project.support.appendingPathComponent("s3_proxy.py").path, String(port), scratch.path("log"), fault, argument,
     ])
   }
 

@@ -1,0 +1,126 @@
+import Foundation
+public import RowBatches
+
+/// One of Milvus's segments whose files are here and were copied within their service: keys and times were read on the way, the rows were not.
+public struct PendingLayer: Sendable, Hashable, Codable {
+  public var binlogs: SegmentBinlogs
+  /// Rows that count.
+  public var rows: Int
+
+  public init(binlogs: SegmentBinlogs, rows: Int) { (self.binlogs, self.rows) = (binlogs, rows) }
+}
+
+/// A partition's segments of Milvus's, some of them pending. A data file of its own, in place of a segment list.
+public struct PendingList: Sendable, Codable {
+  public var formatVersion = Repository.formatVersion
+  /// Those that are proven.
+  public var proven: [SegmentLayer]
+  public var pending: [PendingLayer]
+
+  public init(proven: [SegmentLayer], pending: [PendingLayer]) { (self.proven, self.pending) = (proven, pending) }
+
+  public var files: [FileReference] { proven.flatMap(\.files) + pending.flatMap(\.binlogs.files) }
+  public var rows: Int { proven.reduce(0) { $0.addingSaturated($1.content.rows) }.addingSaturated(pending.reduce(0) { $0.addingSaturated($1.rows) }) }
+}
+
+/// What was found when all files of a pending list were read: written once, into a file beside it that has its digits.
+public struct Completion: Sendable, Hashable, Codable {
+  public var formatVersion = Repository.formatVersion
+  /// The pending list.
+  public var of: String
+  /// The list in which everything is proven.
+  public var list: FileReference
+  public var content: ContentDigest
+  public var rowBytes: Int
+  public var segments: Int
+  public var completed: Timestamp
+
+  public init(of pending: FileReference, _ list: FileReference, _ segments: [Segment], at time: Timestamp = .now) {
+    (of, self.list, completed) = (pending.name, list, time)
+    content = segments.reduce(into: ContentDigest()) { $0.add($1.content) }
+    (rowBytes, self.segments) = (segments.reduce(0) { $0.addingSaturated($1.rowBytes) }, segments.count)
+  }
+}
+
+extension Repository {
+  public func put(_ list: PendingList, damaged: Set<String>) async throws -> StoredFile {
+    try await put(try JSONEncoder.repository.encode(list) + Data("\n".utf8), as: .pending, damaged: damaged)
+  }
+
+  public func pendingList(_ file: FileReference) async throws -> PendingList {
+    let bytes = try await read(file)
+    do {
+      return try JSONDecoder().decode(PendingList.self, from: bytes)
+    } catch {
+      throw RepositoryError.damaged(place(file), decodingProblem(error))
+    }
+  }
+
+  /// What was found of a pending list.
+  /// - Returns: nil if nobody has read all its files yet.
+  /// - Throws: `RepositoryError.damaged` if it cannot be read any more.
+  package func completion(of pending: FileReference) async throws -> (completion: Completion, file: FileReference)? {
+    if let source = source.first { return try await source.completion(of: pending) }
+    guard let bytes = try await standingBytes(of: pending.completion(bytes: 0)) else { return nil }
+    let file = pending.completion(bytes: bytes)
+    let data = try await read(file)
+    let completion: Completion
+    do {
+      completion = try JSONDecoder().decode(Completion.self, from: data)
+    } catch {
+      throw RepositoryError.damaged(place(file), decodingProblem(error))
+    }
+    guard completion.of == pending.name, completion.list.kind == .segments else {
+      throw RepositoryError.damaged(place(file), "it is of \(completion.of)")
+    }
+    return (completion, file)
+  }
+
+  /// Why what was found of a pending list is not there any more; nil if it may never have been.
+  /// - Parameter wasProven: whether a check has found a backup of it whole.
+  package func lostCompletion(of pending: FileReference, wasProven: Bool) async throws -> (file: FileReference, problem: String)? {
+    let file = pending.completion(bytes: 0)
+    do {
+      guard try await completion(of: pending) == nil, wasProven else { return nil }
+      return (file, "\(place(file)) is missing: what its rows were found to be when they were first read is not known any more")
+    } catch let error as RepositoryError where error.isDamage {
+      return (file, error.description)
+    }
+  }
+
+  /// The files by which a partition that was pending was completed.
+  package func completionFiles(of partition: PartitionBackup) async throws -> [FileReference] {
+    guard partition.completion != nil, let pending = partition.segmentList else { return [] }
+    return [pending] + (try await completion(of: pending).map { [$0.file] } ?? [])
+  }
+
+  /// Writes what was found of a pending list, unless that was done.
+  package func put(_ completion: Completion, of pending: FileReference) async throws {
+    if try await self.completion(of: pending) != nil { return }
+    let file = pending.completion(bytes: 0)
+    try await store.put(try SealedFile.seal(completion).bytes, at: key(of: file))
+  }
+
+  /// A backup with what was found of its pending lists. What cannot be read is left pending.
+  func completed(_ entry: CatalogEntry) async throws -> CatalogEntry {
+    guard entry.manifest.isPending else { return entry }
+    var manifest = entry.manifest
+    for (index, collection) in manifest.collections.enumerated() where collection.isPending {
+      var partitions = collection.partitions
+      for (place, partition) in partitions.enumerated() where partition.isPending {
+        guard let list = partition.segmentList else { continue }
+        do {
+          if let found = try await completion(of: list) { partitions[place] = partition.with(found.completion) }
+        } catch let error as RepositoryError where error.isDamage {}
+      }
+      manifest.collections[index] = collection.with(partitions)
+    }
+    return CatalogEntry(manifest: manifest, sha256: entry.sha256)
+  }
+
+  /// The files that a pending list needs: once it was completed, those of the list in which everything is proven.
+  func filesOfPending(_ pending: FileReference) async throws -> [FileReference] {
+    guard let (completion, file) = try await completion(of: pending) else { return try await pendingList(pending).files }
+    return [file, completion.list] + (try await segments(in: completion.list).flatMap(\.files))
+  }
+}

@@ -1,0 +1,118 @@
+import BackupRepository
+import Foundation
+import MilvusBinlog
+import ObjectStorage
+import RowBatches
+import RowFormats
+import Synchronization
+
+/// Reads the files that were copied within their service, for the first time: proves that they hold the rows that were counted when they were copied,
+/// makes the digests of those, and keeps what was found.
+struct CompletionJob: Sendable {
+  let repository: Repository
+  let progress: ProgressMeter
+
+  /// What became of a partition.
+  struct Result: Sendable {
+    /// With all its rows proven; with those that could be, if something is damaged.
+    var partition: PartitionBackup
+    var damage: [FileDamage] = []
+    var lost: [PendingLayer] = []
+    /// The layers that were proven now.
+    var proven: [SegmentLayer] = []
+  }
+
+  /// A backup, all of whose rows are proven, if they can be.
+  /// - Returns: what is wrong with those that cannot; their partitions are left pending.
+  func run(_ entry: CatalogEntry) async throws -> (entry: CatalogEntry, damage: [FileDamage]) {
+    guard entry.manifest.isPending else { return (entry, []) }
+    progress.begin("reading what was copied for \(entry.manifest.id), for the first time", total: entry.manifest.rows)
+    var manifest = entry.manifest
+    var damage: [FileDamage] = []
+    for (index, collection) in manifest.collections.enumerated() where collection.isPending {
+      var partitions = collection.partitions
+      for (place, partition) in partitions.enumerated() where partition.isPending {
+        let result = try await complete(partition, of: collection)
+        damage += result.damage
+        if result.damage.isEmpty { partitions[place] = result.partition }
+      }
+      manifest.collections[index] = collection.with(partitions)
+    }
+    return (entry.with(manifest), damage)
+  }
+
+  /// - Parameter keeps: whether what was found is written down.
+  /// - Throws: `RepositoryError` if the list itself cannot be read.
+  func complete(_ partition: PartitionBackup, of collection: CollectionBackup, keeps: Bool = true) async throws -> Result {
+    guard let list = partition.segmentList, partition.isPending else { return Result(partition: partition) }
+    // Another backup's, or done meanwhile.
+    if let (found, _) = try await repository.completion(of: list) { return Result(partition: partition.with(found)) }
+    let pending = try await repository.pendingList(list)
+    let known = try await earlierProofs(of: Set(pending.pending.map(\.binlogs)), besides: list)
+    var result = Result(partition: partition)
+    for layer in pending.pending {
+      if let same = known[layer.binlogs] {
+        result.proven.append(same)
+        continue
+      }
+      do {
+        result.proven.append(try await prove(layer, of: collection))
+      } catch let error as RepositoryError where error.isDamage {
+        result.damage.append(damage(of: layer, "\(error)", isOfFile: false))
+        result.lost.append(layer)
+      } catch let error as StorageError where error.isAboutTheObject {
+        result.damage.append(damage(of: layer, "it cannot be read: \(error)", isOfFile: true))
+        result.lost.append(layer)
+      }
+    }
+    let segments = SegmentBackupJob.segments(pending.proven + result.proven)
+    guard result.damage.isEmpty else {
+      result.partition = partition.with(only: segments)
+      return result
+    }
+    let stored = try await repository.putSegmentList(segments, damaged: [])
+    let completion = Completion(of: list, stored.file, segments)
+    if keeps { try await repository.put(completion, of: list) }
+    result.partition = partition.with(completion)
+    return result
+  }
+
+  private func damage(of layer: PendingLayer, _ problem: String, isOfFile: Bool) -> FileDamage {
+    let file = layer.binlogs.files.first { problem.contains($0.name) } ?? layer.binlogs.files[0]
+    return FileDamage(file: file, problem: problem, isOfFile: isOfFile)
+  }
+
+  /// Those that were proven for another backup.
+  private func earlierProofs(of wanted: Set<SegmentBinlogs>, besides list: FileReference) async throws -> [SegmentBinlogs: SegmentLayer] {
+    var found: [SegmentBinlogs: SegmentLayer] = [:]
+    for entry in try await repository.catalog().entries {
+      for partition in entry.manifest.collections.flatMap(\.partitions) where partition.completion != nil && partition.segmentList != list {
+        for layer in (try? await repository.segments(of: partition))?.flatMap(\.layers) ?? [] {
+          if let binlogs = layer.binlogs, wanted.contains(binlogs) { found[binlogs] = layer }
+        }
+      }
+    }
+    return found
+  }
+
+  private func prove(_ pending: PendingLayer, of collection: CollectionBackup) async throws -> SegmentLayer {
+    let found = Mutex<[FileReference: String]>([:])
+    let (layout, key) = (collection.layout, try collection.keyLayout())
+    let logs = repository.logs(of: pending.binlogs) { file, object in
+      let sha256 = try await repository.sha256(of: object, file)
+      found.withLock { $0[file] = sha256 }
+    }
+    let segment = try await repository.segment(logs, pending.binlogs, layout: layout, key: key, isAll: true)
+    let writer = try BinlogLayerWriter(repository: repository, layout: layout, keyField: key.name)
+    let counts = try await repository.tellingBinlogs { try await writer.append(all: segment, keyField: key.name) }
+    guard let digests = try await writer.finish(), digests.content.rows == pending.rows,
+      pending.binlogs.describes(counts, first: digests.first, last: digests.last, isSorted: digests.isSorted)
+    else {
+      throw RepositoryError.damaged(logs.place, "its rows are not those that were counted when its files were copied")
+    }
+    progress.add(counts.rows, bytes: pending.binlogs.files.reduce(0) { $0 + $1.bytes })
+    let file = try await digests.commit(to: repository, damaged: [])
+    return SegmentLayer(
+      binlogs: pending.binlogs.found(found.withLock { $0 }), digests: file.file, content: digests.content, rowBytes: digests.rowBytes)
+  }
+}
