@@ -19,6 +19,8 @@ public struct Repository: Sendable {
   var source: [Repository] = []
   /// Files that were brought here and checked, and need not be again.
   var held: [FileReference: any ObjectReader] = [:]
+  /// What was found of pending lists, which is written once.
+  let completions = KnownCompletions()
 
   public var isEncrypted: Bool { unlocked != nil }
 

@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 public import RowBatches
 
 /// One of Milvus's segments whose files are here and were copied within their service: keys and times were read on the way, the rows were not.
@@ -20,7 +21,9 @@ public struct PendingList: Sendable, Codable {
   public init(proven: [SegmentLayer], pending: [PendingLayer]) { (self.proven, self.pending) = (proven, pending) }
 
   public var files: [FileReference] { proven.flatMap(\.files) + pending.flatMap(\.binlogs.files) }
-  public var rows: Int { proven.reduce(0) { $0.addingSaturated($1.content.rows) }.addingSaturated(pending.reduce(0) { $0.addingSaturated($1.rows) }) }
+  public var rows: Int {
+    proven.reduce(0) { $0.addingSaturated($1.content.rows) }.addingSaturated(pending.reduce(0) { $0.addingSaturated($1.rows) })
+  }
 }
 
 /// What was found when all files of a pending list were read: written once, into a file beside it that has its digits.
@@ -42,6 +45,17 @@ public struct Completion: Sendable, Hashable, Codable {
   }
 }
 
+/// What was found, and the file that tells it.
+package struct FoundCompletion: Sendable {
+  package let completion: Completion
+  package let file: FileReference
+}
+
+/// What was found of pending lists, as it was read.
+final class KnownCompletions: Sendable {
+  let found = Mutex<[FileReference: FoundCompletion]>([:])
+}
+
 extension Repository {
   public func put(_ list: PendingList, damaged: Set<String>) async throws -> StoredFile {
     try await put(try JSONEncoder.repository.encode(list) + Data("\n".utf8), as: .pending, damaged: damaged)
@@ -59,8 +73,16 @@ extension Repository {
   /// What was found of a pending list.
   /// - Returns: nil if nobody has read all its files yet.
   /// - Throws: `RepositoryError.damaged` if it cannot be read any more.
-  package func completion(of pending: FileReference) async throws -> (completion: Completion, file: FileReference)? {
+  package func completion(of pending: FileReference) async throws -> FoundCompletion? {
     if let source = source.first { return try await source.completion(of: pending) }
+    if let known = completions.found.withLock({ $0[pending] }) { return known }
+    let found = try await readCompletion(of: pending)
+    if let found { completions.found.withLock { $0[pending] = found } }
+    return found
+  }
+
+  /// The same, from the file.
+  private func readCompletion(of pending: FileReference) async throws -> FoundCompletion? {
     guard let bytes = try await standingBytes(of: pending.completion(bytes: 0)) else { return nil }
     let file = pending.completion(bytes: bytes)
     let data = try await read(file)
@@ -73,18 +95,25 @@ extension Repository {
     guard completion.of == pending.name, completion.list.kind == .segments else {
       throw RepositoryError.damaged(place(file), "it is of \(completion.of)")
     }
-    return (completion, file)
+    return FoundCompletion(completion: completion, file: file)
   }
 
-  /// Why what was found of a pending list is not there any more; nil if it may never have been.
-  /// - Parameter wasProven: whether a check has found a backup of it whole.
-  package func lostCompletion(of pending: FileReference, wasProven: Bool) async throws -> (file: FileReference, problem: String)? {
+  /// Why what was found of a pending list is not there any more; nil if it never was.
+  package func lostCompletion(of pending: FileReference) async throws -> (file: FileReference, error: RepositoryError)? {
     let file = pending.completion(bytes: 0)
     do {
-      guard try await completion(of: pending) == nil, wasProven else { return nil }
-      return (file, "\(place(file)) is missing: what its rows were found to be when they were first read is not known any more")
+      guard try await readCompletion(of: pending) == nil, try await wasProven(pending) else { return nil }
+      return (file, .damaged(place(file), "it is missing: what its rows were found to be when they were first read is not known any more"))
     } catch let error as RepositoryError where error.isDamage {
-      return (file, error.description)
+      return (file, error)
+    }
+  }
+
+  /// Whether a check has found a backup of a pending list whole. Then it was completed.
+  private func wasProven(_ pending: FileReference) async throws -> Bool {
+    let checks = try await allChecks().checks
+    return try await catalog().entries.contains { entry in
+      checks[entry.manifest.id]?.contains(where: \.passed) == true && entry.manifest.heads.contains(pending)
     }
   }
 
@@ -95,23 +124,40 @@ extension Repository {
   }
 
   /// Writes what was found of a pending list, unless that was done.
+  /// - Throws: `RepositoryError.damaged` if a file that it names is gone: a prune that took this process for dead has removed it.
   package func put(_ completion: Completion, of pending: FileReference) async throws {
-    if try await self.completion(of: pending) != nil { return }
-    let file = pending.completion(bytes: 0)
-    try await store.put(try SealedFile.seal(completion).bytes, at: key(of: file))
+    if try await readCompletion(of: pending) != nil { return }
+    let key = key(of: pending.completion(bytes: 0))
+    try await store.put(try SealedFile.seal(completion).bytes, at: key)
+    let files = [completion.list] + (try await segments(in: completion.list).flatMap(\.files))
+    let sizes = try await store.sizes(of: files.map { self.key(of: $0) })
+    guard let gone = files.first(where: { sizes[self.key(of: $0)] != $0.bytes }) else { return }
+    try await store.delete(key)
+    throw RepositoryError.damaged(place(gone), "it vanished while what was copied was read")
   }
 
   /// A backup with what was found of its pending lists. What cannot be read is left pending.
   func completed(_ entry: CatalogEntry) async throws -> CatalogEntry {
     guard entry.manifest.isPending else { return entry }
     var manifest = entry.manifest
+    let lists = Set(manifest.collections.flatMap(\.partitions).filter(\.isPending).compactMap(\.segmentList))
+    let found = try await withThrowingTaskGroup(of: FoundCompletion?.self) { group in
+      for list in lists {
+        group.addTask {
+          do {
+            return try await completion(of: list)
+          } catch let error as RepositoryError where error.isDamage {
+            return nil
+          }
+        }
+      }
+      return try await group.reduce(into: [String: Completion]()) { found, one in
+        if let one { found[one.completion.of] = one.completion }
+      }
+    }
     for (index, collection) in manifest.collections.enumerated() where collection.isPending {
-      var partitions = collection.partitions
-      for (place, partition) in partitions.enumerated() where partition.isPending {
-        guard let list = partition.segmentList else { continue }
-        do {
-          if let found = try await completion(of: list) { partitions[place] = partition.with(found.completion) }
-        } catch let error as RepositoryError where error.isDamage {}
+      let partitions = collection.partitions.map { partition in
+        partition.isPending ? found[partition.segmentList?.name ?? ""].map { partition.with($0) } ?? partition : partition
       }
       manifest.collections[index] = collection.with(partitions)
     }
@@ -120,7 +166,7 @@ extension Repository {
 
   /// The files that a pending list needs: once it was completed, those of the list in which everything is proven.
   func filesOfPending(_ pending: FileReference) async throws -> [FileReference] {
-    guard let (completion, file) = try await completion(of: pending) else { return try await pendingList(pending).files }
-    return [file, completion.list] + (try await segments(in: completion.list).flatMap(\.files))
+    guard let found = try await completion(of: pending) else { return try await pendingList(pending).files }
+    return [found.file, found.completion.list] + (try await segments(in: found.completion.list).flatMap(\.files))
   }
 }

@@ -96,7 +96,7 @@ struct PendingPartitionJob: Sendable {
       }
     }
     let key = FieldLayout(name: context.keyField, type: context.keyType)
-    for group in groups where group.layers.count > 1 && group.layers.contains(where: { $0.way == .rewritten }) {
+    for group in groups where group.layers.count > 1 && group.layers.contains(where: { $0.way != .unchanged }) {
       let sorter = RowSorter(layout: RowLayout([key]), keyField: key.name)
       for binlogs in group.layers.compactMap(\.binlogs) {
         let logs = context.repository.logs(of: binlogs)
@@ -121,7 +121,9 @@ struct PendingPartitionJob: Sendable {
     summary.wouldWrite[AskedKind.full.rawValue] = files.reduce(0) { $0 + $1.file.bytes }
     let kept = layers.filter { $0.way == .unchanged }.reduce(0) { $0 + $1.rows }
     guard kept == summary.rowsBefore else {
-      return (summary, ["how many rows changed in partitions whose files were copied within their service is not known before they are read"])
+      return (
+        summary, ["how many rows changed in partitions whose files were copied within their service is not known before they are read"]
+      )
     }
     summary.counts.inserted = layers.reduce(0) { $0 + $1.rows } - kept
     return (summary, [])

@@ -30,9 +30,11 @@ struct SegmentBackupJob: Sendable {
     var notes: [String] = []
     var old: [Segment] = []
     var pending: [PendingLayer] = []
-    var context = context
+    var (context, mayCopy) = (context, mayCopy)
     do {
       if let list = compared.pendingList(of: name) {
+        // A list that says the same would share its loss.
+        if let gone = try await context.repository.lostCompletion(of: list) { throw gone.error }
         let found = try await context.repository.pendingList(list)
         (old, pending) = (Self.segments(found.proven), found.pending)
       } else {
@@ -42,10 +44,11 @@ struct SegmentBackupJob: Sendable {
       // Its list cannot be read. It is not to be reused either, should the same one be written again.
       let list = compared.collection?.partitions.first { $0.name == name }?.segmentList
       context = context.excluding(list.map { [$0.name] } ?? [])
+      mayCopy = false
       notes.append("nothing of backup \(compared.backup ?? "") could be built on: \(error)")
     }
     do {
-      var stored = try await store(partition, as: name, comparedWith: old, pending, in: context)
+      var stored = try await store(partition, as: name, comparedWith: old, pending, in: context, copies: mayCopy)
       stored.notes += notes
       return stored
     } catch is DuplicateKey {
@@ -65,10 +68,11 @@ struct SegmentBackupJob: Sendable {
   }
 
   private func store(
-    _ partition: String?, as name: String, comparedWith old: [Segment], _ pending: [PendingLayer], in context: SegmentContext
+    _ partition: String?, as name: String, comparedWith old: [Segment], _ pending: [PendingLayer], in context: SegmentContext,
+    copies: Bool
   ) async throws -> StoredPartition {
     let parts = moment.segments.filter { partition == nil || $0.files.partition == moment.partitions[partition ?? ""] }
-    if mayCopy, context.repository.canCopy(from: moment.storage.store) {
+    if copies, context.repository.canCopy(from: moment.storage.store) {
       let job = PendingPartitionJob(moment: moment, context: context, reuses: reuses, progress: progress)
       do {
         if let stored = try await job.run(parts, as: name, comparedWith: old, pending) { return stored }

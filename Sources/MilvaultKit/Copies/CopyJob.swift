@@ -172,7 +172,8 @@ public struct CopyJob: Sendable {
   /// Reads what nobody has read yet: a copy is held against what is known. What is damaged is left pending.
   private func readPending() async throws {
     let chosen = Set(options.backups.map(\.manifest.id))
-    for entry in try await source.catalog().entries where entry.manifest.isPending && (chosen.isEmpty || chosen.contains(entry.manifest.id)) {
+    for entry in try await source.catalog().entries where entry.manifest.isPending && (chosen.isEmpty || chosen.contains(entry.manifest.id))
+    {
       _ = try await CompletionJob(repository: source, progress: progress).run(entry)
     }
   }

@@ -20,12 +20,18 @@ struct CompletionJob: Sendable {
     var lost: [PendingLayer] = []
     /// The layers that were proven now.
     var proven: [SegmentLayer] = []
+    /// What was found before, and is lost.
+    var gone: (file: FileReference, error: RepositoryError)?
   }
 
   /// A backup, all of whose rows are proven, if they can be.
   /// - Returns: what is wrong with those that cannot; their partitions are left pending.
   func run(_ entry: CatalogEntry) async throws -> (entry: CatalogEntry, damage: [FileDamage]) {
     guard entry.manifest.isPending else { return (entry, []) }
+    return try await repository.whileReading(verb: "verify") { try await complete(entry) }
+  }
+
+  private func complete(_ entry: CatalogEntry) async throws -> (entry: CatalogEntry, damage: [FileDamage]) {
     progress.begin("reading what was copied for \(entry.manifest.id), for the first time", total: entry.manifest.rows)
     var manifest = entry.manifest
     var damage: [FileDamage] = []
@@ -41,15 +47,18 @@ struct CompletionJob: Sendable {
     return (entry.with(manifest), damage)
   }
 
-  /// - Parameter keeps: whether what was found is written down.
   /// - Throws: `RepositoryError` if the list itself cannot be read.
-  func complete(_ partition: PartitionBackup, of collection: CollectionBackup, keeps: Bool = true) async throws -> Result {
+  func complete(_ partition: PartitionBackup, of collection: CollectionBackup) async throws -> Result {
     guard let list = partition.segmentList, partition.isPending else { return Result(partition: partition) }
-    // Another backup's, or done meanwhile.
-    if let (found, _) = try await repository.completion(of: list) { return Result(partition: partition.with(found)) }
-    let pending = try await repository.pendingList(list)
-    let known = try await earlierProofs(of: Set(pending.pending.map(\.binlogs)), besides: list)
     var result = Result(partition: partition)
+    result.gone = try await repository.lostCompletion(of: list)
+    // Another backup's, or done meanwhile.
+    if result.gone == nil, let found = try await repository.completion(of: list) {
+      result.partition = partition.with(found.completion)
+      return result
+    }
+    let pending = try await repository.pendingList(list)
+    let known = try await earlierProofs(of: Set(pending.pending.map(\.binlogs)), in: collection, besides: list)
     for layer in pending.pending {
       if let same = known[layer.binlogs] {
         result.proven.append(same)
@@ -72,7 +81,8 @@ struct CompletionJob: Sendable {
     }
     let stored = try await repository.putSegmentList(segments, damaged: [])
     let completion = Completion(of: list, stored.file, segments)
-    if keeps { try await repository.put(completion, of: list) }
+    // What was found once is not found anew from files that may have changed since: it has to come from a copy.
+    if result.gone == nil { try await repository.put(completion, of: list) }
     result.partition = partition.with(completion)
     return result
   }
@@ -83,10 +93,15 @@ struct CompletionJob: Sendable {
   }
 
   /// Those that were proven for another backup.
-  private func earlierProofs(of wanted: Set<SegmentBinlogs>, besides list: FileReference) async throws -> [SegmentBinlogs: SegmentLayer] {
+  private func earlierProofs(
+    of wanted: Set<SegmentBinlogs>, in collection: CollectionBackup, besides list: FileReference
+  ) async throws -> [SegmentBinlogs: SegmentLayer] {
     var found: [SegmentBinlogs: SegmentLayer] = [:]
-    for entry in try await repository.catalog().entries {
-      for partition in entry.manifest.collections.flatMap(\.partitions) where partition.completion != nil && partition.segmentList != list {
+    var seen: Set<FileReference> = [list]
+    for entry in try await repository.catalog().entries.reversed() where found.count < wanted.count {
+      let same = entry.manifest.collections.filter { $0.collectionID == collection.collectionID }
+      for partition in same.flatMap(\.partitions) where partition.completion != nil {
+        guard let other = partition.segmentList, seen.insert(other).inserted else { continue }
         for layer in (try? await repository.segments(of: partition))?.flatMap(\.layers) ?? [] {
           if let binlogs = layer.binlogs, wanted.contains(binlogs) { found[binlogs] = layer }
         }

@@ -24,14 +24,13 @@ struct FileVerification {
     (self.repository, self.level, self.cache, self.progress) = (repository, level, cache, progress)
   }
 
-  /// - Parameter wasProven: whether a check has found the backup whole before.
-  mutating func run(_ manifest: Manifest, wasProven: Bool = false) async throws {
+  mutating func run(_ manifest: Manifest) async throws {
     var manifest = manifest
     defer { completed = manifest }
     for (index, given) in manifest.collections.enumerated() {
       var collection = given
       if given.isPending {
-        collection = given.with(try await complete(given, wasProven: wasProven))
+        collection = given.with(try await complete(given))
         manifest.collections[index] = collection
       }
       for partition in collection.partitions where !partition.isPending { try await verify(partition, of: collection) }
@@ -45,7 +44,7 @@ struct FileVerification {
 
   /// Reads what nobody has read before.
   /// - Returns: the partitions; those are pending still of which something is damaged.
-  private mutating func complete(_ collection: CollectionBackup, wasProven: Bool) async throws -> [PartitionBackup] {
+  private mutating func complete(_ collection: CollectionBackup) async throws -> [PartitionBackup] {
     var partitions = collection.partitions
     for (place, partition) in partitions.enumerated() where partition.isPending {
       guard let list = partition.segmentList else { continue }
@@ -54,10 +53,8 @@ struct FileVerification {
         findings.append(.init(collection: collection.fullName, file: file.name, problem: problem, lost: lost))
       }
       do {
-        // What was found once is not found anew from files that may have changed since.
-        if let gone = try await repository.lostCompletion(of: list, wasProven: wasProven) { damaged(gone.file, gone.problem, nil) }
-        let keeps = !wasProven && !findings.contains { $0.file == list.completionName }
-        let result = try await CompletionJob(repository: repository, progress: progress).complete(partition, of: collection, keeps: keeps)
+        let result = try await CompletionJob(repository: repository, progress: progress).complete(partition, of: collection)
+        if let gone = result.gone { damaged(gone.file, gone.error.description, nil) }
         await cache.add(result.proven, level: .rows)
         count(list)
         for (damage, layer) in zip(result.damage, result.lost) {
@@ -108,7 +105,17 @@ struct FileVerification {
       return damaged("it cannot be read: \(error)")
     }
     count(list)
-    for file in try await repository.completionFiles(of: partition) { count(file) }
+    for file in try await repository.completionFiles(of: partition) {
+      count(file)
+      do {
+        try await repository.check(file)
+      } catch let error as RepositoryError where error.isDamage {
+        // Its rows do not come from there.
+        findings.append(.init(collection: collection.fullName, file: file.name, problem: error.description))
+      } catch let error as StorageError where error.isAboutTheObject {
+        findings.append(.init(collection: collection.fullName, file: file.name, problem: "it cannot be read: \(error)"))
+      }
+    }
     if let problem = Self.disorder(of: segments, partition: partition) { damaged(problem) }
     guard let key = collection.schema.primaryKey?.name else {
       findings.append(.init(collection: collection.fullName, file: nil, problem: "its schema has no primary key"))

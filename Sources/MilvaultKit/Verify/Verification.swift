@@ -34,8 +34,7 @@ public struct Verification: Sendable {
     let fileLevel = min(level, .rows)
     progress.begin("verifying \(manifest.id) (\(fileLevel.rawValue))", total: manifest.totalBytes, unit: "bytes")
     var files = FileVerification(repository: repository, level: fileLevel, cache: cache, progress: progress)
-    let wasProven = manifest.isPending ? try await repository.checks(of: manifest.id).contains(where: \.passed) : false
-    try await files.run(manifest, wasProven: wasProven)
+    try await files.run(manifest)
     manifest = files.completed ?? manifest
     // What is damaged is not worth a server's time; the rest is still proven.
     let hurt = Set(files.findings.compactMap(\.collection))

@@ -212,7 +212,9 @@ struct BackupCommand: MilvaultCommand {
       }
       console.detail("\(collection.fullName): cut at \(collection.cut.time.text); \(collection.guarantee.because)")
       for (stage, seconds) in collection.seconds.sorted(by: { $0.key < $1.key }) {
-        console.detail("\(collection.fullName): \(stage) \(Format.seconds(seconds)), content \(collection.isPending ? "pending" : collection.content.hex)")
+        console.detail(
+          "\(collection.fullName): \(stage) \(Format.seconds(seconds)), content \(collection.isPending ? "pending" : collection.content.hex)"
+        )
       }
       for note in collection.notes { console.note("\(collection.fullName): \(note)") }
     }
@@ -246,7 +248,8 @@ struct BackupCommand: MilvaultCommand {
     if result.isPartial { console.warning("some files could not be read: what is missing is in the notes above, and in `milvault show`") }
     if manifest.isPending, result.check == nil {
       console.note(
-        "PENDING: files were copied within their service and did not pass through here. `milvault verify \(manifest.id)` reads and proves them")
+        "PENDING: files were copied within their service and did not pass through here. `milvault verify \(manifest.id)` reads and proves them"
+      )
     }
     VerifyCommand.report(result.check, ofNew: manifest, console)
     if let error = result.stillStopped { console.warning("the backup is stored. \(error)") }

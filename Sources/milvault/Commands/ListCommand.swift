@@ -124,6 +124,8 @@ struct ListCommand: MilvaultCommand {
   /// What is not proven, in red, where a person looks.
   private static func coloured(_ line: String) -> String {
     guard isatty(1) == 1 else { return line }
-    return ["UNVERIFIED", "PENDING", "DAMAGED", "DRILL FAILED"].reduce(line) { $0.replacingOccurrences(of: $1, with: "\u{1B}[31m\($1)\u{1B}[0m") }
+    return ["UNVERIFIED", "PENDING", "DAMAGED", "DRILL FAILED"].reduce(line) {
+      $0.replacingOccurrences(of: $1, with: "\u{1B}[31m\($1)\u{1B}[0m")
+    }
   }
 }

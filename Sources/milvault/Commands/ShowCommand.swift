@@ -23,6 +23,8 @@ struct ShowCommand: MilvaultCommand {
   private struct Answer: Encodable {
     let backup: Manifest
     let sha256: String
+    /// Whether nobody has read all of it yet.
+    let isPending: Bool
     let checks: [CheckRecord]
   }
 
@@ -55,7 +57,7 @@ struct ShowCommand: MilvaultCommand {
     }
     for collection in manifest.collections { show(collection, console) }
     if let accessControl = manifest.accessControl { show(accessControl, console) }
-    try console.answer(Answer(backup: manifest, sha256: entry.sha256, checks: checks))
+    try console.answer(Answer(backup: manifest, sha256: entry.sha256, isPending: manifest.isPending, checks: checks))
     return .done
   }
 

@@ -8,7 +8,7 @@ extension RealServers {
   /// Copies of a repository in folders and buckets, as the command line makes, uses and mends them.
   @Suite struct Copies {
     /// One place lost after the other: what is left restores, and brings the others back.
-    @Test(arguments: S3Kind.allCases) func theWholeStory(_ kind: S3Kind) async throws {
+    @Test(arguments: Project.isSoak ? S3Kind.allCases : [.nanio]) func theWholeStory(_ kind: S3Kind) async throws {
       let data = try await Filled("changing", on: .standalone23)
       let places = try Places(data, far: try S3Server(kind).url(S3Server.name("copy")))
       let before = try await data.content()

@@ -26,7 +26,7 @@ extension RealServers {
       }
     }
 
-    @Test(arguments: [true, false]) func theWholeStory(inABucket: Bool) async throws {
+    @Test(arguments: Project.isSoak ? [true, false] : [true]) func theWholeStory(inABucket: Bool) async throws {
       let data = try await Filled("wide", on: .standalone23)
       let url = try inABucket ? S3Server(.nanio).url(S3Server.name("secret")) : data.scratch.path("secret")
       let vault = try Vault(data, url, environment: inABucket ? S3Server.environment : [:])

@@ -70,7 +70,7 @@ extension RealServers {
     }
 
     /// Writes go on meanwhile: the backup is fuzzy, and every row that nobody touched is in it.
-    @Test(arguments: [MilvusGeneration.standalone23, .standalone22, .lite3])
+    @Test(arguments: MilvusGeneration.few(.standalone23, .lite3, soak: .standalone22))
     func rowsThatNobodyTouchesAreInABackupTakenUnderWrites(_ generation: MilvusGeneration) async throws {
       let server = try await TestServer(generation)
       let scratch = try Scratch()

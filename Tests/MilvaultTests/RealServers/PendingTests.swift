@@ -26,7 +26,7 @@ extension RealServers {
         let configuration = """
           repository: { url: "\(repository)" }
           milvus: { storage: "s3://a-bucket\(place)", storageAccessKeyEnv: STORE_KEY, storageSecretKeyEnv: STORE_SECRET }
-          copies: [ { name: far, url: "\(filled.scratch.path("far"))" } ]
+          copies: [ { name: far, url: "\(filled.scratch.path("far"))" }, { name: one, url: "\(filled.scratch.path("one"))" } ]
           """
         try Data(configuration.utf8).write(to: URL(fileURLWithPath: filled.scratch.path("milvault.yaml")))
         let made = try await milvault("init")
@@ -139,6 +139,13 @@ extension RealServers {
       // A copy on a disk, and what is left when the others are gone.
       let copy = try await setup.milvault("copy", "--to", "far", "--verify", "rows")
       try #require(copy.exitCode == 0, "\(copy)")
+      // Another program, written from the documents alone, reads it.
+      let alone = try await setup.milvault("copy", "changed", "--to", "one")
+      try #require(alone.exitCode == 0, "\(alone)")
+      let reader = try await run(
+        URL(fileURLWithPath: EmbeddedInstallation(.lite3).python),
+        [Project.support.appendingPathComponent("second_reader.py").path, setup.filled.scratch.path("one"), "-", setup.filled.name])
+      #expect(reader.exitCode == 0 && reader.output.contains("\(all - 3) rows"), "\(reader)")
       let forgotten = try await setup.milvault("forget", "first", "same", "queried", "after", "--force")
       try #require(forgotten.exitCode == 0, "\(forgotten)")
       try await Task.sleep(for: .seconds(4))
@@ -202,8 +209,8 @@ extension RealServers {
       let completions = try await repository.store.list("data/").filter { $0.key.hasSuffix(".completed.json") }
       for object in completions { try await repository.store.delete(object.key) }
       let lost = try await setup.milvault("verify", "first")
-      #expect(lost.exitCode == 2 && lost.output.contains("completed.json is missing"), "\(lost)")
-      let healed = try await setup.milvault("heal")
+      #expect(lost.exitCode == 2 && lost.output.contains("completed.json is damaged: it is missing"), "\(lost)")
+      let healed = try await setup.milvault("heal", "--at", "repository")
       #expect(healed.exitCode == 0, "\(healed)")
       let sound = try await setup.milvault("verify", "--all", "--level", "rows")
       #expect(sound.exitCode == 0, "\(sound)")

@@ -145,7 +145,9 @@ extension RealServers {
     @Test func whatCannotBeProvenIsNotCalledSo() async throws {
       let filled = try await Filled("segments", on: .standalone23)
       let log = filled.scratch.path("log")
-      let held = try filled.startBackup(["--quiesce-command", "echo stopped >> '\(log)'", "--resume-command", "true", "--quiesce-limit", "1s"])
+      let held = try filled.startBackup([
+        "--quiesce-command", "echo stopped >> '\(log)'", "--resume-command", "true", "--quiesce-limit", "1s",
+      ])
       while Self.lines(log).isEmpty, held.isRunning { try await Task.sleep(for: .milliseconds(5)) }
       try await Self.holdUp(held)
       let late = await held.wait()
