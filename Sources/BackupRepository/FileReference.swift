@@ -9,6 +9,8 @@ public struct FileReference: Sendable, Hashable, Codable {
   public let bytes: Int
   /// The SHA-256 of its bytes where its name tells something else: what was found when all of it was first read.
   private var found: String?
+  /// The MD5 of its bytes, as the service it was copied within told it before anybody here had read them; nil where that does not tell one.
+  private(set) var md5: String?
 
   public enum Kind: String, Sendable {
     case rows = "rows.parquet"
@@ -35,8 +37,12 @@ public struct FileReference: Sendable, Hashable, Codable {
   /// - Parameters:
   ///   - place: where it was.
   ///   - etag: what the service knew its content by.
-  public init(copiedFrom place: String, etag: String, bytes: Int) {
+  ///   - isMD5: whether such tags are MD5s there, which they are not where the service encrypts by keys of its own.
+  public init(copiedFrom place: String, etag: String, isMD5: Bool, bytes: Int) {
     self.init(sha256: SHA256.hash(data: Data("\(place)\n\(bytes)\n\(etag)".utf8)).hex, kind: .copiedLog, bytes: bytes)
+    let digits = etag.filter { $0 != "\"" }
+    // That of an object that was put in parts has a dash.
+    if isMD5, digits.utf8.count == 32, digits.utf8.allSatisfy({ Self.hexDigits.contains($0) }) { md5 = digits }
   }
 
   /// The file of the same digits that tells what was found.
@@ -67,6 +73,7 @@ public struct FileReference: Sendable, Hashable, Codable {
       throw DecodingError.dataCorruptedError(forKey: .name, in: container, debugDescription: "\"\(name)\" is no data file's name")
     }
     found = try container.decodeIfPresent(String.self, forKey: .found)
+    md5 = try container.decodeIfPresent(String.self, forKey: .md5)
   }
 
   /// What names a file is the file.
@@ -86,11 +93,13 @@ public struct FileReference: Sendable, Hashable, Codable {
 
   private static let hexDigits = Set("0123456789abcdef".utf8)
   private enum CodingKeys: String, CodingKey {
-    case name, bytes
+    case name, bytes, md5
     case found = "sha256"
   }
 
-  /// Whether nobody knows what its bytes have to be.
+  /// Whether something tells what its bytes have to be.
+  var isTold: Bool { !isUnread || md5 != nil }
+  /// Whether it was copied, and nobody has read it yet.
   public var isUnread: Bool { kind == .copiedLog && found == nil }
   /// The digits of its name.
   var digits: String { String(name.prefix(64)) }

@@ -8,7 +8,7 @@ extension Repository {
   /// Brings a data file here from another copy. Its bytes are held against its name on the way, and a file that stands here under it is replaced.
   /// - Throws: `SourceFailure` if the other's file does not come whole; nothing is written then.
   package func bring(_ file: FileReference, from other: Repository) async throws {
-    if file.isUnread { throw try SourceFailure(RepositoryError.pendingFile(other.place(file))) }
+    if !file.isTold { throw try SourceFailure(RepositoryError.pendingFile(other.place(file))) }
     // A source is read on the way, without a copy of its own here, where one of the two is a disk.
     if store.isRemote {
       let object: any ObjectReader

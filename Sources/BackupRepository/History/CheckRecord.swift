@@ -202,7 +202,8 @@ extension Repository {
       for name in check.findings.compactMap(\.file) where !damaged.contains(name) {
         // A copy of the repository may have given it a new time: its bytes have to say it too. A store's clock may tell seconds only.
         if let known = FileReference(name: name, bytes: 0), let info = try await store.info(key(of: known)),
-          info.modified > check.time.date.addingTimeInterval(-2), let file = FileReference(name: name, bytes: info.bytes), !file.isUnread
+          info.modified > check.time.date.addingTimeInterval(-2),
+          let file = known.isUnread ? try await copied(name) : FileReference(name: name, bytes: info.bytes), file.isTold
         {
           do {
             try await self.check(file)
@@ -221,6 +222,27 @@ extension Repository {
     try await !backups(needing: try await damagedFiles(), among: [entry]).isEmpty
   }
 
+  /// The names of a list and of what it needs, as far as they can be known: one that cannot be read is damage of its own, and one of the files then.
+  private func names(of head: FileReference) async throws -> Set<String> {
+    var names: Set = [head.name]
+    if let files = try? await fileGroup(head).files { names.formUnion(files.map(\.name)) }
+    if head.kind == .pending {
+      names.insert(head.completionName)
+      if let list = try? await pendingList(head) { names.formUnion(list.files.map(\.name)) }
+    }
+    return names
+  }
+
+  /// What is known of a copied file, by the backups that need it.
+  private func copied(_ name: String) async throws -> FileReference? {
+    for entry in try await catalog().entries {
+      for head in entry.manifest.heads {
+        if let file = try? await fileGroup(head).files.first(where: { $0.name == name }) { return file }
+      }
+    }
+    return nil
+  }
+
   /// The backups that need one of these data files.
   public func backups(needing files: Set<String>, among entries: [CatalogEntry]) async throws -> [String] {
     guard !files.isEmpty else { return [] }
@@ -232,14 +254,9 @@ extension Repository {
           found.append(entry.manifest.id)
           break
         }
-        for partition in collection.partitions {
-          guard let list = partition.segmentList else { continue }
-          // A list that cannot be read is damage of its own, and one of the files then.
-          let segments = (try? await segments(of: partition)) ?? []
-          if files.contains(list.name) || segments.contains(where: { $0.files.contains { files.contains($0.name) } }) {
-            found.append(entry.manifest.id)
-            break
-          }
+        for head in collection.partitions.compactMap(\.segmentList) where try await !names(of: head).isDisjoint(with: files) {
+          found.append(entry.manifest.id)
+          break
         }
       }
     }

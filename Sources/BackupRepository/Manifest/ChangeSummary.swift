@@ -25,6 +25,8 @@ public struct ChangeSummary: Sendable, Hashable, Codable {
   public var wouldWrite: [String: Int] = [:]
   /// Bytes of files that were to be written and were there already: an interrupted backup left them, or equal rows did.
   public var foundBytes: Int?
+  /// Set where rows could not be compared, and `counts` does not tell how many changed.
+  public var isUnknown: Bool?
   /// How far a field was relied on that tells newer rows; nil if none was named.
   public var since: ChangedSince?
 
@@ -38,7 +40,7 @@ public struct ChangeSummary: Sendable, Hashable, Codable {
   /// The share of rows that changed; nil if nothing was compared.
   /// - Parameter rows: that there are now.
   public func share(rows: Int) -> Double? {
-    comparedWith == nil ? nil : Double(counts.all) / Double(max(1, rowsBefore, rows))
+    comparedWith == nil || isUnknown == true ? nil : Double(counts.all) / Double(max(1, rowsBefore, rows))
   }
 
   public mutating func add(_ other: ChangeSummary) {
@@ -47,6 +49,7 @@ public struct ChangeSummary: Sendable, Hashable, Codable {
     rowsBefore = rowsBefore.addingSaturated(other.rowsBefore)
     foundBytes = (foundBytes ?? 0).addingSaturated(other.foundBytes ?? 0)
     wouldWrite.merge(other.wouldWrite) { $0.addingSaturated($1) }
+    if other.isUnknown == true { isUnknown = true }
     if let added = other.since { since?.add(added) }
   }
 }

@@ -20,6 +20,17 @@ public struct PendingList: Sendable, Codable {
 
   public init(proven: [SegmentLayer], pending: [PendingLayer]) { (self.proven, self.pending) = (proven, pending) }
 
+  /// Whether the service told of every file that nobody has read what its bytes are.
+  package var isTold: Bool { pending.flatMap(\.binlogs.files).allSatisfy(\.isTold) }
+
+  /// Whether segments are those of the list, as they were found.
+  package func isSame(as segments: [Segment]) -> Bool {
+    let layers = segments.flatMap(\.layers)
+    return layers.count == proven.count + pending.count
+      && Set(layers.compactMap(\.binlogs)) == Set(proven.compactMap(\.binlogs) + pending.map(\.binlogs))
+      && layers.reduce(0) { $0.addingSaturated($1.content.rows) } == rows
+  }
+
   public var files: [FileReference] { proven.flatMap(\.files) + pending.flatMap(\.binlogs.files) }
   public var rows: Int {
     proven.reduce(0) { $0.addingSaturated($1.content.rows) }.addingSaturated(pending.reduce(0) { $0.addingSaturated($1.rows) })
@@ -117,16 +128,21 @@ extension Repository {
     }
   }
 
-  /// The files by which a partition that was pending was completed.
-  package func completionFiles(of partition: PartitionBackup) async throws -> [FileReference] {
-    guard partition.completion != nil, let pending = partition.segmentList else { return [] }
-    return [pending] + (try await completion(of: pending).map { [$0.file] } ?? [])
+  /// The server's own segments in a partition, whether or not somebody has read them.
+  package func binlogs(of partition: PartitionBackup) async throws -> [SegmentBinlogs] {
+    if partition.isPending, let list = partition.segmentList {
+      let found = try await pendingList(list)
+      return found.proven.compactMap(\.binlogs) + found.pending.map(\.binlogs)
+    }
+    return try await segments(of: partition).flatMap(\.layers).compactMap(\.binlogs)
   }
 
   /// Writes what was found of a pending list, unless that was done.
   /// - Throws: `RepositoryError.damaged` if a file that it names is gone: a prune that took this process for dead has removed it.
   package func put(_ completion: Completion, of pending: FileReference) async throws {
-    if try await readCompletion(of: pending) != nil { return }
+    do {
+      if try await readCompletion(of: pending) != nil { return }
+    } catch let error as RepositoryError where error.isDamage {}  // found anew
     let key = key(of: pending.completion(bytes: 0))
     try await store.put(try SealedFile.seal(completion).bytes, at: key)
     let files = [completion.list] + (try await segments(in: completion.list).flatMap(\.files))

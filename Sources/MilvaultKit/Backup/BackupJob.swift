@@ -159,7 +159,9 @@ public struct BackupJob: Sendable {
     guard let level = options.verify else { return BackupResult(entry: entry, check: nil, stillStopped: stillStopped) }
     do {
       let check = try await Verification(repository: repository, drill: options.drill, progress: progress).run(entry, level: level)
-      return BackupResult(entry: entry, check: check, stillStopped: stillStopped)
+      // With what the verification found.
+      let found = entry.manifest.isPending ? try await repository.find(entry.manifest.id) : entry
+      return BackupResult(entry: found, check: check, stillStopped: stillStopped)
     } catch {
       throw BackupError.storedButNotVerified(manifest.id, error is CancellationError ? "stopped" : "\(error)")
     }
@@ -173,7 +175,7 @@ public struct BackupJob: Sendable {
     private var counted: Set<FileReference> = []
 
     /// Takes back what rests on writes having been stopped, and on nothing that was read.
-    mutating func areDeclaredNoLonger() {
+    mutating func takeBackDeclared() {
       for index in collections.indices where collections[index].guarantee.isDeclared == true {
         collections[index].guarantee = CollectionBackupJob.lateGuarantee
       }
@@ -228,15 +230,22 @@ public struct BackupJob: Sendable {
         guard case .failure(let cause) = result else { throw error }
         throw BackupError.writesStopped(because: Self.words(cause), error)
       }
-      return (read, Stopped(seconds: watch.seconds, error: error))
+      do {
+        return (try held(read, writes, quiesce), Stopped(seconds: watch.seconds, error: error))
+      } catch let cause {
+        throw BackupError.writesStopped(because: Self.words(cause), error)
+      }
     }
-    var read = try result.get()
-    // Now it is known; a collection that was read just before it was told may rest on it.
-    if writes.isLate, read.collections.contains(where: { $0.guarantee.isDeclared == true }) {
-      guard options.consistency == .any else { throw QuiesceError.late(limit: quiesce.limit) }
-      read.areDeclaredNoLonger()
-    }
-    return (read, Stopped(seconds: watch.seconds))
+    return (try held(try result.get(), writes, quiesce), Stopped(seconds: watch.seconds))
+  }
+
+  /// Holds what was read against whether writes went on too early. Now it is known: a collection that was read just before may rest on it.
+  private func held(_ read: ReadCollections, _ writes: StoppedWrites, _ quiesce: QuiesceOptions) throws -> ReadCollections {
+    guard writes.isLate, read.collections.contains(where: { $0.guarantee.isDeclared == true }) else { return read }
+    guard options.consistency == .any else { throw QuiesceError.late(limit: quiesce.limit) }
+    var read = read
+    read.takeBackDeclared()
+    return read
   }
 
   /// The storage to capture from; nil to capture by queries.

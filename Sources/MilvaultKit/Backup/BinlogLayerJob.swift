@@ -139,7 +139,7 @@ struct BinlogLayerJob: Sendable {
   }
 
   func otherSize(_ log: SegmentFiles.Log) -> CaptureError {
-    .segmentsChanged(collection: moment.schema.name, "\(log.key) had \(log.bytes) bytes when it was listed, and has others")
+    .segmentsChanged(collection: moment.schema.name, "\(log.key) had \(log.bytes) bytes when it was listed, and does not now")
   }
 
   /// What is wrong with the server's storage is not taken for something wrong with the repository.

@@ -23,6 +23,9 @@ struct PartitionBackupJob: Sendable {
     var isListed = true
     do {
       old = try await compared.segments(of: name, in: context.repository)
+      if compared.pendingList(of: name) != nil {
+        notes.append("nothing of backup \(compared.backup ?? "") could be built on, which nobody has read yet")
+      }
       if old.contains(where: \.hasBinlogs) {
         // Milvus's own files: nothing of ours to put a change on.
         old = []

@@ -4,6 +4,7 @@ import MilvusBinlog
 import ObjectStorage
 import RowBatches
 import RowFormats
+import Synchronization
 
 /// Stores the files of one of the server's own segments without their bytes passing through here, where the server's storage and the repository are in
 /// one service. Keys, times and deletes are read all the same: they tell which rows count. The others are read when the backup is first verified.
@@ -33,11 +34,17 @@ struct PendingLayerJob: Sendable {
       throw CaptureError.noPrimaryKey(collection: moment.schema.name)
     }
     let logs = StoredLogs()
+    let isMD5 = Mutex(false)
     let read: Set<Int64> = [key.id, SegmentFiles.rowIDField, SegmentFiles.timestampField]
     let (wanted, found) = (Set(moment.fields.map(\.id)).union(read), Set(part.files.inserts.keys))
     let stood = moment.storage.logs(of: part.files) { field, log in
       let object = try await layer.open(log)
       logs.add(log, try await layer.store(object, log, field == SegmentLogs.deletes ? .deleteLog : .insertLog, damaged: context.damaged))
+      // What its tags are, is seen by one whose bytes are here.
+      if field == SegmentFiles.timestampField {
+        let found = try await asked { try await context.repository.isMD5(log.key, in: moment.storage.store, object) }
+        isMD5.withLock { $0 = found }
+      }
       return object
     }
     guard found == wanted else {
@@ -49,7 +56,7 @@ struct PendingLayerJob: Sendable {
     guard let first = order.first, let last = order.last else { return nil }
     let others = part.files.inserts.filter { !read.contains($0.key) }.flatMap(\.value)
     try await orderedParallelMap(others.async, width: Self.logsAtOnce) { log in
-      (log, try await copied(log))
+      (log, try await copied(log, isMD5: isMD5.withLock(\.self)))
     } consume: { (log: SegmentFiles.Log, file: StoredFile) in
       logs.add(log, file)
     }
@@ -60,6 +67,7 @@ struct PendingLayerJob: Sendable {
   /// Whether nothing of the segment has changed, and all its files are here.
   private func isSame(_ old: PendingLayer) async throws -> Bool {
     guard layer.isSame(old.binlogs), old.binlogs.cut == nil, old.binlogs.deletes.count == part.files.deletes.count else { return false }
+    try layer.require(rows: old.binlogs.rows)
     return try await layer.stands(old.binlogs.files)
   }
 
@@ -80,17 +88,26 @@ struct PendingLayerJob: Sendable {
     return (reader.counts, order, rows)
   }
 
-  private func copied(_ log: SegmentFiles.Log) async throws -> StoredFile {
-    try await layer.tellingStorage {
-      do {
-        let file = try await context.repository.copy(log.key, bytes: log.bytes, from: moment.storage.store, damaged: context.damaged)
-        guard let file else { throw layer.otherSize(log) }
-        return file
-      } catch StorageError.accessDenied(let place, let why) {
-        throw CopyRefused(description: "\(place): \(why)")
-      } catch StorageError.notWhole(_, let what) {
-        throw CaptureError.segmentsChanged(collection: moment.schema.name, what)
-      }
+  private func copied(_ log: SegmentFiles.Log, isMD5: Bool) async throws -> StoredFile {
+    do {
+      let file = try await context.repository.copy(
+        log.key, bytes: log.bytes, isMD5: isMD5, from: moment.storage.store, damaged: context.damaged)
+      guard let file else { throw layer.otherSize(log) }
+      return file
+    } catch let error as StorageError {
+      // Gone, or another by now; else it is the copying that does not work.
+      let standing = try await layer.tellingStorage { try await moment.storage.store.info(log.key)?.bytes }
+      guard standing == log.bytes else { throw layer.otherSize(log) }
+      throw CopyRefused(description: "\(error)")
+    }
+  }
+
+  /// Asks the service for what only those tell that copy.
+  private func asked<Value>(_ ask: () async throws -> Value) async throws -> Value {
+    do {
+      return try await ask()
+    } catch let error as StorageError {
+      throw CopyRefused(description: "\(error)")
     }
   }
 }

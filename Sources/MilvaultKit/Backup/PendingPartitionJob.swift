@@ -78,8 +78,11 @@ struct PendingPartitionJob: Sendable {
     let stored = try await context.repository.put(list, damaged: context.damaged)
     var content = list.proven.reduce(into: ContentDigest()) { $0.add($1.content) }
     content.add(ContentDigest(unknown: list.pending.reduce(0) { $0 + $1.rows }))
+    // About: what Milvus's files of values take.
+    let rowBytes = list.pending.flatMap(\.binlogs.fields).filter { $0.name != nil }.flatMap(\.logs).reduce(0) { $0 + $1.file.bytes }
     let partition = PartitionBackup(
-      name: name, content: content, rowBytes: list.proven.reduce(0) { $0 + $1.rowBytes }, segments: layers.count, segmentList: stored.file)
+      name: name, content: content, rowBytes: list.proven.reduce(rowBytes) { $0 + $1.rowBytes }, segments: layers.count,
+      segmentList: stored.file)
     let (change, notes) = change(layers, comparedWith: old, pending)
     return StoredPartition(partition: partition, files: layers.flatMap(\.files) + [stored], change: change, notes: notes)
   }
@@ -121,6 +124,7 @@ struct PendingPartitionJob: Sendable {
     summary.wouldWrite[AskedKind.full.rawValue] = files.reduce(0) { $0 + $1.file.bytes }
     let kept = layers.filter { $0.way == .unchanged }.reduce(0) { $0 + $1.rows }
     guard kept == summary.rowsBefore else {
+      summary.isUnknown = true
       return (
         summary, ["how many rows changed in partitions whose files were copied within their service is not known before they are read"]
       )

@@ -116,9 +116,9 @@ package struct ComparedCollection: Sendable {
     collection?.partitions.first { $0.name == partition && $0.isPending }?.segmentList
   }
 
-  /// The segments of a partition; none if there was no such partition.
+  /// The segments of a partition; none if there was no such partition, or nobody has read it yet.
   func segments(of partition: String, in repository: Repository) async throws -> [Segment] {
-    guard let found = collection?.partitions.first(where: { $0.name == partition }) else { return [] }
+    guard let found = collection?.partitions.first(where: { $0.name == partition }), !found.isPending else { return [] }
     return try await repository.segments(of: found)
   }
 }

@@ -12,14 +12,18 @@ public struct BestCopy: Sendable {
   let only: String?
   /// Seconds that other places have to say what they know: one that is away is not waited for.
   let patience: Double
+  /// Whether what nobody has read yet is read first.
+  let readsPending: Bool
   let progress: ProgressMeter
   let told: @Sendable (String) -> Void
 
   public init(
-    _ places: [NamedPlace], only: String? = nil, patience: Double = 15, progress: ProgressMeter = ProgressMeter(),
+    _ places: [NamedPlace], only: String? = nil, patience: Double = 15, readsPending: Bool = true,
+    progress: ProgressMeter = ProgressMeter(),
     told: @escaping @Sendable (String) -> Void
   ) {
-    (self.places, self.only, self.patience, self.progress, self.told) = (places, only, patience, progress, told)
+    (self.places, self.only, self.patience, self.told) = (places, only, patience, told)
+    (self.readsPending, self.progress) = (readsPending, progress)
   }
 
   /// A place, opened, and the backup as it has it.
@@ -221,7 +225,7 @@ public struct BestCopy: Sendable {
       }
     }
     // What is damaged is left pending, and told by whoever reads it.
-    let entry = try await CompletionJob(repository: source, progress: progress).run(found.entry).entry
+    let entry = readsPending ? try await CompletionJob(repository: source, progress: progress).run(found.entry).entry : found.entry
     return Choice(place: found.place, source: source, repository: repository, entry: entry)
   }
 

@@ -165,7 +165,8 @@ public struct CopyJob: Sendable {
     guard let level = options.verify else { return result }
     // What they share is read once.
     let verification = Verification(repository: copy, progress: progress)
-    for entry in verifiable { result.checks.append(try await verification.run(entry, level: level)) }
+    // As the copy has them, and not as they were read from here.
+    for entry in verifiable { result.checks.append(try await verification.run(try await copy.find(entry.manifest.id), level: level)) }
     return result
   }
 

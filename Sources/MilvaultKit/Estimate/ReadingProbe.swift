@@ -14,7 +14,7 @@ public struct ReadingProbe: Sendable {
     let watch = Stopwatch()
     var bytes = 0
     reading: for collection in collections {
-      for partition in collection.partitions {
+      for partition in collection.partitions where !partition.isPending {
         let rows = SegmentRows(
           repository: repository, segments: try await repository.segments(of: partition), layout: collection.layout,
           key: try collection.keyLayout(), batchBytes: 16 << 20, isOrdered: false)

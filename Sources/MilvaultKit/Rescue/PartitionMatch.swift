@@ -30,6 +30,7 @@ struct PartitionMatch {
   /// Rows that are the same in both; none where the earlier one's cannot be read.
   private func sharedRows(_ one: PartitionBackup, _ other: PartitionBackup) async throws -> Int {
     let repository = context.repository
+    if other.isPending { return 0 }
     let key = FieldLayout(name: context.keyField, type: context.keyType)
     do {
       var (a, b) = (

@@ -49,7 +49,7 @@ struct RescuedCollection {
     guard backup.capture == "segments" else { return }
     // Its own files say which field and which partition has which number.
     for partition in backup.partitions where partition.segmentList != nil {
-      for binlogs in try await repository.segments(of: partition).flatMap(\.layers).compactMap(\.binlogs) {
+      for binlogs in try await repository.binlogs(of: partition) {
         names[binlogs.identity.partition] = partition.name
         let numbers = Dictionary(
           binlogs.fields.compactMap { field in field.name.map { ($0, field.id) } }, uniquingKeysWith: { first, _ in first })

@@ -157,7 +157,7 @@ extension CollectionBackup {
   /// The collection without what damage has taken.
   func without(_ lost: [LostRows], in repository: Repository) async throws -> CollectionBackup {
     let lost = lost.filter { $0.collection == fullName }
-    guard !lost.isEmpty else { return self }
+    guard !lost.isEmpty || isPending else { return self }
     var rest = self
     for place in rest.partitions.indices {
       var partition = rest.partitions[place]

@@ -1,4 +1,4 @@
-import BackupRepository
+public import BackupRepository
 import Foundation
 import MilvusBinlog
 import ObjectStorage
@@ -6,8 +6,8 @@ import RowBatches
 import RowFormats
 import Synchronization
 
-/// Reads the files that were copied within their service, for the first time: proves that they hold the rows that were counted when they were copied,
-/// makes the digests of those, and keeps what was found.
+/// Reads the files that were copied within their service, for the first time: holds them against what the service told of them, their keys and times
+/// against those that were read when they were copied, makes the digests of the rows, and keeps what was found.
 struct CompletionJob: Sendable {
   let repository: Repository
   let progress: ProgressMeter
@@ -18,7 +18,7 @@ struct CompletionJob: Sendable {
     var partition: PartitionBackup
     var damage: [FileDamage] = []
     var lost: [PendingLayer] = []
-    /// The layers that were proven now.
+    /// The layers that were proven now, all of whose files were read or written.
     var proven: [SegmentLayer] = []
     /// What was found before, and is lost.
     var gone: (file: FileReference, error: RepositoryError)?
@@ -38,9 +38,15 @@ struct CompletionJob: Sendable {
     for (index, collection) in manifest.collections.enumerated() where collection.isPending {
       var partitions = collection.partitions
       for (place, partition) in partitions.enumerated() where partition.isPending {
-        let result = try await complete(partition, of: collection)
-        damage += result.damage
-        if result.damage.isEmpty { partitions[place] = result.partition }
+        guard let list = partition.segmentList else { continue }
+        do {
+          let result = try await complete(partition, of: collection)
+          damage += result.damage
+          if let gone = result.gone { damage.append(FileDamage(file: gone.file, problem: "\(gone.error)", isOfFile: true)) }
+          if result.damage.isEmpty, result.gone == nil { partitions[place] = result.partition }
+        } catch let error as RepositoryError where error.isDamage {
+          damage.append(FileDamage(file: list, problem: "\(error)", isOfFile: true))
+        }
       }
       manifest.collections[index] = collection.with(partitions)
     }
@@ -58,28 +64,34 @@ struct CompletionJob: Sendable {
       return result
     }
     let pending = try await repository.pendingList(list)
+    // Where the service told what the bytes were, it is found anew as it was.
+    if pending.isTold { result.gone = nil }
+    let damaged = try await repository.damagedFiles()
     let known = try await earlierProofs(of: Set(pending.pending.map(\.binlogs)), in: collection, besides: list)
+    var layers: [SegmentLayer] = []
     for layer in pending.pending {
       if let same = known[layer.binlogs] {
-        result.proven.append(same)
+        layers.append(same)
         continue
       }
       do {
-        result.proven.append(try await prove(layer, of: collection))
+        let (proven, isChecked) = try await prove(layer, of: collection, damaged)
+        layers.append(proven)
+        if isChecked { result.proven.append(proven) }
       } catch let error as RepositoryError where error.isDamage {
         result.damage.append(damage(of: layer, "\(error)", isOfFile: false))
         result.lost.append(layer)
-      } catch let error as StorageError where error.isAboutTheObject {
+      } catch let error as StorageError where error.isAboutTheObject && !error.refusesWriting {
         result.damage.append(damage(of: layer, "it cannot be read: \(error)", isOfFile: true))
         result.lost.append(layer)
       }
     }
-    let segments = SegmentBackupJob.segments(pending.proven + result.proven)
+    let segments = SegmentBackupJob.segments(pending.proven + layers)
     guard result.damage.isEmpty else {
       result.partition = partition.with(only: segments)
       return result
     }
-    let stored = try await repository.putSegmentList(segments, damaged: [])
+    let stored = try await repository.putSegmentList(segments, damaged: damaged)
     let completion = Completion(of: list, stored.file, segments)
     // What was found once is not found anew from files that may have changed since: it has to come from a copy.
     if result.gone == nil { try await repository.put(completion, of: list) }
@@ -88,7 +100,9 @@ struct CompletionJob: Sendable {
   }
 
   private func damage(of layer: PendingLayer, _ problem: String, isOfFile: Bool) -> FileDamage {
-    let file = layer.binlogs.files.first { problem.contains($0.name) } ?? layer.binlogs.files[0]
+    // Where none is named, it is what the files say together.
+    let files = layer.binlogs.files
+    let file = files.first { problem.contains($0.name) } ?? files.first { $0.isUnread } ?? files[0]
     return FileDamage(file: file, problem: problem, isOfFile: isOfFile)
   }
 
@@ -110,7 +124,10 @@ struct CompletionJob: Sendable {
     return found
   }
 
-  private func prove(_ pending: PendingLayer, of collection: CollectionBackup) async throws -> SegmentLayer {
+  /// - Returns: the layer, and whether all its files were seen to be whole on the way.
+  private func prove(
+    _ pending: PendingLayer, of collection: CollectionBackup, _ damaged: Set<String>
+  ) async throws -> (SegmentLayer, isChecked: Bool) {
     let found = Mutex<[FileReference: String]>([:])
     let (layout, key) = (collection.layout, try collection.keyLayout())
     let logs = repository.logs(of: pending.binlogs) { file, object in
@@ -126,8 +143,16 @@ struct CompletionJob: Sendable {
       throw RepositoryError.damaged(logs.place, "its rows are not those that were counted when its files were copied")
     }
     progress.add(counts.rows, bytes: pending.binlogs.files.reduce(0) { $0 + $1.bytes })
-    let file = try await digests.commit(to: repository, damaged: [])
-    return SegmentLayer(
+    let file = try await digests.commit(to: repository, damaged: damaged)
+    let layer = SegmentLayer(
       binlogs: pending.binlogs.found(found.withLock { $0 }), digests: file.file, content: digests.content, rowBytes: digests.rowBytes)
+    return (layer, file.isNew)
+  }
+}
+
+extension Repository {
+  /// Finds a backup, and reads what nobody has read of it yet. What is damaged is left pending.
+  public func findRead(_ wanted: String, progress: ProgressMeter) async throws -> CatalogEntry {
+    try await CompletionJob(repository: self, progress: progress).run(try await find(wanted)).entry
   }
 }

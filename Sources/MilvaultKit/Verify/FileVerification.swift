@@ -61,7 +61,7 @@ struct FileVerification {
           (lost.segment, lost.rows, lost.isPartition) = (layer.binlogs.identity.segment, layer.rows, false)
           damaged(damage.file, damage.problem, lost)
         }
-        if result.damage.isEmpty { partitions[place] = result.partition }
+        if result.damage.isEmpty, result.gone == nil { partitions[place] = result.partition }
       } catch let error as RepositoryError where error.isDamage {
         damaged(list, error.description, lost)
       } catch let error as StorageError where error.isAboutTheObject {
@@ -105,17 +105,7 @@ struct FileVerification {
       return damaged("it cannot be read: \(error)")
     }
     count(list)
-    for file in try await repository.completionFiles(of: partition) {
-      count(file)
-      do {
-        try await repository.check(file)
-      } catch let error as RepositoryError where error.isDamage {
-        // Its rows do not come from there.
-        findings.append(.init(collection: collection.fullName, file: file.name, problem: error.description))
-      } catch let error as StorageError where error.isAboutTheObject {
-        findings.append(.init(collection: collection.fullName, file: file.name, problem: "it cannot be read: \(error)"))
-      }
-    }
+    try await verifyCompletion(partition, segments, of: collection)
     if let problem = Self.disorder(of: segments, partition: partition) { damaged(problem) }
     guard let key = collection.schema.primaryKey?.name else {
       findings.append(.init(collection: collection.fullName, file: nil, problem: "its schema has no primary key"))
@@ -142,6 +132,30 @@ struct FileVerification {
       }
       for file in segment.files { count(file) }
       self.rows += segment.content.rows
+    }
+  }
+
+  /// The files by which a partition was completed that was pending: rows are restored without them.
+  private mutating func verifyCompletion(_ partition: PartitionBackup, _ segments: [Segment], of collection: CollectionBackup) async throws
+  {
+    guard partition.completion != nil, let pending = partition.segmentList else { return }
+    func damaged(_ file: FileReference, _ problem: String) {
+      findings.append(.init(collection: collection.fullName, file: file.name, problem: problem))
+    }
+    count(pending)
+    do {
+      if try await !repository.pendingList(pending).isSame(as: segments) {
+        damaged(pending, "\(repository.place(pending)): what was found of it is not what was copied")
+      }
+      if let gone = try await repository.lostCompletion(of: pending) {
+        damaged(gone.file, gone.error.description)
+      } else if let found = try await repository.completion(of: pending) {
+        count(found.file)
+      }
+    } catch let error as RepositoryError where error.isDamage {
+      damaged(pending, error.description)
+    } catch let error as StorageError where error.isAboutTheObject {
+      damaged(pending, "it cannot be read: \(error)")
     }
   }
 

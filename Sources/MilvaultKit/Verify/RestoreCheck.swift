@@ -15,7 +15,7 @@ public struct RestoreCheck: Sendable {
     let manifest = entry.manifest
     let checks = try await repository.checks(of: manifest.id)
     let isShared = try await repository.isKnownToBeDamaged(entry)
-    if checks.proof != nil, !isShared, !options.skipsDamaged { return (nil, []) }
+    if checks.proof != nil, !isShared, !options.skipsDamaged, !manifest.isPending { return (nil, []) }
     let isKnown = isShared || !checks.standingFailures.isEmpty
     let level = options.skipsDamaged || isKnown ? VerifyLevel.rows : .checksums
     let check = try await Verification(repository: repository, progress: progress).run(entry, level: level)

@@ -48,9 +48,10 @@ struct DiffCommand: MilvaultCommand {
     var options = DiffOptions()
     options.collections = try collections.map { try CollectionName($0, defaultDatabase: database) }
     options.withRows = rows
-    let old = try await repository.find(before)
-    let new: DiffJob.After = after == "live" ? .live(try common.target()) : .backup(try await repository.find(after))
-    for entry in [old] + (after == "live" ? [] : [try await repository.find(after)])
+    let old = try await repository.findRead(before, progress: console.meter)
+    let other = after == "live" ? nil : try await repository.findRead(after, progress: console.meter)
+    let new: DiffJob.After = if let other { .backup(other) } else { .live(try common.target()) }
+    for entry in [old] + [other].compactMap(\.self)
     where try await repository.isKnownToBeDamaged(entry) {
       console.warning("files of backup \(entry.manifest.id) are known to be damaged: `milvault verify \(entry.manifest.id)` tells which")
     }

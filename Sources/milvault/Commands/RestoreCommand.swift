@@ -297,7 +297,8 @@ struct RestoreCommand: MilvaultCommand {
   func work(_ console: Console) async throws -> Outcome {
     if resume { return try await goOn(console) }
     var options = try options()
-    let choice = try await common.bestCopy(of: backup ?? "latest", console)
+    // A plan writes nothing, and users have no rows.
+    let choice = try await common.bestCopy(of: backup ?? "latest", readsPending: !plan && !access.rbacOnly, console)
     let (repository, entry) = (choice.repository, choice.entry)
     if !access.rbacOnly { try await BackupProof(entry, choice.source, console).require(&options, isPlan: plan) }
     let target = try common.target(mayCreate: true)

@@ -119,7 +119,9 @@ struct VerifyCommand: MilvaultCommand {
         Self.report(found, of: entry.manifest, console)
         (damage[entry.manifest.id], summary) = (found, found)
       }
-      subjects.append(.init(entry: entry, check: check, damage: summary))
+      // With what was found of it now.
+      let found = entry.manifest.isPending ? try await repository.find(entry.manifest.id) : entry
+      subjects.append(.init(entry: found, check: check, damage: summary))
     }
     for problem in problems { console.say("DAMAGED: \(problem)") }
     let found = Self.outcome(checks, problems: problems)

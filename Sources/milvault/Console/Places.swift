@@ -148,11 +148,13 @@ extension CommonOptions {
   }
 
   /// The place that a backup is best read from: the one that an option names, or the nearest that is sound; with the others behind it.
-  func bestCopy(of backup: String, _ console: Console) async throws -> BestCopy.Choice {
+  func bestCopy(of backup: String, readsPending: Bool = true, _ console: Console) async throws -> BestCopy.Choice {
     let configuration = try configuration()
     let only = at ?? (repo == nil ? nil : NamedPlace.repositoryName)
     _ = try place(configuration)
-    let choice = try await BestCopy(try places(configuration), only: only, progress: console.meter) { console.warning($0) }.choose(backup)
+    let choice = try await BestCopy(try places(configuration), only: only, readsPending: readsPending, progress: console.meter) {
+      console.warning($0)
+    }.choose(backup)
     if choice.place.name != chosenName {
       console.warning("backup \(choice.entry.manifest.id) is taken from \(choice.place.name) (\(choice.source.store.location))")
     }

@@ -91,8 +91,9 @@ extension RealServers {
       #expect(try await setup.line("first").contains("PENDING"))
       #expect(try await setup.milvault("show", "first").output.contains("PENDING"))
       #expect(try await setup.milvault("list", "--json").output.contains("\"state\" : \"pending\""))
-      let diff = try await setup.milvault("diff", "first", "live", "--uri", setup.filled.server.uri)
-      #expect(diff.exitCode == 1 && diff.errors.contains("milvault verify"), "\(diff)")
+      let plan = try await setup.milvault("restore", "first", "--suffix", "_p", "--plan", "--uri", setup.filled.server.uri)
+      #expect(plan.exitCode == 0 && plan.output.contains("nothing was written"), "\(plan)")
+      #expect(try await setup.line("first").contains("PENDING"))
 
       // What is here is not copied again; what changed is.
       let same = try await setup.backup("same")
@@ -126,7 +127,8 @@ extension RealServers {
       let verified = try await setup.milvault("verify", "--all", "--level", "rows")
       try #require(verified.exitCode == 0, "\(verified)")
       let gets = setup.proxy.requests.dropFirst(read).filter { $0.method == "GET" && $0.path.contains(copied[0].name) }
-      #expect(gets.reduce(0) { $0 + $1.bytes } <= 2 * copied[0].bytes, "\(gets)")
+      // In `changed`, and in `first`, where other deletes go with it; `same` has the list of `first`.
+      #expect(gets.reduce(0) { $0 + $1.bytes } == 2 * copied[0].bytes, "\(gets)")
       #expect(try await !setup.milvault("list").output.contains("PENDING"))
       let (one, other) = (try await setup.collection("first"), try await setup.collection("same"))
       #expect(one.content == other.content && one.content.rows == all && !one.isPending)
@@ -174,17 +176,16 @@ extension RealServers {
       let files = try await repository.files(of: try await repository.find("first").manifest)
       // The vectors of one segment: the largest of its logs.
       let victim = try #require(files.filter { $0.name.hasSuffix(".copied.binlog") }.max { $0.bytes < $1.bytes })
-      let whole = try await repository.store.read(victim.key)
-      try await repository.store.put(Data(whole.prefix(whole.count - 9)) + Data(repeating: 7, count: 9), at: victim.key)
+      try await spoil(victim)
       let verified = try await setup.milvault("verify", "first")
-      #expect(verified.exitCode == 2 && verified.output.contains(victim.name), "\(verified)")
+      #expect(verified.exitCode == 2 && verified.output.contains("\(victim.name) is damaged: its MD5"), "\(verified)")
       #expect(try await setup.line("first").contains("DAMAGED"))
       let refused = try await setup.milvault("restore", "first", "--suffix", "_r", "--uri", setup.filled.server.uri)
       #expect(refused.exitCode == 2 && refused.errors.contains("--skip-damaged"), "\(refused)")
       let some = try await setup.milvault("restore", "first", "--suffix", "_r", "--uri", setup.filled.server.uri, "--skip-damaged")
       #expect([0, 2].contains(some.exitCode), "\(some)")
       let left = try await setup.filled.content(suffix: "_r").rows
-      #expect(left < 3100 && left >= 1500, "\(left) rows: \(some)")
+      #expect(left == 1500, "\(some)")
       let copy = try await setup.milvault("copy", "--to", "far")
       #expect(copy.exitCode == 2 && copy.output.contains("not read since"), "\(copy)")
 
@@ -206,10 +207,14 @@ extension RealServers {
       try await spoil(victim)
       let changed = try await setup.milvault("verify", "first")
       #expect(changed.exitCode == 2 && changed.output.contains("when it was first read"), "\(changed)")
+      // The other backup shares it, and nothing that is known of that one passes for a look at it.
+      #expect(try await setup.line("next").contains("DAMAGED"))
+      let shared = try await setup.milvault("verify", "next", "--level", "rows")
+      #expect(shared.exitCode == 2 && shared.output.contains("when it was first read"), "\(shared)")
       let completions = try await repository.store.list("data/").filter { $0.key.hasSuffix(".completed.json") }
       for object in completions { try await repository.store.delete(object.key) }
       let lost = try await setup.milvault("verify", "first")
-      #expect(lost.exitCode == 2 && lost.output.contains("completed.json is damaged: it is missing"), "\(lost)")
+      #expect(lost.exitCode == 2 && lost.output.contains("\(victim.name) is damaged: its MD5"), "\(lost)")
       let healed = try await setup.milvault("heal", "--at", "repository")
       #expect(healed.exitCode == 0, "\(healed)")
       let sound = try await setup.milvault("verify", "--all", "--level", "rows")
