@@ -63,7 +63,7 @@ extension RepositoryError: CustomStringConvertible {
     case .pendingFile(let file):
       "\(file) was copied within its service and not read since: what its bytes have to be is not known yet. `milvault verify` reads and proves it"
     case .pendingRows(let list):
-      "the rows of \(list) are pending: they were copied within their service, and nobody has read them yet. `milvault verify` reads and proves them"
+      "the rows of \(list) are pending: their files were stored, and nobody has read them yet. `milvault verify` reads and proves them"
     case .ambiguousBackup(let name, let ids): "\"\(name)\" could be \(ids.joined(separator: ", ")). Give more of the id"
     }
   }

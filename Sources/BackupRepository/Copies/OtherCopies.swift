@@ -100,6 +100,7 @@ extension Repository {
 
   /// Whether another copy has a file whole that is damaged here.
   package func isWholeElsewhere(_ file: FileReference) async throws -> Bool {
+    guard file.isTold else { return false }
     if try await isWholeHere(file) { return false }
     return try await others?.first(file, insteadOf: self) { try await $0.check(file) } != nil
   }

@@ -237,7 +237,8 @@ extension Repository {
   private func copied(_ name: String) async throws -> FileReference? {
     for entry in try await catalog().entries {
       for head in entry.manifest.heads {
-        if let file = try? await fileGroup(head).files.first(where: { $0.name == name }) { return file }
+        let files = ((try? await fileGroup(head).files) ?? []) + (head.kind == .pending ? (try? await pendingList(head).files) ?? [] : [])
+        if let file = files.first(where: { $0.name == name && $0.isTold }) { return file }
       }
     }
     return nil

@@ -51,7 +51,7 @@ public struct Manifest: Sendable, Codable {
   public var rows: Int { collections.reduce(0) { $0.addingSaturated($1.content.rows) } }
   public var totalBytes: Int { newBytes.addingSaturated(reusedBytes) }
 
-  /// Whether files of it were copied within their service, and nobody has read all of them yet: that they are whole is not proven.
+  /// Whether nobody has read all its rows yet: what they are is not proven.
   public var isPending: Bool { collections.contains(where: \.isPending) }
 }
 
@@ -230,8 +230,8 @@ public struct PartitionBackup: Sendable, Codable {
   /// Bytes of the rows themselves, before any encoding.
   public var rowBytes: Int
   public var segments: Int
-  /// The list of the partition's segments; nil where it has no rows. A pending one where files were copied within their service: then `content` has
-  /// the number of rows, and of their digests only those that were known.
+  /// The list of the partition's segments; nil where it has no rows. A pending one where not all rows were read: then `content` has the
+  /// number of rows, and of their digests only those that were known.
   public var segmentList: FileReference?
   /// What was found when all files of a pending list were read: never in a manifest's file.
   package var completion: Completion?

@@ -1,4 +1,5 @@
 import Foundation
+import ObjectStorage
 import Synchronization
 public import RowBatches
 
@@ -25,16 +26,13 @@ public struct PendingList: Sendable, Codable {
 
   /// Whether segments are those of the list, as they were found.
   package func isSame(as segments: [Segment]) -> Bool {
-    let layers = segments.flatMap(\.layers)
-    return layers.count == proven.count + pending.count
-      && Set(layers.compactMap(\.binlogs)) == Set(proven.compactMap(\.binlogs) + pending.map(\.binlogs))
-      && layers.reduce(0) { $0.addingSaturated($1.content.rows) } == rows
+    let layers = Set(segments.flatMap(\.layers))
+    guard layers.count == proven.count + pending.count, layers.isSuperset(of: proven) else { return false }
+    let found = Set(layers.compactMap { layer in layer.binlogs.map { PendingLayer(binlogs: $0, rows: layer.content.rows) } })
+    return found.isSuperset(of: pending)
   }
 
   public var files: [FileReference] { proven.flatMap(\.files) + pending.flatMap(\.binlogs.files) }
-  public var rows: Int {
-    proven.reduce(0) { $0.addingSaturated($1.content.rows) }.addingSaturated(pending.reduce(0) { $0.addingSaturated($1.rows) })
-  }
 }
 
 /// What was found when all files of a pending list were read: written once, into a file beside it that has its digits.
@@ -163,6 +161,8 @@ extension Repository {
           do {
             return try await completion(of: list)
           } catch let error as RepositoryError where error.isDamage {
+            return nil
+          } catch let error as StorageError where error.isAboutTheObject {
             return nil
           }
         }

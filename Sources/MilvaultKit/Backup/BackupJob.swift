@@ -16,6 +16,7 @@ public struct BackupOptions: Sendable {
   public var storage: DeploymentStorage?
   /// Whether a backup whose rows may be of several moments fails before any is read.
   public var consistency = AskedConsistency.any
+  public var rowDigests = RowDigestTime.now
   /// How writes are stopped while rows are read; nil not to.
   public var quiesce: QuiesceOptions?
   /// How changed segments are stored.
@@ -160,7 +161,7 @@ public struct BackupJob: Sendable {
     do {
       let check = try await Verification(repository: repository, drill: options.drill, progress: progress).run(entry, level: level)
       // With what the verification found.
-      let found = entry.manifest.isPending ? try await repository.find(entry.manifest.id) : entry
+      let found = entry.manifest.isPending ? (try? await repository.find(entry.manifest.id)) ?? entry : entry
       return BackupResult(entry: found, check: check, stillStopped: stillStopped)
     } catch {
       throw BackupError.storedButNotVerified(manifest.id, error is CancellationError ? "stopped" : "\(error)")

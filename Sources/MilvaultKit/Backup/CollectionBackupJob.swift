@@ -117,7 +117,7 @@ struct CollectionBackupJob: Sendable {
         // Where something was wrong, nothing of before is trusted.
         let job = SegmentBackupJob(
           moment: moment, context: context, compared: compared, reuses: attempt == 1 && options.policy.kind != .full,
-          mayCopy: options.golden == 0, progress: progress)
+          reading: options.golden > 0 ? .now : options.rowDigests == .later ? .later : .whereItPassesThrough, progress: progress)
         let read = try await readPartitions(moment.partitionsToRead(), compared, nil) { try await job.run($0) }
         guard try await capture.stillStands(moment) else {
           throw CaptureError.segmentsChanged(collection: schema.name, "segments were rewritten while they were read")

@@ -6,10 +6,13 @@ import RowBatches
 import RowFormats
 import Synchronization
 
-/// Stores the files of one of the server's own segments without their bytes passing through here, where the server's storage and the repository are in
-/// one service. Keys, times and deletes are read all the same: they tell which rows count. The others are read when the backup is first verified.
+/// Stores the files of one of the server's own segments without reading all its rows; without their bytes passing through here, where the server's
+/// storage and the repository are in one service. Keys, times and deletes are read all the same: they tell which rows count. The others are read when
+/// the backup is first verified.
 struct PendingLayerJob: Sendable {
   let layer: BinlogLayerJob
+  /// Whether files are copied within their service.
+  let copies: Bool
 
   struct Stored: Sendable {
     var layer: PendingLayer
@@ -34,16 +37,16 @@ struct PendingLayerJob: Sendable {
       throw CaptureError.noPrimaryKey(collection: moment.schema.name)
     }
     let logs = StoredLogs()
-    let isMD5 = Mutex(false)
+    let tags = Mutex<[Bool]>([])
     let read: Set<Int64> = [key.id, SegmentFiles.rowIDField, SegmentFiles.timestampField]
     let (wanted, found) = (Set(moment.fields.map(\.id)).union(read), Set(part.files.inserts.keys))
     let stood = moment.storage.logs(of: part.files) { field, log in
       let object = try await layer.open(log)
       logs.add(log, try await layer.store(object, log, field == SegmentLogs.deletes ? .deleteLog : .insertLog, damaged: context.damaged))
       // What its tags are, is seen by one whose bytes are here.
-      if field == SegmentFiles.timestampField {
+      if copies, field == SegmentFiles.timestampField {
         let found = try await asked { try await context.repository.isMD5(log.key, in: moment.storage.store, object) }
-        isMD5.withLock { $0 = found }
+        tags.withLock { $0.append(found) }
       }
       return object
     }
@@ -54,9 +57,10 @@ struct PendingLayerJob: Sendable {
     let (counts, order, rows) = try await keys(of: segment.reader(), key.layout)
     try layer.require(rows: counts.rows)
     guard let first = order.first, let last = order.last else { return nil }
+    let isMD5 = tags.withLock { !$0.isEmpty && !$0.contains(false) }
     let others = part.files.inserts.filter { !read.contains($0.key) }.flatMap(\.value)
     try await orderedParallelMap(others.async, width: Self.logsAtOnce) { log in
-      (log, try await copied(log, isMD5: isMD5.withLock(\.self)))
+      (log, try await copied(log, isMD5: isMD5))
     } consume: { (log: SegmentFiles.Log, file: StoredFile) in
       logs.add(log, file)
     }
@@ -89,6 +93,7 @@ struct PendingLayerJob: Sendable {
   }
 
   private func copied(_ log: SegmentFiles.Log, isMD5: Bool) async throws -> StoredFile {
+    guard copies else { return try await layer.store(try await layer.open(log), log, .insertLog, damaged: context.damaged) }
     do {
       let file = try await context.repository.copy(
         log.key, bytes: log.bytes, isMD5: isMD5, from: moment.storage.store, damaged: context.damaged)

@@ -4,11 +4,14 @@ import MilvusBinlog
 import RowBatches
 import RowFormats
 
-/// Stores one partition's segments by copying their files within their service. What an earlier backup has of them is not copied again.
+/// Stores one partition's segments without reading all their rows: copies their files within their service, or has them pass through here. What an
+/// earlier backup has of them is not stored again.
 struct PendingPartitionJob: Sendable {
   let moment: SegmentMoment
   let context: SegmentContext
   let reuses: Bool
+  /// Whether files are copied within their service.
+  let copies: Bool
   let progress: ProgressMeter
 
   /// Segments that are worked on at a time.
@@ -57,10 +60,10 @@ struct PendingPartitionJob: Sendable {
       old.flatMap(\.layers).compactMap { layer in layer.binlogs.map { ($0.identity.segment, layer) } }, uniquingKeysWith: { $1 })
     let waiting = Dictionary(pending.map { ($0.binlogs.identity.segment, $0) }, uniquingKeysWith: { $1 })
     var layers: [Layer] = []
-    try await orderedParallelMap(parts.async, width: Self.width) { [moment, context, reuses] part -> (SegmentMoment.Part, Layer?) in
+    try await orderedParallelMap(parts.async, width: Self.width) { [moment, context, reuses, copies] part -> (SegmentMoment.Part, Layer?) in
       let job = BinlogLayerJob(context: context, moment: moment, part: part, old: reuses ? proven[part.files.id] : nil)
       if let known = try await job.known() { return (part, known.stored.map(Layer.proven)) }
-      let stored = try await PendingLayerJob(layer: job).run(reuses ? waiting[part.files.id] : nil)
+      let stored = try await PendingLayerJob(layer: job, copies: copies).run(reuses ? waiting[part.files.id] : nil)
       return (part, stored.map(Layer.pending))
     } consume: { (part: SegmentMoment.Part, layer: Layer?) in
       progress.add(part.rows, bytes: part.files.bytes)
@@ -126,7 +129,7 @@ struct PendingPartitionJob: Sendable {
     guard kept == summary.rowsBefore else {
       summary.isUnknown = true
       return (
-        summary, ["how many rows changed in partitions whose files were copied within their service is not known before they are read"]
+        summary, ["how many rows changed is not known of a partition whose rows were not all read"]
       )
     }
     summary.counts.inserted = layers.reduce(0) { $0 + $1.rows } - kept

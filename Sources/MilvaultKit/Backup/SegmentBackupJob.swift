@@ -12,9 +12,17 @@ struct SegmentBackupJob: Sendable {
   let compared: ComparedCollection
   /// Whether what the compared backup has is taken as it is, and not read again.
   let reuses: Bool
-  /// Whether files may be copied within their service, where they can be.
-  let mayCopy: Bool
+  let reading: Reading
   let progress: ProgressMeter
+
+  /// When all rows of a new segment are read.
+  enum Reading: Sendable {
+    case now
+    /// Now, unless its files can be copied within their service: then when somebody first wants them.
+    case whereItPassesThrough
+    /// When somebody first wants them.
+    case later
+  }
 
   /// Segments of one log that are read at a time; of larger ones several logs are.
   private static let width = 3
@@ -30,12 +38,12 @@ struct SegmentBackupJob: Sendable {
     var notes: [String] = []
     var old: [Segment] = []
     var pending: [PendingLayer] = []
-    var (context, mayCopy) = (context, mayCopy)
+    var (context, reading) = (context, reading)
     do {
       if let list = compared.pendingList(of: name) {
-        // A list that says the same would share its loss.
-        if let gone = try await context.repository.lostCompletion(of: list) { throw gone.error }
         let found = try await context.repository.pendingList(list)
+        // A list that says the same would share its loss.
+        if !found.isTold, let gone = try await context.repository.lostCompletion(of: list) { throw gone.error }
         (old, pending) = (Self.segments(found.proven), found.pending)
       } else {
         old = try await compared.segments(of: name, in: context.repository)
@@ -44,11 +52,11 @@ struct SegmentBackupJob: Sendable {
       // Its list cannot be read. It is not to be reused either, should the same one be written again.
       let list = compared.collection?.partitions.first { $0.name == name }?.segmentList
       context = context.excluding(list.map { [$0.name] } ?? [])
-      mayCopy = false
+      reading = .now
       notes.append("nothing of backup \(compared.backup ?? "") could be built on: \(error)")
     }
     do {
-      var stored = try await store(partition, as: name, comparedWith: old, pending, in: context, copies: mayCopy)
+      var stored = try await store(partition, as: name, comparedWith: old, pending, in: context, reading)
       stored.notes += notes
       return stored
     } catch is DuplicateKey {
@@ -69,15 +77,18 @@ struct SegmentBackupJob: Sendable {
 
   private func store(
     _ partition: String?, as name: String, comparedWith old: [Segment], _ pending: [PendingLayer], in context: SegmentContext,
-    copies: Bool
+    _ reading: Reading
   ) async throws -> StoredPartition {
     let parts = moment.segments.filter { partition == nil || $0.files.partition == moment.partitions[partition ?? ""] }
-    if copies, context.repository.canCopy(from: moment.storage.store) {
-      let job = PendingPartitionJob(moment: moment, context: context, reuses: reuses, progress: progress)
+    var copies = reading != .now && context.repository.canCopy(from: moment.storage.store)
+    while copies || reading == .later {
+      let job = PendingPartitionJob(moment: moment, context: context, reuses: reuses, copies: copies, progress: progress)
       do {
         if let stored = try await job.run(parts, as: name, comparedWith: old, pending) { return stored }
+        break
       } catch let refusal as CopyRefused {
         progress.tell("\(moment.schema.name): files pass through here, since they could not be copied within their service: \(refusal)")
+        copies = false
       }
     }
     let known = Dictionary(

@@ -22,6 +22,14 @@ public enum AskedConsistency: String, Sendable, Codable, CaseIterable {
   case exact
 }
 
+/// When the digests of rows in the server's own files are made.
+public enum RowDigestTime: String, Sendable, Codable, CaseIterable {
+  /// As they are stored.
+  case now
+  /// When the backup is first read.
+  case later
+}
+
 /// Where a deployment keeps its own files.
 public struct DeploymentStorage: Sendable {
   /// Opens the bucket, or the folder.

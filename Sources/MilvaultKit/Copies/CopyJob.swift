@@ -166,7 +166,9 @@ public struct CopyJob: Sendable {
     // What they share is read once.
     let verification = Verification(repository: copy, progress: progress)
     // As the copy has them, and not as they were read from here.
-    for entry in verifiable { result.checks.append(try await verification.run(try await copy.find(entry.manifest.id), level: level)) }
+    let there = verifiable.isEmpty ? [] : try await copy.catalog().entries
+    let wanted = Set(verifiable.map(\.manifest.id))
+    for entry in there where wanted.contains(entry.manifest.id) { result.checks.append(try await verification.run(entry, level: level)) }
     return result
   }
 

@@ -162,8 +162,13 @@ extension CollectionBackup {
     for place in rest.partitions.indices {
       var partition = rest.partitions[place]
       if partition.isPending, !lost.contains(where: { $0.isPartition && $0.partition == partition.name }) {
-        // What can be proven of it.
-        partition = try await CompletionJob(repository: repository, progress: ProgressMeter()).complete(partition, of: self).partition
+        // What can be proven of it: all but what was found damaged before, and told.
+        let result = try await CompletionJob(repository: repository, progress: ProgressMeter()).complete(partition, of: self)
+        let told = Set(lost.filter { $0.partition == partition.name }.compactMap(\.segment))
+        guard result.lost.allSatisfy({ told.contains($0.binlogs.identity.segment) }) else {
+          throw RestoreError.damagedParts(fullName, result.damage.map(\.problem), canSkip: true)
+        }
+        partition = result.partition
         rest.partitions[place] = partition
       }
       let gone = lost.filter { $0.partition == partition.name }
@@ -184,7 +189,11 @@ extension CollectionBackup {
 extension Segment {
   /// What damage has left of it; nil for nothing.
   fileprivate func without(_ lost: [LostRows]) -> Segment? {
-    let mine = lost.filter { $0.after == after && $0.through == through }
+    // One of the server's is told by its number: what others its keys lie between depends on which are whole.
+    let mine = lost.filter { one in
+      if let number = one.segment { return layers.contains { $0.binlogs?.identity.segment == number } }
+      return one.after == after && one.through == through
+    }
     guard !mine.isEmpty else { return self }
     guard hasBinlogs, mine.allSatisfy({ $0.segment != nil }) else { return nil }
     let gone = Set(mine.map(\.segment))

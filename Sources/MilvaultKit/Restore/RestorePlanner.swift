@@ -19,7 +19,9 @@ struct RestorePlanner: Sendable {
 
   func plan(_ manifest: Manifest) async throws -> RestorePlan {
     var manifest = manifest
-    for place in manifest.collections.indices where !options.leftOut.isEmpty {
+    let wanted = Set(try options.chosen(of: manifest).map(\.fullName))
+    for place in manifest.collections.indices
+    where (!options.leftOut.isEmpty || options.skipsDamaged) && wanted.contains(manifest.collections[place].fullName) {
       manifest.collections[place] = try await manifest.collections[place].without(options.leftOut, in: repository)
     }
     let chosen = try options.chosen(of: manifest)

@@ -46,6 +46,8 @@ struct CompletionJob: Sendable {
           if result.damage.isEmpty, result.gone == nil { partitions[place] = result.partition }
         } catch let error as RepositoryError where error.isDamage {
           damage.append(FileDamage(file: list, problem: "\(error)", isOfFile: true))
+        } catch let error as StorageError where error.isAboutTheObject && !error.refusesWriting {
+          damage.append(FileDamage(file: list, problem: "it cannot be read: \(error)", isOfFile: true))
         }
       }
       manifest.collections[index] = collection.with(partitions)
@@ -57,15 +59,16 @@ struct CompletionJob: Sendable {
   func complete(_ partition: PartitionBackup, of collection: CollectionBackup) async throws -> Result {
     guard let list = partition.segmentList, partition.isPending else { return Result(partition: partition) }
     var result = Result(partition: partition)
-    result.gone = try await repository.lostCompletion(of: list)
-    // Another backup's, or done meanwhile.
-    if result.gone == nil, let found = try await repository.completion(of: list) {
-      result.partition = partition.with(found.completion)
-      return result
-    }
+    do {
+      // Another backup's, or done meanwhile.
+      if let found = try await repository.completion(of: list) {
+        result.partition = partition.with(found.completion)
+        return result
+      }
+    } catch let error as RepositoryError where error.isDamage {}  // looked at below
     let pending = try await repository.pendingList(list)
-    // Where the service told what the bytes were, it is found anew as it was.
-    if pending.isTold { result.gone = nil }
+    // Where something tells what the bytes were, it is found anew as it was.
+    if !pending.isTold { result.gone = try await repository.lostCompletion(of: list) }
     let damaged = try await repository.damagedFiles()
     let known = try await earlierProofs(of: Set(pending.pending.map(\.binlogs)), in: collection, besides: list)
     var layers: [SegmentLayer] = []
@@ -79,10 +82,10 @@ struct CompletionJob: Sendable {
         layers.append(proven)
         if isChecked { result.proven.append(proven) }
       } catch let error as RepositoryError where error.isDamage {
-        result.damage.append(damage(of: layer, "\(error)", isOfFile: false))
+        result.damage += damage(of: layer, "\(error)", isOfFile: false)
         result.lost.append(layer)
       } catch let error as StorageError where error.isAboutTheObject && !error.refusesWriting {
-        result.damage.append(damage(of: layer, "it cannot be read: \(error)", isOfFile: true))
+        result.damage += damage(of: layer, "it cannot be read: \(error)", isOfFile: true)
         result.lost.append(layer)
       }
     }
@@ -99,12 +102,15 @@ struct CompletionJob: Sendable {
     return result
   }
 
-  private func damage(of layer: PendingLayer, _ problem: String, isOfFile: Bool) -> FileDamage {
-    // Where none is named, it is what the files say together.
-    let files = layer.binlogs.files
-    let file = files.first { problem.contains($0.name) } ?? files.first { $0.isUnread } ?? files[0]
-    return FileDamage(file: file, problem: problem, isOfFile: isOfFile)
+  private func damage(of layer: PendingLayer, _ problem: String, isOfFile: Bool) -> [FileDamage] {
+    // Where none is named, it is what the files say together: each of those may be the one that nobody knows.
+    let named = layer.binlogs.files.filter { problem.contains($0.name) }
+    let files = named.isEmpty ? layer.binlogs.files.filter(\.isUnread) : named
+    return (files.isEmpty ? layer.binlogs.files : files).map { FileDamage(file: $0, problem: problem, layer: layer, isOfFile: isOfFile) }
   }
+
+  /// Lists one after the other in which nothing was found: in older ones there is nothing either, as a rule.
+  private static let misses = 8
 
   /// Those that were proven for another backup.
   private func earlierProofs(
@@ -112,10 +118,13 @@ struct CompletionJob: Sendable {
   ) async throws -> [SegmentBinlogs: SegmentLayer] {
     var found: [SegmentBinlogs: SegmentLayer] = [:]
     var seen: Set<FileReference> = [list]
-    for entry in try await repository.catalog().entries.reversed() where found.count < wanted.count {
+    var misses = 0
+    for entry in try await repository.catalog().entries.reversed() where found.count < wanted.count && misses < Self.misses {
       let same = entry.manifest.collections.filter { $0.collectionID == collection.collectionID }
       for partition in same.flatMap(\.partitions) where partition.completion != nil {
         guard let other = partition.segmentList, seen.insert(other).inserted else { continue }
+        let before = found.count
+        defer { misses = found.count > before ? 0 : misses + 1 }
         for layer in (try? await repository.segments(of: partition))?.flatMap(\.layers) ?? [] {
           if let binlogs = layer.binlogs, wanted.contains(binlogs) { found[binlogs] = layer }
         }

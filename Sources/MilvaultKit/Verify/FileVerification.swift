@@ -57,14 +57,15 @@ struct FileVerification {
         if let gone = result.gone { damaged(gone.file, gone.error.description, nil) }
         await cache.add(result.proven, level: .rows)
         count(list)
-        for (damage, layer) in zip(result.damage, result.lost) {
+        for damage in result.damage {
+          guard let layer = damage.layer else { continue }
           (lost.segment, lost.rows, lost.isPartition) = (layer.binlogs.identity.segment, layer.rows, false)
           damaged(damage.file, damage.problem, lost)
         }
         if result.damage.isEmpty, result.gone == nil { partitions[place] = result.partition }
       } catch let error as RepositoryError where error.isDamage {
         damaged(list, error.description, lost)
-      } catch let error as StorageError where error.isAboutTheObject {
+      } catch let error as StorageError where error.isAboutTheObject && !error.refusesWriting {
         damaged(list, "it cannot be read: \(error)", lost)
       }
     }
@@ -173,6 +174,8 @@ struct FileVerification {
 struct FileDamage: Sendable {
   var file: FileReference
   var problem: String
+  /// The segment of the server's that it is of, where nobody had read that before.
+  var layer: PendingLayer?
   /// Whether the file itself is hurt, and not what it says beside another.
   var isOfFile: Bool
 }

@@ -52,7 +52,13 @@ public struct RestoreCheck: Sendable {
         guard try await repository.isWholeElsewhere(head) else { continue }
         whole.insert(head.name)
       }
-      for file in try await repository.fileGroup(head).files.dropFirst() where !whole.contains(file.name) {
+      let files: [FileReference]
+      do {
+        files = try await repository.fileGroup(head).files
+      } catch let error as RepositoryError where error.isDamage {
+        continue
+      }
+      for file in files.dropFirst() where !whole.contains(file.name) {
         if damaged.contains(file.name) {
           if try await repository.isWholeElsewhere(file) { whole.insert(file.name) }
         } else if whole.contains(head.name), try await !repository.isWholeAnywhere(file) {

@@ -248,7 +248,7 @@ struct BackupCommand: MilvaultCommand {
     if result.isPartial { console.warning("some files could not be read: what is missing is in the notes above, and in `milvault show`") }
     if manifest.isPending, result.check == nil {
       console.note(
-        "PENDING: files were copied within their service and did not pass through here. `milvault verify \(manifest.id)` reads and proves them"
+        "PENDING: files were stored, and nobody has read all their rows yet. `milvault verify \(manifest.id)` reads and proves them"
       )
     }
     VerifyCommand.report(result.check, ofNew: manifest, console)

@@ -42,7 +42,7 @@ struct ShowCommand: MilvaultCommand {
     console.say("manifest    sha256 \(entry.sha256)")
     if let previous = manifest.previous { console.say("after       \(previous.id)") }
     if manifest.isPending {
-      console.say("verified    PENDING: files were copied within their service, and nobody has read them yet")
+      console.say("verified    PENDING: files were stored, and nobody has read all their rows yet")
     } else if checks.isEmpty {
       console.say("verified    UNVERIFIED")
     }

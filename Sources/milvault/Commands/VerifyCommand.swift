@@ -120,7 +120,7 @@ struct VerifyCommand: MilvaultCommand {
         (damage[entry.manifest.id], summary) = (found, found)
       }
       // With what was found of it now.
-      let found = entry.manifest.isPending ? try await repository.find(entry.manifest.id) : entry
+      let found = entry.manifest.isPending ? (try? await repository.find(entry.manifest.id)) ?? entry : entry
       subjects.append(.init(entry: found, check: check, damage: summary))
     }
     for problem in problems { console.say("DAMAGED: \(problem)") }

@@ -222,6 +222,62 @@ extension RealServers {
       try await setup.filled.drop("_r")
     }
 
+    /// Rows of files on a disk can be left for later, too: then they are what the server gives, through changes, a copy and a restore.
+    @Test func digestsCanWait() async throws {
+      let filled = try await Filled("everything", on: .standalone23)
+      let storage = try #require(await TestServers.shared.data(filled.server.kind)).path
+      func backup(_ name: String, _ options: String...) async throws -> Finished {
+        try await filled.backup("--name", name, "--storage", storage, "--consistency", "exact", "--row-digests", "later", options: options)
+      }
+      func content(_ name: String) async throws -> CollectionBackup {
+        let repository = try await Repository.open(LocalObjectStore(root: URL(fileURLWithPath: filled.repository)))
+        return try #require(try await repository.find(name).manifest.collections.first)
+      }
+      let first = try await backup("first", "--verify", "none")
+      try #require(first.exitCode == 0 && first.errors.contains("PENDING"), "\(first)")
+      #expect(try await content("first").isPending)
+      #expect(try FileManager.default.subpathsOfDirectory(atPath: filled.repository).contains { $0.hasSuffix(".insert.binlog") })
+      let same = try await backup("same", "--verify", "none")
+      #expect(same.exitCode == 0 && same.output.contains(", 0 B new"), "\(same)")
+      try await filled.server.pymilvus(
+        "run",
+        """
+        c = Collection("\(filled.name)"); rows = c.query("id >= 0 and id < 40", output_fields=["*"], consistency_level="Strong")
+        names = [f.name for f in c.schema.fields]
+        def rows_of(keys, n): return [{**{k: r[k] for k in names}, "i64": n, "extra": {"n": n}} for r in rows if r["id"] in keys]
+        c.delete("id in [1, 2, 3]"); c.upsert(rows_of([10, 11], 8))
+        """)
+      let changed = try await backup("changed")
+      try #require(changed.exitCode == 0 && !changed.errors.contains("PENDING"), "\(changed)")
+      let list = try await filled.milvault("list", "--json")
+      #expect(list.output.contains("\"isUnknown\" : true"), "\(list)")
+      let queried = try await filled.backup("--name", "queried", "--capture", "query")
+      try #require(queried.exitCode == 0, "\(queried)")
+      #expect(try await content("changed").content == content("queried").content)
+      #expect(try await content("first").isPending)
+      let restored = try await filled.milvault("restore", "changed", "--suffix", "_r", "--uri", filled.server.uri)
+      try #require(restored.exitCode == 0 && restored.output.contains("every row read back and equal"), "\(restored)")
+      let comparison = try await filled.server.compare(filled.name, "\(filled.name)_r")
+      #expect(comparison.rows == 497 && comparison.differences.isEmpty, "\(comparison)")
+      // Their bytes are named by what they are, read or not.
+      let repository = try await Repository.open(LocalObjectStore(root: URL(fileURLWithPath: filled.repository)))
+      let files = try await repository.files(of: try await repository.find("first").manifest)
+      let log = try #require(files.filter { $0.name.hasSuffix(".insert.binlog") }.max { $0.bytes < $1.bytes })
+      let place = URL(fileURLWithPath: "\(filled.repository)/\(log.key)")
+      let whole = try Data(contentsOf: place)
+      try (whole.dropLast() + Data([(whole.last ?? 0) ^ 1])).write(to: place)
+      let hurt = try await filled.milvault("verify", "first")
+      #expect(hurt.exitCode == 2 && hurt.output.contains("its SHA-256 is not its name"), "\(hurt)")
+      try whole.write(to: place)
+      let verified = try await filled.milvault("verify", "--all", "--level", "rows")
+      #expect(verified.exitCode == 0, "\(verified)")
+      let reader = try await run(
+        URL(fileURLWithPath: EmbeddedInstallation(.lite3).python),
+        [Project.support.appendingPathComponent("second_reader.py").path, filled.repository, "-", filled.name])
+      #expect(reader.exitCode == 0, "\(reader)")
+      try await filled.drop("_r")
+    }
+
     /// Where the service does not copy, bytes pass through here as ever.
     @Test func whereItCannotBeTheyPassThroughHere() async throws {
       let setup = try await Setup("partitions", fault: "no-copies")
