@@ -6,7 +6,7 @@ import RowBatches
 import RowFormats
 import Synchronization
 
-/// Reads the files that were copied within their service, for the first time: holds them against what the service told of them, their keys and times
+/// Reads the files of backups whose rows nobody has read, for the first time: holds them against what the service told of them, their keys and times
 /// against those that were read when they were copied, makes the digests of the rows, and keeps what was found.
 struct CompletionJob: Sendable {
   let repository: Repository
@@ -32,7 +32,7 @@ struct CompletionJob: Sendable {
   }
 
   private func complete(_ entry: CatalogEntry) async throws -> (entry: CatalogEntry, damage: [FileDamage]) {
-    progress.begin("reading what was copied for \(entry.manifest.id), for the first time", total: entry.manifest.rows)
+    progress.begin("reading \(entry.manifest.id) for the first time", total: entry.manifest.rows)
     var manifest = entry.manifest
     var damage: [FileDamage] = []
     for (index, collection) in manifest.collections.enumerated() where collection.isPending {
@@ -149,7 +149,7 @@ struct CompletionJob: Sendable {
     guard let digests = try await writer.finish(), digests.content.rows == pending.rows,
       pending.binlogs.describes(counts, first: digests.first, last: digests.last, isSorted: digests.isSorted)
     else {
-      throw RepositoryError.damaged(logs.place, "its rows are not those that were counted when its files were copied")
+      throw RepositoryError.damaged(logs.place, "its rows are not those that were counted when its files were stored")
     }
     progress.add(counts.rows, bytes: pending.binlogs.files.reduce(0) { $0 + $1.bytes })
     let file = try await digests.commit(to: repository, damaged: damaged)
