@@ -3,7 +3,7 @@ import ObjectStorage
 import Synchronization
 public import RowBatches
 
-/// One of Milvus's segments whose files are here and were copied within their service: keys and times were read on the way, the rows were not.
+/// One of Milvus's segments whose files are here: keys and times were read on the way, the rows were not.
 public struct PendingLayer: Sendable, Hashable, Codable {
   public var binlogs: SegmentBinlogs
   /// Rows that count.
@@ -21,7 +21,7 @@ public struct PendingList: Sendable, Codable {
 
   public init(proven: [SegmentLayer], pending: [PendingLayer]) { (self.proven, self.pending) = (proven, pending) }
 
-  /// Whether the service told of every file that nobody has read what its bytes are.
+  /// Whether something tells of every file what its bytes have to be: its name, or the service that it was copied within.
   package var isTold: Bool { pending.flatMap(\.binlogs.files).allSatisfy(\.isTold) }
 
   /// Whether segments are those of the list, as they were found.
